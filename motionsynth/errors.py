@@ -1,0 +1,57 @@
+"""Every error that a user can cause, under one base class.
+
+    MotionSynthError
+    ├── BvhError(path, line, reason)         a BVH file cannot be read or written
+    ├── ConfigError(path, key, reason)       a configuration file or ``--set`` is wrong
+    ├── CorpusError                          a folder of clips cannot become training data
+    ├── RunError(path, reason)               a run directory is missing, damaged or of another kind
+    └── TrainingError(step, phase, reason)   training cannot go on
+
+The command line prints the message on one line and exits with 2. Anything else that escapes is a bug.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+__all__ = ["BvhError", "ConfigError", "CorpusError", "MotionSynthError", "RunError", "TrainingError"]
+
+
+class MotionSynthError(Exception):
+    """Base class of every error that motionsynth raises on purpose."""
+
+
+class BvhError(MotionSynthError):
+    """A BVH file cannot be read or written; ``line`` counts from 1, or is None where no line is at fault."""
+
+    def __init__(self, path: str | Path, line: int | None, reason: str) -> None:
+        self.path, self.line, self.reason = Path(path), line, reason
+        super().__init__(f"{path}:{line}: {reason}" if line is not None else f"{path}: {reason}")
+
+
+class ConfigError(MotionSynthError):
+    """A configuration is wrong; ``key`` is the dotted path of the offending entry."""
+
+    def __init__(self, path: str | Path | None, key: str | None, reason: str) -> None:
+        self.path, self.key, self.reason = path, key, reason
+        super().__init__(": ".join(str(part) for part in (path, key, reason) if part is not None))
+
+
+class CorpusError(MotionSynthError):
+    """A folder of clips cannot become training data."""
+
+
+class RunError(MotionSynthError):
+    """A run directory is missing, damaged, or not of the kind that a command needs."""
+
+    def __init__(self, path: str | Path, reason: str) -> None:
+        self.path, self.reason = Path(path), reason
+        super().__init__(f"{path}: {reason}")
+
+
+class TrainingError(MotionSynthError):
+    """Training cannot go on; names the step and the phase in which it broke."""
+
+    def __init__(self, step: int, phase: str, reason: str) -> None:
+        self.step, self.phase, self.reason = step, phase, reason
+        super().__init__(f"step {step}, phase {phase}: {reason}")

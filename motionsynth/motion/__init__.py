@@ -1,0 +1,1 @@
+"""The skeleton, the clip, and what can be done to them: files, rotations, kinematics, resampling."""

@@ -1,0 +1,18 @@
+"""Fixtures shared by every test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_mocap() -> Path:
+    """The folder of real motion capture beside the checkout; tests that need it skip where it is absent."""
+    folder = REPOSITORY.parent / "shared" / "mocap"
+    if not folder.is_dir():
+        pytest.skip("real motion capture is not beside this checkout")
+    return folder
