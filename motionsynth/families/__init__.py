@@ -1,0 +1,24 @@
+"""The families of generative models: one file each, one line each in the registry."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from motionsynth.families.base import Family
+
+__all__ = ["FAMILIES", "family_class"]
+
+FAMILIES: dict[str, str] = {
+    "ae": "motionsynth.families.ae:Autoencoder",
+    "gan": "motionsynth.families.gan:GAN",
+    "vae": "motionsynth.families.vae:VAE",
+}
+"""Name -> ``module:class``; adding a family adds a line here."""
+
+
+def family_class(name: str) -> type[Family]:
+    """The class of a family, imported when first asked for; ``KeyError`` where the name is unknown."""
+    module, _, attribute = FAMILIES[name].partition(":")
+    cls = getattr(import_module(module), attribute)
+    assert isinstance(cls, type) and issubclass(cls, Family)
+    return cls

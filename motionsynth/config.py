@@ -1,0 +1,252 @@
+"""The configuration of a run: one complete YAML, frozen models, one override syntax.
+
+data:    which clips, how they are encoded and cut
+family:  which model (tagged by ``name``), with ``optimise`` by phase
+train:   budget, batch, seed, precision, checkpoints
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+from motionsynth.errors import ConfigError
+from motionsynth.families import FAMILIES, family_class
+from motionsynth.families.base import FamilyConfig, FrozenConfig
+
+__all__ = ["DataConfig", "RunConfig", "TrainConfig", "config_hash", "dump_config", "load_config"]
+
+
+class SplitConfig(FrozenConfig):
+    """How takes are dealt to train, validation and test."""
+
+    validation: float = Field(0.15, gt=0, lt=1)
+    """Share of each cell's takes held out to choose by."""
+    test: float = Field(0.15, gt=0, lt=1)
+    """Share of each cell's takes held out to judge by."""
+    gap: int = Field(1, ge=0)
+    """Takes dropped between blocks, because neighbours in recording order are near-duplicates."""
+    seed: int = 0
+    """Fixes which block of each cell goes where."""
+
+
+class DataConfig(FrozenConfig):
+    """Which clips a run learns from, and how they become windows."""
+
+    path: Path = Path("data/walkers")
+    """Folder of BVH files."""
+    labels: Literal["auto", "csv", "folders", "pattern", "none"] = "auto"
+    """Where labels come from: ``labels.csv``, sub-folders, or ``pattern``; ``auto`` takes the first that is there."""
+    pattern: str | None = None
+    """Regular expression with named groups (``content``, ``style``, ``take``) searched in each file's name."""
+    on_bad_file: Literal["stop", "skip"] = "stop"
+    """What to do with a file that cannot be used; skipped files are counted and listed."""
+    frame_rate: float = Field(30.0, gt=0)
+    """Frames a second that every clip is brought to."""
+    units: Literal["auto", "m", "cm", "mm", "in"] = "auto"
+    """Unit of length of the files; ``auto`` judges by the skeleton's height."""
+    up: Literal["auto", "y", "z"] = "auto"
+    """Axis that points up in the files; ``auto`` judges by the pose."""
+    window_frames: int = Field(64, ge=8)
+    """T, frames in a window."""
+    stride_frames: int = Field(16, ge=1)
+    """Frames between the starts of neighbouring windows."""
+    velocities: bool = False
+    """Whether the features hold joint velocities."""
+    contacts: bool = True
+    """Whether the features hold foot contacts."""
+    mirror: bool = False
+    """Whether the training split also holds each clip mirrored left to right."""
+    split: SplitConfig = SplitConfig()
+
+
+class TrainConfig(FrozenConfig):
+    """Budget, batch, seed and bookkeeping of a run."""
+
+    steps: int | None = Field(None, ge=1)
+    """Budget in optimiser steps (each runs every phase that is due)."""
+    samples: int | None = Field(None, ge=1)
+    """Budget in windows seen."""
+    minutes: float | None = Field(None, gt=0)
+    """Budget in minutes of training."""
+    batch_size: int = Field(128, ge=2)
+    """Windows a step."""
+    seed: int = 0
+    """Seed of weights, order and noise."""
+    threads: int = Field(2, ge=1)
+    """CPU threads; part of the configuration because sums depend on it."""
+    precision: Literal["float32", "bf16"] = "float32"
+    """``bf16`` runs the networks under autocast."""
+    compile: bool = False
+    """Whether phase losses go through ``torch.compile``."""
+    ema_decay: float | None = Field(None, gt=0, lt=1)
+    """Decay of the moving average of all weights that samples are drawn from; null for none."""
+    clip_norm: float | None = Field(None, gt=0)
+    """Largest norm of a phase's gradient; null for no clipping."""
+    log_every_steps: int = Field(20, ge=1)
+    """Steps between two rows of the journal."""
+    validate_every_steps: int = Field(500, ge=1)
+    """Steps between two evaluations of the losses on the validation split."""
+    checkpoint_every_steps: int = Field(500, ge=1)
+    """Steps between two checkpoints; the newest two are kept."""
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> TrainConfig:
+        if sum(budget is not None for budget in (self.steps, self.samples, self.minutes)) != 1:
+            raise ValueError("give exactly one of steps, samples and minutes")
+        return self
+
+
+class RunConfig(FrozenConfig):
+    """One complete run."""
+
+    data: DataConfig = DataConfig()
+    family: FamilyConfig
+    train: TrainConfig
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1 without its trap: ``2e-4`` is a number here, not a string."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(
+        r"""^(?:[-+]?(?:[0-9][0-9_]*)\.[0-9_]*(?:[eE][-+]?[0-9]+)?
+        |[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+
+        |[-+]?\.[0-9][0-9_]*(?:[eE][-+]?[0-9]+)?
+        |[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$""",
+        re.VERBOSE,
+    ),
+    list("-+0123456789."),
+)
+
+
+def load_config(path: str | Path, overrides: Iterable[str] = ()) -> RunConfig:
+    """Read a run's YAML and apply ``key.sub=value`` overrides in order.
+
+    Raises:
+        ConfigError: the file cannot be read, a key is unknown, or a value does not fit; names file and key.
+    """
+    path = Path(path)
+    try:
+        document = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except OSError as error:
+        raise ConfigError(path, None, error.strerror or str(error)) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(path, None, "is not UTF-8 text") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else path
+        raise ConfigError(where, None, f"not valid YAML: {getattr(error, 'problem', error)}") from error
+    if not isinstance(document, dict):
+        raise ConfigError(path, None, "must be a mapping with the sections data, family and train")
+    for override in overrides:
+        _override(document, override)
+    return parse_config(document, path)
+
+
+def parse_config(document: Mapping[str, Any], path: str | Path) -> RunConfig:
+    """Validate a mapping as a run's configuration; ``path`` is what errors name."""
+    family = document.get("family")
+    name = family.get("name") if isinstance(family, dict) else None
+    if name not in FAMILIES:
+        raise ConfigError(path, "family.name", _unknown("family", str(name), FAMILIES))
+    config_class = family_class(name).Config
+    try:
+        parsed = config_class.model_validate(family)
+    except ValidationError as error:
+        raise _config_error(error, path, config_class, ("family",)) from error
+    try:
+        return RunConfig.model_validate({**document, "family": parsed})
+    except ValidationError as error:
+        raise _config_error(error, path, RunConfig, ()) from error
+
+
+def _override(document: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    if not separator or not key.strip():
+        raise ConfigError("--set", override, "must look like train.steps=500")
+    *parents, last = key.strip().split(".")
+    node: Any = document
+    for parent in parents:
+        node = node.setdefault(parent, {})
+        if not isinstance(node, dict):
+            raise ConfigError("--set", key, f"{parent} is not a section")
+    try:
+        node[last] = yaml.load(text, _Loader)
+    except yaml.YAMLError as error:
+        raise ConfigError("--set", key, f"{text!r} is not valid YAML") from error
+    if last in _BUDGETS and parents == ["train"] and node[last] is not None:
+        # one budget replaces another: `--set train.steps=500` must not ask the user to clear train.minutes
+        for other in _BUDGETS - {last}:
+            node.pop(other, None)
+
+
+_BUDGETS = frozenset({"steps", "samples", "minutes"})
+
+
+def _unknown(what: str, word: str, known: Iterable[str]) -> str:
+    known = sorted(known)
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
+    return f"unknown {what}, {hint}"
+
+
+def _config_error(
+    error: ValidationError, path: str | Path, model: type[BaseModel], prefix: tuple[str, ...]
+) -> ConfigError:
+    """The first complaint of pydantic, as one line that names the dotted key and, for a misspelt one, the likely one."""
+    first = error.errors()[0]
+    location = [str(part) for part in first["loc"]]
+    key = ".".join([*prefix, *location]) or None
+    if first["type"] == "extra_forbidden":
+        return ConfigError(path, key, _unknown("key", location[-1], _fields_at(model, location[:-1])))
+    if first["type"] == "missing":
+        return ConfigError(path, key, "is missing")
+    message = first["msg"].removeprefix("Value error, ")
+    given = first["input"]
+    shown = f" (got {given!r})" if isinstance(given, str | int | float | bool | None) else ""
+    return ConfigError(path, key, f"{message[0].lower()}{message[1:]}{shown}")
+
+
+def _fields_at(model: type[BaseModel], location: Iterable[str]) -> Iterable[str]:
+    node: Any = model
+    for part in location:
+        field = node.model_fields.get(part) if _is_model(node) else None
+        node = field.annotation if field else None
+        inner = [a for a in getattr(node, "__args__", ()) if _is_model(a)]
+        node = inner[0] if inner and not _is_model(node) else node
+        if not _is_model(node):
+            from motionsynth.families.base import AdamConfig
+
+            node = AdamConfig  # the only mapping of models is family.optimise
+    return node.model_fields if _is_model(node) else ()
+
+
+def _is_model(node: Any) -> bool:
+    return isinstance(node, type) and issubclass(node, BaseModel)
+
+
+def dump_config(config: RunConfig) -> str:
+    """The resolved configuration as YAML; reads back to an equal one."""
+    return yaml.safe_dump(_plain(config), sort_keys=False, allow_unicode=True)
+
+
+def config_hash(config: RunConfig) -> str:
+    """SHA-256 over the canonical JSON of the resolved configuration: the identity of a run."""
+    return hashlib.sha256(json.dumps(_plain(config), sort_keys=True).encode()).hexdigest()
+
+
+def _plain(config: RunConfig) -> dict[str, Any]:
+    plain: dict[str, Any] = config.model_dump(mode="json")
+    plain["family"] = config.family.model_dump(mode="json")
+    return plain

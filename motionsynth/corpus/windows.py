@@ -1,0 +1,111 @@
+"""Windows of encoded motion, cut after the split, held as one tensor; no files here.
+
+Shapes: N windows, T frames, D features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+__all__ = ["Batch", "WindowSet", "cut_windows"]
+
+
+class Batch(NamedTuple):
+    """Windows of motion that one step learns from."""
+
+    motion_BTD: Tensor
+    """Normalised features, float; zero where the mask is False."""
+    mask_BT: Tensor
+    """Bool; False on the padded frames of clips shorter than the window."""
+    labels: dict[str, Tensor]
+    """Label name -> (B,) int64 class indices, such as ``content`` and ``style``."""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowSet:
+    """The windows of one split.
+
+    Args:
+        motion_NTD: float32 normalised features, zero where padded.
+        mask_NT: bool, False where padded.
+        labels: label name -> (N,) int64 class indices.
+        clip_N: (N,) int64 index into ``clips`` of the clip each window was cut from.
+        start_N: (N,) int64 frame at which each window starts in its clip.
+        clips: names of the clips, as errors and journals show them.
+    """
+
+    motion_NTD: Tensor
+    mask_NT: Tensor
+    labels: dict[str, Tensor]
+    clip_N: Tensor
+    start_N: Tensor
+    clips: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.motion_NTD)
+
+    def batch(self, index_B: Tensor) -> Batch:
+        """The windows at those indices, on the device of the set."""
+        return Batch(
+            self.motion_NTD[index_B],
+            self.mask_NT[index_B],
+            {name: value[index_B] for name, value in self.labels.items()},
+        )
+
+    def to(self, device: torch.device | str) -> WindowSet:
+        """The same windows on another device."""
+        return WindowSet(
+            self.motion_NTD.to(device),
+            self.mask_NT.to(device),
+            {name: value.to(device) for name, value in self.labels.items()},
+            self.clip_N.to(device),
+            self.start_N.to(device),
+            self.clips,
+        )
+
+
+def cut_windows(
+    features: Sequence[Tensor],
+    labels: Mapping[str, Sequence[int]],
+    clips: Sequence[str],
+    *,
+    length: int,
+    stride: int,
+) -> WindowSet:
+    """Cut each clip's (T_i, D) features into windows of ``length`` frames, one every ``stride`` frames.
+
+    The last window of a clip ends on its last frame; a clip shorter than ``length`` gives one window, padded with
+    zeros and masked.
+    """
+    if length < 1 or stride < 1:
+        raise ValueError("length and stride must be at least 1 frame")
+    motion, mask, clip_index, starts = [], [], [], []
+    for index, feature_TD in enumerate(features):
+        frames, width = feature_TD.shape
+        if frames <= length:
+            padded = torch.zeros(length, width)
+            padded[:frames] = feature_TD
+            motion.append(padded[None])
+            mask.append((torch.arange(length) < frames)[None])
+            offsets = torch.zeros(1, dtype=torch.int64)
+        else:
+            last = frames - length
+            offsets = torch.tensor(sorted({*range(0, last + 1, stride), last}))
+            motion.append(feature_TD.unfold(0, length, 1).transpose(1, 2)[offsets])
+            mask.append(torch.ones(len(offsets), length, dtype=torch.bool))
+        clip_index.append(torch.full((len(offsets),), index))
+        starts.append(offsets)
+    clip_N = torch.cat(clip_index)
+    return WindowSet(
+        torch.cat(motion).to(torch.float32).contiguous(),
+        torch.cat(mask),
+        {name: torch.tensor(list(values), dtype=torch.int64)[clip_N] for name, values in labels.items()},
+        clip_N,
+        torch.cat(starts),
+        tuple(clips),
+    )
