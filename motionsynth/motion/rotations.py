@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 _LOCKED: Final = 1e-12
-"""Below this cosine of the middle angle the outer two turn about one axis; dropping one errs by less than 1e-10 degrees."""
+"""Below this cosine of the middle angle the outer two turn about one axis; dropping one errs by < 1e-10 degrees."""
 
 
 @lru_cache(maxsize=256)
