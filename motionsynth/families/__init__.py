@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import TYPE_CHECKING
 
-from motionsynth.families.base import Family
+if TYPE_CHECKING:  # torch stays unloaded for commands that only need the names
+    from motionsynth.families.base import Family
 
 __all__ = ["FAMILIES", "family_class"]
 
@@ -18,6 +20,8 @@ FAMILIES: dict[str, str] = {
 
 def family_class(name: str) -> type[Family]:
     """The class of a family, imported when first asked for; ``KeyError`` where the name is unknown."""
+    from motionsynth.families.base import Family
+
     module, _, attribute = FAMILIES[name].partition(":")
     cls = getattr(import_module(module), attribute)
     assert isinstance(cls, type) and issubclass(cls, Family)

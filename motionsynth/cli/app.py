@@ -1,0 +1,71 @@
+"""The tree of commands, and the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from motionsynth import __version__
+from motionsynth.cli import data, demo, generate, reconstruct, runs, train, ui, view
+from motionsynth.errors import MotionSynthError
+
+__all__ = ["app", "run"]
+
+app = typer.Typer(
+    name="motionsynth",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Train VAE, GAN and their relatives on skeletal motion (BVH), and compare what they make.\n\n"
+    "Start with `motionsynth demo`. Exit codes: 0 done, 1 failed, 2 wrong input, 130 and 143 stopped and resumable.",
+)
+app.add_typer(data.app, name="data")
+app.command("train")(train.train)
+app.command("generate")(generate.generate)
+app.command("reconstruct")(reconstruct.reconstruct)
+app.add_typer(runs.app, name="runs")
+app.command("view")(view.view)
+app.command("ui")(ui.ui)
+app.command("demo")(demo.demo)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"motionsynth {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Say more, and show the traceback of an error.")
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s: %(message)s")
+
+
+def run() -> None:
+    """Parse the command line and run the command; a user's error is one line on stderr and exit code 2."""
+    try:
+        app()
+    except MotionSynthError as error:
+        if logging.getLogger().isEnabledFor(logging.INFO):
+            raise
+        typer.secho(f"error: {error}", fg="red", err=True)
+        sys.exit(2)
+    except BrokenPipeError:  # `motionsynth data inspect … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        if logging.getLogger().isEnabledFor(logging.INFO):
+            raise
+        typer.secho(f"error: {error.filename or 'system'}: {error.strerror or error}", fg="red", err=True)
+        sys.exit(1)

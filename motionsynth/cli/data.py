@@ -1,0 +1,101 @@
+"""``motionsynth data``: make, inspect and convert motion."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="Make, inspect and convert motion.")
+
+
+@app.command()
+def make(
+    corpus: Annotated[str, typer.Argument(help="Name of the corpus; `walkers` is the one that is embedded.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")] = Path("data/walkers"),
+    clips: Annotated[int, typer.Option(min=12, help="Number of clips.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
+) -> None:
+    """Make a corpus of procedural motion whose modes and parameters are known, as BVH plus a label table.
+
+    Example: `motionsynth data make walkers --clips 200 --out /tmp/walkers`
+    """
+    from motionsynth.cli.progress import bar
+    from motionsynth.corpus.walkers import make_walkers
+
+    if corpus != "walkers":
+        raise typer.BadParameter(f"unknown corpus {corpus!r}; known: walkers", param_hint="CORPUS")
+    with bar("walkers", unit="clips") as advance:
+        make_walkers(out, clips=clips, seed=seed, progress=advance)
+    typer.echo(out)
+
+
+@app.command()
+def inspect(
+    path: Annotated[Path, typer.Argument(help="A BVH file, or a folder of them.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+    pattern: Annotated[
+        str | None, typer.Option(help="Regular expression with named groups that reads labels from file names.")
+    ] = None,
+) -> None:
+    """Tell what is there: joints, tree, frames, rate, units, moving joint, labels, refused files.
+
+    Exit code 0 where at least one file can be used, 2 where none can.
+
+    Example: `motionsynth data inspect data/walkers`
+    """
+    from motionsynth.cli.inspection import print_inspection
+    from motionsynth.corpus.inspect import inspect_path
+
+    inspection = inspect_path(path, pattern=pattern)
+    if as_json:
+        import json
+
+        typer.echo(json.dumps(inspection.to_dict(), indent=2, ensure_ascii=False))
+    else:
+        print_inspection(inspection)
+    if not inspection.loaded:
+        raise typer.Exit(2)
+
+
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A BVH file, or a folder of them.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="The file, or for a folder the folder, to write.")],
+    fps: Annotated[float | None, typer.Option(min=0.1, help="Resample to this frame rate.")] = None,
+    units: Annotated[str | None, typer.Option(help="Convert lengths to m, cm, mm or in.")] = None,
+    from_units: Annotated[str | None, typer.Option(help="Unit of IN, where its height misleads.")] = None,
+    portable: Annotated[
+        bool, typer.Option("--portable", help="Positions only on the root: every program places it identically.")
+    ] = False,
+    frames: Annotated[
+        str | None, typer.Option("--slice", metavar="A:B", help="Keep frames A to B-1 of IN, counted from 0.")
+    ] = None,
+    mirror: Annotated[bool, typer.Option("--mirror", help="Exchange left and right.")] = False,
+) -> None:
+    """Cut, resample, mirror, rescale, and rewrite motion.
+
+    Example: `motionsynth data convert walk.bvh walk60.bvh --fps 60 --units m --portable --slice 10:120`
+    """
+    from motionsynth.workflow import Conversion, convert_path
+
+    conversion = Conversion(
+        frames=_slice(frames), frame_rate=fps, mirror=mirror, units=units, from_units=from_units, portable=portable
+    )
+    for path in convert_path(source, target, conversion):
+        typer.echo(path)
+
+
+def _slice(text: str | None) -> slice | None:
+    if text is None:
+        return None
+    first, separator, last = text.partition(":")
+    try:
+        if not separator:
+            raise ValueError
+        return slice(int(first) if first else None, int(last) if last else None)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} must look like 10:120, :120 or 10:", param_hint="--slice") from None

@@ -1,0 +1,32 @@
+"""``motionsynth generate``: new clips from a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["generate"]
+
+
+def generate(
+    run: Annotated[Path, typer.Argument(help="Run directory that `motionsynth train` made.")],
+    count: Annotated[int, typer.Option("-n", "--count", min=1, help="Number of clips.")] = 8,
+    seed: Annotated[int, typer.Option("--seed", help="Same seed, same bytes.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder to write.", show_default="RUN/samples")
+    ] = None,
+    frames: Annotated[
+        int | None, typer.Option(help="Length of each clip.", show_default="the window trained on")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Draw clips from a trained model and write them as BVH that Blender opens.
+
+    Example: `motionsynth generate runs/vae -n 64 --seed 1 --out /tmp/vae`
+    """
+    from motionsynth import workflow
+
+    paths = workflow.generate(run, count, seed=seed, out=out, frames=frames, device=device)
+    typer.echo(f"{len(paths)} clips in {paths[0].parent}")

@@ -1,0 +1,29 @@
+"""``motionsynth reconstruct``: real clips through a run's encoder and decoder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["reconstruct"]
+
+
+def reconstruct(
+    run: Annotated[Path, typer.Argument(help="Run directory of a family with an encoder, such as vae.")],
+    clips: Annotated[list[Path], typer.Argument(help="BVH files, or folders of them.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")],
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Send real clips through a model's encoder and decoder, and write what comes back as BVH.
+
+    Each clip is read at the run's frame rate and cut into windows that lie end to end; the last is padded and cut back.
+
+    Example: `motionsynth reconstruct runs/vae data/walkers/walk_normal_001.bvh --out /tmp/back`
+    """
+    from motionsynth import workflow
+    from motionsynth.cli.files import bvh_files
+
+    paths = workflow.reconstruct(run, bvh_files(clips), out, device=device)
+    typer.echo(f"{len(paths)} clips in {out}")

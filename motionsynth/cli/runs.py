@@ -1,0 +1,95 @@
+"""``motionsynth runs``: what has been trained, and what MLflow knows of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="List, show and sync training runs.")
+
+_FOLDER = typer.Option("--folder", help="Folder that holds run directories.")
+
+
+@app.command("list")
+def list_(
+    folder: Annotated[Path, _FOLDER] = Path("runs"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+) -> None:
+    """List the runs in a folder, newest first.
+
+    Example: `motionsynth runs list --folder demo/runs`
+    """
+    from motionsynth.tracking.local import list_runs
+
+    summaries = list_runs(folder)
+    if as_json:
+        _print_json([summary.to_dict() for summary in summaries])
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("run", "family", "state", "step", "corpus", "seed", "created"):
+        table.add_column(heading, justify="right" if heading in ("step", "seed") else "left")
+    for run in summaries:
+        table.add_row(
+            run.path.name, run.family, run.state, str(run.step), Path(run.corpus).name, str(run.seed), run.created
+        )
+    Console().print(table if summaries else f"no runs in {folder}")
+
+
+@app.command()
+def show(
+    run: Annotated[Path, typer.Argument(help="Run directory.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+) -> None:
+    """Show one run: state, corpus, and the last value of every metric.
+
+    Example: `motionsynth runs show runs/vae`
+    """
+    from motionsynth.tracking.local import summarise_run
+
+    summary = summarise_run(run).to_dict()
+    if as_json:
+        _print_json(summary)
+        return
+    from rich.console import Console
+
+    metrics: dict[str, Any] = summary.pop("metrics")
+    console = Console(highlight=False)
+    for key, value in summary.items():
+        console.print(f"[bold]{key}[/bold]  {value}")
+    for name, value in sorted(metrics.items()):
+        console.print(f"  {name:40} {value:.6g}" if isinstance(value, float) else f"  {name:40} {value}")
+
+
+@app.command()
+def sync(
+    runs: Annotated[
+        list[Path] | None, typer.Argument(help="Run directories.", show_default="every run in --folder")
+    ] = None,
+    folder: Annotated[Path, _FOLDER] = Path("runs"),
+) -> None:
+    """Deliver to MLflow what it does not have yet; nothing is delivered twice.
+
+    Example: `MLFLOW_TRACKING_URI=http://localhost:5000 motionsynth runs sync runs/vae`
+    """
+    from motionsynth.errors import RunError
+    from motionsynth.tracking.local import list_runs
+    from motionsynth.tracking.sync import sync_run
+
+    paths = runs or [summary.path for summary in list_runs(folder)]
+    if not paths:
+        raise RunError(folder, "holds no run directory")
+    for path in paths:
+        typer.echo(f"{path}: {sync_run(path)}")
+
+
+def _print_json(value: Any) -> None:
+    import json
+
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))

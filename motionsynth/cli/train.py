@@ -1,0 +1,75 @@
+"""``motionsynth train``: one run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from motionsynth.families import FAMILIES
+
+__all__ = ["train"]
+
+_FAMILY = typer.Argument(help=f"Model family: {', '.join(FAMILIES)}.", show_default=False)
+
+
+def train(
+    family: Annotated[str, _FAMILY],
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="Complete YAML of the run.", show_default="configs/run/FAMILY")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Folder of BVH files, or a YAML of the data section.")
+    ] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key; may be repeated.")
+    ] = None,
+    run_dir: Annotated[
+        Path | None, typer.Option("--run-dir", help="Where the run is kept.", show_default="runs/FAMILY-TIME")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --run-dir where it stopped.")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved configuration and leave.")] = False,
+    track: Annotated[bool, typer.Option("--track/--no-track", help="Deliver the run to MLflow.")] = True,
+) -> None:
+    """Train one model, sample it, and track it in MLflow.
+
+    Ctrl-C or SIGTERM writes a checkpoint and leaves; `--resume` goes on from there bit for bit.
+
+    Examples:
+
+    `motionsynth train vae`
+
+    `motionsynth train gan --data ~/mocap --set train.minutes=30 --set train.seed=1`
+
+    `motionsynth train gan --run-dir runs/gan-1 --resume`
+    """
+    from motionsynth import workflow
+    from motionsynth.cli.progress import CorpusBar, TrainingBar
+    from motionsynth.config import config_hash, dump_config
+
+    if resume:
+        if run_dir is None or config or data or overrides:
+            raise typer.BadParameter(
+                "goes with --run-dir, which holds the configuration; --config, --data and --set do not apply",
+                param_hint="--resume",
+            )
+        with TrainingBar() as bar, CorpusBar() as reading:
+            outcome = workflow.resume(run_dir, family=family, device=device, track=track, progress=bar, reading=reading)
+    else:
+        resolved = workflow.resolve_config(family, config=config, data=data, overrides=overrides or ())
+        if dry_run:
+            typer.echo(dump_config(resolved), nl=False)
+            typer.echo(f"# hash {config_hash(resolved)}")
+            return
+        with TrainingBar() as bar, CorpusBar() as reading:
+            outcome = workflow.train(
+                resolved, run_dir=run_dir, device=device, track=track, progress=bar, reading=reading
+            )
+    for warning in outcome.warnings:
+        typer.secho(f"warning: {warning}", fg="yellow", err=True)
+    typer.echo(outcome.run.path)
+    if outcome.exit_code:
+        typer.secho(f"stopped at step {outcome.step}; go on with --run-dir {outcome.run.path} --resume", err=True)
+        raise typer.Exit(outcome.exit_code)

@@ -1,0 +1,28 @@
+"""``motionsynth ui``: runs compared in the MLflow UI."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+__all__ = ["ui"]
+
+
+def ui(
+    port: Annotated[int, typer.Option(help="Port on this machine; the next free one where it is taken.")] = 5000,
+    open_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the address in the browser.")] = False,
+) -> None:
+    """Start the MLflow UI on the store that training writes to, and print its address.
+
+    The store is `mlflow.db` in the working folder, or what MLFLOW_TRACKING_URI names. Stop it with Ctrl-C.
+    """
+    from motionsynth.tracking.ui import start_ui
+
+    server = start_ui(port)
+    typer.echo(server.address)
+    if open_browser:
+        import webbrowser
+
+        webbrowser.open(server.address)
+    raise typer.Exit(server.wait())

@@ -1,0 +1,33 @@
+"""``motionsynth view``: clips side by side in the browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["view"]
+
+
+def view(
+    files: Annotated[list[Path], typer.Argument(help="BVH files, or folders of them.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where to write the page.")] = Path("player.html"),
+    title: Annotated[str, typer.Option(help="Heading of the page.")] = "",
+    open_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = True,
+) -> None:
+    """Write one self-contained HTML page that plays clips side by side: play, scrub, rotate, zoom.
+
+    Example: `motionsynth view data/walkers/walk_normal_001.bvh runs/vae/samples/0000.bvh`
+    """
+    from motionsynth.cli.files import bvh_files
+    from motionsynth.motion.bvh import read_bvh
+    from motionsynth.view.player import write_player
+
+    paths = bvh_files(files)
+    write_player([(path.stem, read_bvh(path)) for path in paths], out, title=title or f"{len(paths)} clips")
+    typer.echo(out)
+    if open_browser:
+        import webbrowser
+
+        webbrowser.open(out.resolve().as_uri())
