@@ -1,0 +1,195 @@
+"""The MOTION block of a BVH file: rows of numbers, parsed in blocks by simdjson.
+
+The fast path is strict: a block must hold nothing but number characters, one blank between values and one line end after
+every C-th; white space then becomes commas and the block a JSON array. Whatever JSON's grammar refuses though BVH writers use
+it (``+1``, ``.5``, ``1.``, ``007``) goes through ``float``, which parses the same bits (strtod's). A block that fails both is
+searched for its first faulty line.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import simdjson
+
+from motionsynth.errors import BvhError
+from motionsynth.motion.bvh_layout import channel_layout
+from motionsynth.motion.bvh_scan import NUMBER
+from motionsynth.motion.skeleton import FloatArray, Skeleton
+
+__all__ = ["read_motion"]
+
+_BLOCK: Final = 1 << 20
+_FRAMES: Final = re.compile(rb"\s*+Frames(?:[ \t]*+:|[ \t])[ \t]*+([^\n]*+)", re.I)
+_FRAME_TIME: Final = re.compile(rb"\s*+Frame[ \t]*+Time(?:[ \t]*+:|[ \t])[ \t]*+([^\n]*+)\n?", re.I)
+_COUNT: Final = re.compile(rb"[0-9]{1,18}")
+_NUMBER: Final = re.compile(NUMBER)
+_DIGITS: Final = b"0123456789+-.eE"
+_BLANKS: Final = bytes(32 if byte in b"\t\v\f" else byte for byte in range(256))
+_TO_JSON: Final = bytes(byte if byte in _DIGITS else 44 if byte in b" \n" else 120 for byte in range(256))
+
+
+def read_motion(path: Path, data: bytes, start: int, skeleton: Skeleton) -> tuple[float, FloatArray, FloatArray]:
+    """Read what follows the word MOTION; returns the frame time in seconds, angles and translations (T, J, 3).
+
+    Args:
+        path: the file's name, for messages.
+        data: the whole file, lines ended by ``\\n`` only.
+        start: the place just after MOTION.
+        skeleton: the hierarchy above it; has at least one channel.
+
+    Raises:
+        BvhError: the block is not the declared number of rows of finite numbers, one for each channel.
+    """
+    frames, frame_time, frames_line, position = _read_counts(path, data, start)
+    line_count = data.count(b"\n", position) + (not data.endswith(b"\n"))
+    if frames > line_count:  # before anything is allocated: a declared size is not a size
+        raise _frames_differ(path, frames_line, frames, _count_rows(data, position))
+    layout, joints = channel_layout(skeleton), len(skeleton)
+    angles = np.zeros((frames, 3 * joints)) if len(layout.free_angles) else np.empty((frames, 3 * joints))
+    translations = np.empty((frames, 3 * joints))
+    if len(layout.free_positions):
+        translations[:] = skeleton.offsets.reshape(-1)
+    parser, done = simdjson.Parser(), 0
+    while position < len(data):
+        end = data.find(b"\n", position + _BLOCK) + 1 or len(data)
+        rows_TC = _parse_rows(parser, data[position:end], skeleton.channel_count)
+        if rows_TC is None:
+            raise _find_fault(path, data, position, skeleton)
+        if done + len(rows_TC) > frames:
+            raise _surplus_row(path, data, position, frames_line, frames, frames - done)
+        done += len(rows_TC)
+        layout.scatter(rows_TC, angles[done - len(rows_TC) : done], translations[done - len(rows_TC) : done])
+        position = end
+    if done != frames:
+        raise _frames_differ(path, frames_line, frames, done)
+    return frame_time, angles.reshape(frames, joints, 3), translations.reshape(frames, joints, 3)
+
+
+def _read_counts(path: Path, data: bytes, start: int) -> tuple[int, float, int, int]:
+    """Read the lines Frames and Frame Time; (frames, seconds, line of Frames, place of the first row)."""
+    found = _FRAMES.match(data, start)
+    if not found:
+        raise BvhError(path, _next_line(data, start), "expected 'Frames: COUNT' after MOTION")
+    frames_line, text = _line(data, found.start(1)), found[1].strip()
+    if not _COUNT.fullmatch(text):
+        raise BvhError(path, frames_line, f"the number of frames is {_show(text)}, not a whole number")
+    if not int(text):
+        raise BvhError(path, frames_line, "the file holds no frame")
+    timed = _FRAME_TIME.match(data, found.end())
+    if not timed:
+        raise BvhError(path, _next_line(data, found.end()), "expected 'Frame Time: SECONDS' after Frames")
+    seconds = timed[1].strip()
+    frame_time = float(seconds) if _NUMBER.fullmatch(seconds) else math.nan
+    if not 0 < frame_time < math.inf:
+        where = _line(data, timed.start(1))
+        raise BvhError(path, where, f"the frame time is {_show(seconds)}, not a positive number of seconds")
+    return int(text), frame_time, frames_line, timed.end()
+
+
+def _parse_rows(parser: simdjson.Parser, block: bytes, channels: int) -> FloatArray | None:
+    """Parse whole lines into (rows, channels), or return None where any line is not a row."""
+    block = block[:-1] if block.endswith(b"\n") else block
+    if not _is_tidy(block, channels):
+        block = _tidy(block)
+        if not block:
+            return np.empty((0, channels))
+        if not _is_tidy(block, channels):
+            return None
+    document = b"[" + block.translate(_TO_JSON) + b"]"
+    if b"-0," in document or document.endswith(b"-0]"):  # JSON's integer -0 would lose its sign
+        document = document.replace(b"-0,", b"-0.0,").replace(b"-0]", b"-0.0]")
+    try:
+        array = parser.parse(document)
+        values = np.frombuffer(array.as_buffer(of_type="d"), dtype=np.float64)
+        del array  # the parser cannot be used again while its array lives
+    except ValueError:
+        try:
+            values = np.array(list(map(float, block.split())))
+        except ValueError:
+            return None
+        if not np.isfinite(values).all():
+            return None
+    return values.reshape(-1, channels) if values.size % channels == 0 else None
+
+
+def _is_tidy(block: bytes, channels: int) -> bool:
+    """Whether a block holds number characters only, a blank between values and a line end after each row."""
+    gaps = block.translate(_BLANKS, _DIGITS) + b"\n"
+    rows, rest = divmod(len(gaps), channels)
+    return not rest and gaps == (b" " * (channels - 1) + b"\n") * rows
+
+
+def _tidy(block: bytes) -> bytes:
+    """Reduce white space to one blank between values and one line end between rows."""
+    block = block.translate(_BLANKS)
+    for untidy, tidy in ((b"  ", b" "), (b" \n", b"\n"), (b"\n ", b"\n"), (b"\n\n", b"\n")):
+        while untidy in block:
+            block = block.replace(untidy, tidy)
+    return block.strip(b" \n")
+
+
+def _find_fault(path: Path, data: bytes, position: int, skeleton: Skeleton) -> BvhError:
+    """Find the first line from a position on that is not a row, and say why."""
+    channels, line = skeleton.channel_count, _line(data, position)
+    while position < len(data):
+        end = data.find(b"\n", position) + 1 or len(data)
+        values = data[position:end].split()
+        reason = _row_fault(values, channels, skeleton) if values else None
+        if reason:
+            return BvhError(path, line, reason)
+        position, line = end, line + 1
+    raise AssertionError("a block was refused though each of its rows is good")
+
+
+def _row_fault(values: list[bytes], channels: int, skeleton: Skeleton) -> str | None:
+    if values[0].upper() == b"MOTION":
+        return "a second MOTION"
+    for column, value in enumerate(values):
+        numeric = _NUMBER.fullmatch(value)
+        if numeric and math.isfinite(float(value)):
+            continue
+        if column < channels:
+            owners = [f"{name}, {c}" for name, cs in zip(skeleton.names, skeleton.channels, strict=True) for c in cs]
+            where = f"value {column + 1} of the row ({owners[column]})"
+        else:
+            where = f"value {column + 1} of the row"
+        return f"{where} is {_show(value)}, " + ("beyond float64" if numeric else "not a finite number")
+    if len(values) != channels:
+        return f"a row of {len(values)} values; the hierarchy has {channels} channels"
+    return None
+
+
+def _surplus_row(path: Path, data: bytes, position: int, frames_line: int, frames: int, left: int) -> BvhError:
+    """The error of a row beyond the declared ones; ``left`` more rows from ``position`` on are declared."""
+    rows = re.compile(rb"[^\s][^\n]*+").finditer(data, position)
+    surplus = next(row for count, row in enumerate(rows) if count == left)
+    return BvhError(
+        path, _line(data, surplus.start()), f"a row beyond the {frames} frames that line {frames_line} declares"
+    )
+
+
+def _frames_differ(path: Path, line: int, declared: int, found: int) -> BvhError:
+    return BvhError(path, line, f"{declared} frames are declared, {found} rows follow")
+
+
+def _count_rows(data: bytes, position: int) -> int:
+    return sum(1 for _ in re.compile(rb"[^\s][^\n]*+").finditer(data, position))
+
+
+def _line(data: bytes, position: int) -> int:
+    return data.count(b"\n", 0, position) + 1
+
+
+def _next_line(data: bytes, position: int) -> int:
+    """The line of the next word, or the last line where there is none."""
+    found = re.compile(rb"\S").search(data, position)
+    return _line(data, found.start() if found else len(data.rstrip()))
+
+
+def _show(text: bytes) -> str:
+    return repr(text[:40].decode("utf-8", "backslashreplace"))

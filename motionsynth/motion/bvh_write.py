@@ -1,0 +1,196 @@
+"""Writing a clip as a BVH file, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import orjson
+
+from motionsynth.errors import BvhError
+from motionsynth.motion.bvh_layout import MAX_JOINTS, ChannelLayout, channel_fault, channel_layout
+from motionsynth.motion.bvh_scan import name_fault
+from motionsynth.motion.clip import Clip
+from motionsynth.motion.skeleton import AXES, FloatArray, Skeleton
+
+__all__ = ["write_bvh"]
+
+_BLOCK_VALUES: Final = 1 << 16
+_MAX_DECIMALS: Final = 15
+_GAPS: Final = bytes.maketrans(b",", b" ")
+
+
+def write_bvh(clip: Clip, path: str | os.PathLike[str], *, decimals: int | None = 6) -> None:
+    """Write a clip as a BVH file: names, order, channel layout and End Sites as in its skeleton.
+
+    The file appears under its name whole or not at all. OFFSETs and the frame time are written with all digits.
+
+    Args:
+        clip: at least one frame, finite values.
+        path: where to; an existing file is replaced.
+        decimals: digits after the point in the rows, 0 to 15; None writes the shortest text that reads back to the same
+            float64.
+
+    Raises:
+        BvhError: the clip cannot stand in a BVH file (values that are not finite, motion that no channel holds, names
+            that would not read back), or the file cannot be written.
+        ValueError: ``decimals`` is out of range.
+    """
+    if decimals is not None and not 0 <= decimals <= _MAX_DECIMALS:
+        raise ValueError(f"decimals must be None or 0 to {_MAX_DECIMALS}, not {decimals}")
+    path = Path(path)
+    header = "\n".join(_header_lines(path, clip)).encode()
+    try:
+        _replace(path, header, _row_blocks(path, clip, decimals))
+    except OSError as error:
+        raise BvhError(path, None, f"cannot be written: {error.strerror or error}") from error
+
+
+def _replace(path: Path, header: bytes, blocks: Iterator[bytes]) -> None:
+    """Write to a temporary name in the same folder, flush it to the disk, and rename it."""
+    if path.is_dir():
+        raise BvhError(path, None, "is a directory")
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(header)
+            for block in blocks:
+                file.write(block)
+            file.flush()
+            os.fsync(file.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(name).chmod(0o666 & ~umask)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _row_blocks(path: Path, clip: Clip, decimals: int | None) -> Iterator[bytes]:
+    """The rows as text, some thousand values at a time."""
+    skeleton, layout = clip.skeleton, channel_layout(clip.skeleton)
+    angles, translations = (a.reshape(len(clip), -1) for a in (clip.angles, clip.translations))
+    step = max(1, _BLOCK_VALUES // skeleton.channel_count)
+    for start in range(0, len(clip), step):
+        frames = slice(start, start + step)
+        _check_block(path, skeleton, layout, start, angles[frames], translations[frames], decimals)
+        rows_TC = layout.gather(angles[frames], translations[frames])
+        yield _format_rows(rows_TC, decimals)
+
+
+def _format_rows(rows_TC: FloatArray, decimals: int | None) -> bytes:
+    if decimals is not None:
+        # Beyond 2^50 units of the last digit rounding would itself round; such values keep their shortest digits.
+        roundable = np.abs(rows_TC) < 2.0**50 / 10.0**decimals
+        if roundable.all():
+            rows_TC = np.round(rows_TC, decimals)
+        else:
+            rows_TC = np.where(roundable, np.round(np.where(roundable, rows_TC, 0.0), decimals), rows_TC)
+    text = orjson.dumps(rows_TC, option=orjson.OPT_SERIALIZE_NUMPY)  # [[1.0,2.5],[3.0,4.5]]
+    return text[2:-2].replace(b"],[", b"\n").translate(_GAPS) + b"\n"
+
+
+def _check_block(
+    path: Path,
+    skeleton: Skeleton,
+    layout: ChannelLayout,
+    start: int,
+    angles: FloatArray,
+    translations: FloatArray,
+    decimals: int | None,
+) -> None:
+    """Refuse what a row cannot hold: values that are not finite, and motion without a channel."""
+    for array in (angles, translations):
+        if not np.isfinite(array).all():
+            frame, slot = np.argwhere(~np.isfinite(array))[0]
+            name = skeleton.names[slot // 3]
+            raise BvhError(path, None, f"joint {name!r} has a value that is not finite in frame {start + frame}")
+    tolerance = 0.0 if decimals is None else 0.5 * 10.0**-decimals
+    offsets = skeleton.offsets.reshape(-1)
+    for array, slots, still, kind in (
+        (translations, layout.free_positions, offsets, "moves"),
+        (angles, layout.free_angles, np.zeros_like(offsets), "turns"),
+    ):
+        if len(slots):
+            moving = (np.abs(array[:, slots] - still[slots]) > tolerance).any(axis=0)
+            if moving.any():
+                slot = int(slots[np.argmax(moving)])
+                joint = slot // 3
+                axis = (skeleton.orders[joint] if kind == "turns" else AXES)[slot % 3]
+                reason = f"joint {skeleton.names[joint]!r} {kind} along {axis}, where it has no channel"
+                raise BvhError(path, None, reason.replace("turns along", "turns about"))
+
+
+def _header_lines(path: Path, clip: Clip) -> list[str]:
+    """The file down to Frame Time, the last line ended."""
+    skeleton = clip.skeleton
+    _check_skeleton(path, clip)
+    lines, ends, depths = ["HIERARCHY"], list(skeleton.end_sites[::-1]), skeleton.depths
+    stack: list[int] = []
+
+    def close(depth: int) -> None:
+        """Close joints down to a depth, each after the End Sites that follow its last child in file order."""
+        while len(stack) > depth:
+            joint = stack.pop()
+            lines.append("\t" * len(stack) + "}")
+            if stack:
+                end_sites(stack[-1])
+            del joint
+
+    def end_sites(joint: int) -> None:
+        indent = "\t" * len(stack)
+        while ends and ends[-1].parent == joint:
+            end = ends.pop()
+            lines.extend([indent + f"End Site {end.name}".rstrip(" "), indent + "{"])
+            lines.extend([indent + "\tOFFSET " + _numbers(end.offset), indent + "}"])
+
+    for joint, (name, depth) in enumerate(zip(skeleton.names, depths, strict=True)):
+        close(depth)
+        if (stack[-1] if stack else -1) != skeleton.parents[joint]:
+            raise BvhError(path, None, f"joint {name!r} is not in depth-first order")
+        indent, listed = "\t" * depth, skeleton.channels[joint]
+        lines += [f"{indent}{'JOINT' if joint else 'ROOT'} {name}", indent + "{"]
+        lines.append(f"{indent}\tOFFSET {_numbers(skeleton.offsets[joint])}")
+        lines.append(" ".join((f"{indent}\tCHANNELS {len(listed)}", *listed)))
+        stack.append(joint)
+        end_sites(joint)
+    close(0)
+    if ends:
+        raise BvhError(path, None, f"the End Site of {skeleton.names[ends[-1].parent]!r} is not in file order")
+    return [*lines, "MOTION", f"Frames: {len(clip)}", f"Frame Time: {float(clip.frame_time)!r}", ""]
+
+
+def _numbers(values: FloatArray | tuple[float, float, float]) -> str:
+    return " ".join(repr(float(value)) for value in values)
+
+
+def _check_skeleton(path: Path, clip: Clip) -> None:
+    """Refuse a skeleton that would not read back as it is."""
+    skeleton = clip.skeleton
+    if len(skeleton) > MAX_JOINTS:
+        raise BvhError(path, None, f"{len(skeleton)} joints; a file holds at most {MAX_JOINTS}")
+    if not len(clip) or not skeleton.channel_count:
+        raise BvhError(path, None, "the clip has no frame" if not len(clip) else "no joint has a channel")
+    for name, channels in zip(skeleton.names, skeleton.channels, strict=True):
+        fault = channel_fault(channels) or _written_name_fault(name)
+        if fault:
+            raise BvhError(path, None, f"joint {name!r}: {fault}")
+    for end in skeleton.end_sites:
+        fault = _written_name_fault(end.name, may_be_empty=True)
+        if fault:
+            raise BvhError(path, None, f"End Site of {skeleton.names[end.parent]!r}: {fault}")
+    if not (np.isfinite(skeleton.offsets).all() and np.isfinite([e.offset for e in skeleton.end_sites]).all()):
+        raise BvhError(path, None, "an OFFSET is not finite")
+
+
+def _written_name_fault(name: str, *, may_be_empty: bool = False) -> str | None:
+    if name != name.strip(" \t\v\f"):
+        return f"name {name!r} begins or ends with white space"
+    if not name.isprintable() and any("\ud800" <= c <= "\udfff" for c in name):
+        return f"name {name!r} cannot be written as UTF-8"
+    return name_fault(name, may_be_empty=may_be_empty)
