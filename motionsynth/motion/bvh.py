@@ -1,8 +1,9 @@
 """Reading and writing BVH files.
 
-Conventions: column vectors, rotations in degrees composed in the order the channels are listed, a position channel
-*replaces* the component of OFFSET it names (as in Blender and MotionBuilder; three.js adds them). Nothing is repaired: a
-file either is one skeleton with as many rows of finite numbers as it declares, or is refused with one :class:`BvhError`.
+Conventions: column vectors, rotations in degrees composed in the order the channels are listed; a position
+channel *replaces* the component of OFFSET it names (as in Blender and MotionBuilder; three.js adds them).
+Nothing is repaired: a file either is one skeleton with as many rows of finite numbers as it declares, or is
+refused with one :class:`BvhError`.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ __all__ = ["read_bvh", "write_bvh"]
 def read_bvh(path: str | os.PathLike[str]) -> Clip:
     """Read a BVH file.
 
-    Any skeleton of 1 to 1,000 joints with 0, 1, 3 or 6 distinct channels each, in any order. Numbers are parsed to the
-    same bits as C's ``strtod``. Names are UTF-8, or Latin-1 in a file whose header is not UTF-8. Lines may end in LF, CRLF or
-    CR; keywords may be in any case.
+    Any skeleton of 1 to 1,000 joints with 0, 1, 3 or 6 distinct channels each, in any order. Numbers are parsed
+    to the same bits as by C's ``strtod``. A name is all that follows its keyword; names are UTF-8, or Latin-1 in
+    a file whose header is not UTF-8. Lines may end in LF, CRLF or CR; keywords may be in any case.
 
     Args:
         path: the file.
@@ -34,7 +35,8 @@ def read_bvh(path: str | os.PathLike[str]) -> Clip:
         The clip, in the file's unit of length.
 
     Raises:
-        BvhError: the file cannot be opened, or is not a BVH file in every respect; names the line where one is at fault.
+        BvhError: the file cannot be opened, or is not a BVH file in every respect; names the line where one is
+            at fault.
     """
     path = Path(path)
     try:

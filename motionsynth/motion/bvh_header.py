@@ -1,8 +1,9 @@
 """The HIERARCHY of a BVH file: checked here, then read by the ``bvh`` package.
 
-``bvh`` goes char by char, keeps only the first word of a name, checks nothing and recurses in its queries. So a scanner
-first checks the grammar and gives line numbers, then hands ``bvh`` a normalised header and builds the skeleton from what it
-answers, after comparing it with what the scanner saw. Files of one corpus differ in OFFSETs only, so all else is remembered.
+``bvh`` goes char by char, keeps only the first word of a name, checks nothing and recurses in its queries. So a
+scanner first checks the grammar, with line numbers; ``bvh`` is then handed a normalised header, and the skeleton
+is built from what it answers, after a comparison with what the scanner saw. Files of one corpus differ in their
+OFFSETs only, so all else is remembered.
 """
 
 from __future__ import annotations
@@ -49,17 +50,17 @@ def read_header(path: Path, data: bytes) -> tuple[Skeleton, int]:
     template = (b"OFFSET " + MARK).join(pieces[::5])
     try:
         tree = _read_template(template)
-        if not found:
-            raise HeaderFault(len(template.rstrip()), "MOTION is missing after the hierarchy")
         offsets = _fill_offsets(tree, template, pieces)
     except HeaderFault as fault:
         raise BvhError(path, template.count(b"\n", 0, fault.position) + 1, fault.reason) from None
+    if not found:
+        raise BvhError(path, data.rstrip().count(b"\n") + 1, "MOTION is missing after the hierarchy")
     ends = tuple(
         EndSite(parent, (x, y, z), name)
         for (parent, name), (x, y, z) in zip(tree.ends, offsets[len(tree.names) :].tolist(), strict=True)
     )
     skeleton = Skeleton(tree.names, tree.parents, offsets[: len(tree.names)], tree.channels, ends)
-    return skeleton, found.end(1) if found else len(data)
+    return skeleton, found.end(1)
 
 
 @dataclass(frozen=True)
@@ -108,13 +109,13 @@ def _read_template(template: bytes) -> _Tree:
 
 
 def _ask_bvh(nodes: list[NodeSeen]) -> list[tuple[str, int, int, tuple[str, ...]]]:
-    """Have ``bvh`` read the normalised header; (kind, node number, parent joint, channels) of each node in file order."""
+    """Have ``bvh`` read the normalised header; (kind, node number, parent joint, channels) in file order."""
     lines = ["HIERARCHY"]
     for number, node in enumerate(nodes):
         lines += ["}"] * node.closes_before
         lines += [f"{'End' if node.is_end else 'JOINT' if number else 'ROOT'} {number}", "{", "OFFSET 0 0 0"]
         if not node.is_end:
-            lines.append(" ".join(("CHANNELS", str(len(node.channels)), *node.channels)))
+            lines.append(f"CHANNELS {len(node.channels)} {' '.join(node.channels)}")
     lines += ["}"] * (len(nodes) - sum(node.closes_before for node in nodes))
     tree = bvh.Bvh("\n".join([*lines, ""]))
     answer: list[tuple[str, int, int, tuple[str, ...]]] = []

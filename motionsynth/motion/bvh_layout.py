@@ -86,7 +86,12 @@ def _layout_of(channels: tuple[tuple[str, ...], ...]) -> ChannelLayout:
     angle_table = np.array(angles, dtype=np.intp).reshape(-1, 2).T
     position_table = np.array(positions, dtype=np.intp).reshape(-1, 2).T
     return ChannelLayout(
-        *angle_table, *position_table, np.setdiff1d(slots, angle_table[1]), np.setdiff1d(slots, position_table[1])
+        angle_columns=angle_table[0],
+        angle_slots=angle_table[1],
+        position_columns=position_table[0],
+        position_slots=position_table[1],
+        free_angles=np.setdiff1d(slots, angle_table[1]),
+        free_positions=np.setdiff1d(slots, position_table[1]),
     )
 
 

@@ -1,9 +1,9 @@
 """The MOTION block of a BVH file: rows of numbers, parsed in blocks by simdjson.
 
-The fast path is strict: a block must hold nothing but number characters, one blank between values and one line end after
-every C-th; white space then becomes commas and the block a JSON array. Whatever JSON's grammar refuses though BVH writers use
-it (``+1``, ``.5``, ``1.``, ``007``) goes through ``float``, which parses the same bits (strtod's). A block that fails both is
-searched for its first faulty line.
+The fast path is strict: a block must hold nothing but number characters, one blank between values and one line
+end after every C-th; white space then becomes commas and the block a JSON array. What JSON's grammar refuses
+though BVH writers use it (``+1``, ``.5``, ``1.``, ``007``) goes through ``float``, which parses to the same bits
+(strtod's). A block that fails both is searched for its first faulty line.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 import simdjson
@@ -104,7 +104,7 @@ def _parse_rows(parser: simdjson.Parser, block: bytes, channels: int) -> FloatAr
     if b"-0," in document or document.endswith(b"-0]"):  # JSON's integer -0 would lose its sign
         document = document.replace(b"-0,", b"-0.0,").replace(b"-0]", b"-0.0]")
     try:
-        array = parser.parse(document)
+        array = cast("simdjson.Array", parser.parse(document))
         values = np.frombuffer(array.as_buffer(of_type="d"), dtype=np.float64)
         del array  # the parser cannot be used again while its array lives
     except ValueError:

@@ -44,9 +44,10 @@ class NodeSeen:
     closes_before: int
     """Closing braces between the statement before this node and the node."""
     position: int
-    offset: int | tuple[float, float, float] | None = None
-    """Which masked OFFSET line is its own, or the OFFSET itself."""
-    channels: tuple[str, ...] | None = None
+    offset: int | tuple[float, float, float] = -1
+    """Which masked OFFSET line is its own, or the OFFSET itself; -1 until one is read."""
+    channels: tuple[str, ...] = ()
+    has_channels: bool = False
 
 
 class _Scanner:
@@ -109,7 +110,7 @@ class _Scanner:
     def offset(self, start: int, position: int) -> int:
         """Read ``OFFSET x y z``."""
         node = self.inside(start, b"OFFSET")
-        if node.offset is not None:
+        if node.offset != -1:
             raise HeaderFault(start, f"a second OFFSET in {node.name!r}")
         found = _OFFSET.match(self.text, position)
         if not found:
@@ -129,7 +130,7 @@ class _Scanner:
         node = self.inside(start, b"CHANNELS")
         if node.is_end:
             raise HeaderFault(start, "an End Site has no CHANNELS")
-        if node.channels is not None:
+        if node.has_channels:
             raise HeaderFault(start, f"a second CHANNELS in {node.name!r}")
         found = _CHANNELS.match(self.text, position)
         if not found:
@@ -149,7 +150,7 @@ class _Scanner:
         fault = channel_fault(tuple(listed))
         if fault:
             raise HeaderFault(start, f"joint {node.name!r}: {fault}")
-        node.channels = tuple(listed)
+        node.channels, node.has_channels = tuple(listed), True
         return position
 
     def inside(self, start: int, keyword: bytes) -> NodeSeen:
@@ -160,13 +161,13 @@ class _Scanner:
 
     def check_complete(self, node: NodeSeen, position: int) -> None:
         """OFFSET and CHANNELS come before a joint's children and its closing brace."""
-        if node.is_end and node.offset is None:
+        if node.is_end and node.offset == -1:
             raise HeaderFault(position, "the End Site has no OFFSET")
         if node.is_end and position < len(self.text) and self.text[position : position + 1] != b"}":
             raise HeaderFault(position, "an End Site has no children")
-        if node.offset is None:
+        if node.offset == -1:
             raise HeaderFault(position, f"joint {node.name!r} has no OFFSET")
-        if not node.is_end and node.channels is None:
+        if not node.is_end and not node.has_channels:
             raise HeaderFault(position, f"joint {node.name!r} has no CHANNELS")
 
     def close(self, start: int, position: int) -> int:
@@ -206,14 +207,17 @@ def scan_header(text: bytes) -> list[NodeSeen]:
             position = scanner.offset(start, position)
         elif keyword == b"CHANNELS":
             position = scanner.channel_list(start, position)
+        elif keyword == b"HIERARCHY":
+            raise HeaderFault(start, "a second HIERARCHY")
         elif keyword == b"}":
             position = scanner.close(start, position)
         else:
             raise HeaderFault(start, f"expected ROOT, JOINT, End Site, OFFSET, CHANNELS or '}}', found {_show(word)}")
     if scanner.open_nodes:
         unclosed = scanner.open_nodes[-1]
-        where = text.count(b"\n", 0, unclosed.position) + 1
-        raise HeaderFault(start, f"{len(scanner.open_nodes)} unclosed '{{', the last one of {unclosed.name!r} (line {where})")
+        line = text.count(b"\n", 0, unclosed.position) + 1
+        owner = unclosed.name or "End Site"
+        raise HeaderFault(start, f"{len(scanner.open_nodes)} unclosed '{{', the last of {owner!r} (line {line})")
     if not scanner.nodes:
         raise HeaderFault(start, "the hierarchy has no ROOT")
     return scanner.nodes
