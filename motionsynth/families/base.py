@@ -135,7 +135,8 @@ class Family(nn.Module):
         Args:
             count: N.
             generator: source of randomness, on the family's device.
-            frames: T; the length trained on where None.
+            frames: T; the length trained on where None. Shorter ones are the first frames of a window trained on,
+                which is the model's own distribution of them.
 
         Returns:
             (N, T, D) normalised features.
@@ -144,6 +145,18 @@ class Family(nn.Module):
             ValueError: the family cannot make that many frames.
         """
         raise NotImplementedError
+
+    def sample_frames(self, frames: int | None) -> int:
+        """The number of frames to sample: the length trained on where None.
+
+        Raises:
+            ValueError: it is not between 1 and the length trained on.
+        """
+        if frames is None:
+            return self.shape.frames
+        if not 1 <= frames <= self.shape.frames:
+            raise ValueError(f"this model makes 1 to {self.shape.frames} frames, not {frames}")
+        return frames
 
     def sample_latent(self, count: int, *, generator: torch.Generator) -> Tensor:
         """(N, Z) draws from the prior, for families that have one."""

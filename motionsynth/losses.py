@@ -1,0 +1,139 @@
+"""What families minimise: pure functions, one reference each.
+
+Shapes: B batch, T frames, D features, Z latent dimensions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = [
+    "gaussian_nll",
+    "kl_to_standard_normal",
+    "masked_squared_error",
+    "mmd_to_standard_normal",
+    "non_saturating_critic",
+    "non_saturating_generator",
+    "r1_penalty",
+]
+
+
+def masked_squared_error(motion_BTD: Tensor, other_BTD: Tensor, mask_BT: Tensor) -> Tensor:
+    """Squared error of each window, summed over its frames and features: ``sum_td m_t (x_td - y_td)^2``.
+
+    Args:
+        motion_BTD: (B, T, D) features.
+        other_BTD: (B, T, D) features.
+        mask_BT: (B, T) False on the padded frames, which count nothing whatever stands in them.
+
+    Returns:
+        (B,)
+    """
+    difference_BTD = (motion_BTD - other_BTD).masked_fill(~mask_BT.unsqueeze(2), 0.0)
+    return difference_BTD.square().sum((1, 2))
+
+
+def gaussian_nll(squared_error_B: Tensor, count_B: Tensor, variance: Tensor) -> Tensor:
+    """``-log N(x; mean, sigma^2 I) = 1/2 (n log(2 pi sigma^2) + |x - mean|^2 / sigma^2)`` of each window, in nats.
+
+    References:
+        Rybkin, Daniilidis & Levine, Simple and Effective VAE Training with Calibrated Decoders, 2021, for one variance
+        shared by all elements and its optimum, the mean squared error.
+
+    Args:
+        squared_error_B: (B,) ``|x - mean|^2``, summed.
+        count_B: (B,) n, the numbers summed over.
+        variance: scalar ``sigma^2``.
+
+    Returns:
+        (B,)
+    """
+    return 0.5 * (count_B * torch.log(2 * math.pi * variance) + squared_error_B / variance)
+
+
+def kl_to_standard_normal(mean_BZ: Tensor, log_variance_BZ: Tensor) -> Tensor:
+    """``KL(N(mean, diag(variance)) || N(0, I)) = 1/2 sum_z (mean^2 + variance - 1 - log variance)``, in nats.
+
+    References:
+        Kingma & Welling, Auto-Encoding Variational Bayes, 2014, appendix B.
+
+    Args:
+        mean_BZ: (B, Z) means.
+        log_variance_BZ: (B, Z) logarithms of the variances.
+
+    Returns:
+        (B, Z), one value a dimension.
+    """
+    return 0.5 * (mean_BZ.square() + log_variance_BZ.expm1() - log_variance_BZ)
+
+
+def mmd_to_standard_normal(z_BZ: Tensor) -> Tensor:
+    """Unbiased squared maximum mean discrepancy between draws and N(0, I), Gaussian kernel of variance Z.
+
+    ``k(a, b) = exp(-|a - b|^2 / (2 Z))``; both expectations over N(0, I) are taken in closed form, so nothing is drawn.
+
+    References:
+        Gretton et al., A Kernel Two-Sample Test, 2012.
+
+    Args:
+        z_BZ: (B, Z) draws, B at least 2.
+
+    Returns:
+        Scalar; zero in expectation where the draws are standard normal, so it can be slightly negative.
+    """
+    count, width = z_BZ.shape
+    within = torch.exp(-torch.cdist(z_BZ, z_BZ).square() / (2 * width))
+    within = (within.sum() - within.diagonal().sum()) / (count * (count - 1))
+    # E_y exp(-|x - y|^2 / 2s) = (s / (s + 1))^(Z/2) exp(-|x|^2 / (2 (s + 1))), s = Z
+    across = (width / (width + 1)) ** (width / 2) * torch.exp(-z_BZ.square().sum(1) / (2 * (width + 1))).mean()
+    prior: float = (width / (width + 2)) ** (width / 2)
+    discrepancy: Tensor = within - 2 * across + prior
+    return discrepancy
+
+
+def non_saturating_critic(real_B: Tensor, fake_B: Tensor) -> Tensor:
+    """``-E_real[log D] - E_fake[log(1 - D)]`` with ``D = sigmoid(logit)``; 2 log 2 where the critic cannot tell.
+
+    References:
+        Goodfellow et al., Generative Adversarial Nets, 2014.
+
+    Args:
+        real_B: (B,) logits of real windows.
+        fake_B: (B,) logits of generated windows.
+    """
+    return F.softplus(-real_B).mean() + F.softplus(fake_B).mean()
+
+
+def non_saturating_generator(fake_B: Tensor) -> Tensor:
+    """``-E_fake[log D]`` with ``D = sigmoid(logit)``; log 2 where the critic cannot tell.
+
+    References:
+        Goodfellow et al., Generative Adversarial Nets, 2014, section 3.
+
+    Args:
+        fake_B: (B,) logits of generated windows.
+    """
+    return F.softplus(-fake_B).mean()
+
+
+def r1_penalty(critic: Callable[[Tensor], Tensor], motion_BTD: Tensor) -> Tensor:
+    """``E_real[|grad_x logit(x)|^2]``, the mean squared norm of the critic's gradient on real windows.
+
+    Computed in float32 also under autocast: a gradient of a gradient loses too much in bfloat16.
+
+    References:
+        Mescheder, Geiger & Nowozin, Which Training Methods for GANs do actually Converge?, 2018.
+
+    Args:
+        critic: (B, T, D) -> (B,) logits.
+        motion_BTD: (B, T, D) real windows.
+    """
+    motion_BTD = motion_BTD.detach().requires_grad_()
+    with torch.enable_grad(), torch.autocast(motion_BTD.device.type, enabled=False):
+        (gradient_BTD,) = torch.autograd.grad(critic(motion_BTD).sum(), motion_BTD, create_graph=True)
+    return gradient_BTD.square().sum((1, 2)).mean()

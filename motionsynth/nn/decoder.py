@@ -1,0 +1,56 @@
+"""From vectors to windows of motion: the decoder of one family is the generator of another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from motionsynth.nn.convolution import Conv, ResidualBlock, Upsample, Upsampling
+from motionsynth.nn.encoder import coarse_frames
+
+__all__ = ["Decoder"]
+
+
+class Decoder(nn.Module):
+    """Vectors to windows: a linear map to the coarsest level, then residual blocks that double the frames.
+
+    Args:
+        frames: T, the length of the windows.
+        features: D.
+        inputs: Z, size of the vectors.
+        widths: channels of each level, from the coarsest to the finest.
+        kernel: frames of each convolution.
+        upsample: how frames are doubled.
+    """
+
+    def __init__(
+        self,
+        frames: int,
+        features: int,
+        inputs: int,
+        widths: Sequence[int],
+        *,
+        kernel: int = 3,
+        upsample: Upsampling = "linear",
+    ) -> None:
+        super().__init__()
+        self.frames = frames
+        self.coarse_frames = coarse_frames(frames, len(widths))
+        self.start = nn.Linear(inputs, self.coarse_frames * widths[0])
+        levels: list[nn.Module] = []
+        level_frames = self.coarse_frames
+        for before, after in zip([widths[0], *widths[:-1]], widths, strict=True):
+            if levels:
+                levels.append(Upsample(level_frames, upsample))
+                level_frames *= 2
+            levels.append(ResidualBlock(before, after, kernel))
+        self.levels = nn.Sequential(*levels)
+        self.output = Conv(widths[-1], features, kernel)
+
+    def forward(self, z_BZ: Tensor) -> Tensor:
+        """(B, Z) -> (B, T, D) normalised features, float32."""
+        start_BTC = self.start(z_BZ).unflatten(1, (self.coarse_frames, -1))
+        motion_BTD: Tensor = self.output(F.leaky_relu(self.levels(start_BTC), 0.2))
+        return motion_BTD[:, : self.frames].float()

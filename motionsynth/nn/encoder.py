@@ -1,0 +1,83 @@
+"""From windows of motion to vectors: the trunk of encoders and critics."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from motionsynth.nn.convolution import Conv, Downsample, ResidualBlock
+
+__all__ = ["Encoder", "Trunk", "coarse_frames"]
+
+
+def coarse_frames(frames: int, levels: int) -> int:
+    """Frames at the coarsest of ``levels`` resolutions, the finest of which holds T: ``ceil(T / 2^(levels - 1))``.
+
+    Raises:
+        ValueError: there is no level, or less than one coarse frame's worth of motion.
+    """
+    factor: int = 2 ** (levels - 1)
+    if levels < 1 or frames < factor:
+        raise ValueError(f"{levels} levels need windows of at least {factor} frames, not {frames}")
+    return math.ceil(frames / factor)
+
+
+class Trunk(nn.Module):
+    """Residual blocks that halve the frames level by level.
+
+    Padded frames are zeroed and the mask is an input channel of its own, so what stands in them changes nothing.
+
+    Args:
+        frames: T, the length of the windows.
+        features: D.
+        widths: channels of each level, from the coarsest to the finest.
+        kernel: frames of each convolution.
+    """
+
+    def __init__(self, frames: int, features: int, widths: Sequence[int], *, kernel: int = 3) -> None:
+        super().__init__()
+        self.coarse_frames = coarse_frames(frames, len(widths))
+        self.frames = self.coarse_frames * 2 ** (len(widths) - 1)
+        self.width = widths[0]
+        fine_to_coarse = list(reversed(widths))
+        self.input = Conv(features + 1, fine_to_coarse[0], kernel)
+        levels: list[nn.Module] = []
+        level_frames = self.frames
+        for inputs, outputs in zip(fine_to_coarse, [*fine_to_coarse[1:], fine_to_coarse[-1]], strict=True):
+            levels.append(ResidualBlock(inputs, outputs, kernel))
+            if level_frames > self.coarse_frames:
+                levels.append(Downsample(level_frames))
+                level_frames //= 2
+        self.levels = nn.Sequential(*levels)
+
+    def forward(self, motion_BTD: Tensor, mask_BT: Tensor) -> Tensor:
+        """(B, T, D) normalised features and their (B, T) mask -> (B, T', C) features at the coarsest level."""
+        mask_BT1 = mask_BT.unsqueeze(2)
+        x_BTC = F.pad(motion_BTD.masked_fill(~mask_BT1, 0.0), (0, 1, 0, self.frames - motion_BTD.shape[1]))
+        x_BTC[:, : mask_BT.shape[1], -1:] = mask_BT1.to(x_BTC.dtype)
+        return F.leaky_relu(self.levels(self.input(x_BTC)), 0.2)
+
+
+class Encoder(nn.Module):
+    """Windows to vectors.
+
+    Args:
+        frames: T, the length of the windows.
+        features: D.
+        outputs: size of the vectors.
+        widths: channels of each level, from the coarsest to the finest.
+        kernel: frames of each convolution.
+    """
+
+    def __init__(self, frames: int, features: int, outputs: int, widths: Sequence[int], *, kernel: int = 3) -> None:
+        super().__init__()
+        self.trunk = Trunk(frames, features, widths, kernel=kernel)
+        self.head = nn.Linear(self.trunk.coarse_frames * self.trunk.width, outputs)
+
+    def forward(self, motion_BTD: Tensor, mask_BT: Tensor) -> Tensor:
+        """(B, T, D) normalised features and their (B, T) mask -> (B, outputs), float32."""
+        vector: Tensor = self.head(self.trunk(motion_BTD, mask_BT).flatten(1))
+        return vector.float()
