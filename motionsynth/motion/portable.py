@@ -1,0 +1,100 @@
+"""The one BVH layout that every reader places identically.
+
+Readers disagree on position channels: Blender lets them replace the OFFSET and ignores the root's OFFSET, three.js
+adds them to it, many know them on the root only. Where positions stand on the root alone, the root's OFFSET is zero
+and every bone is its OFFSET, there is nothing to disagree on.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from motionsynth.motion.clip import Clip
+from motionsynth.motion.rotations import angles_to_matrices
+from motionsynth.motion.skeleton import AXES, FloatArray, Skeleton
+
+__all__ = ["to_portable"]
+
+_RIGID: Final = 1e-5
+"""A bone is rigid while its translation keeps within this share of the skeleton's reach: exporters write positions
+with few digits, which shakes a rigid bone by about 1e-6 of it."""
+
+
+def to_portable(clip: Clip) -> Clip:
+    """Rewrite a clip so that it has positions on the root only and a root OFFSET of zero.
+
+    All joints keep their world positions, with one exception: where the root stands still and its only child moves,
+    as in the Bandai Namco corpus, the root takes over the trajectory, ``x_0(t) = t_0 + R_0(t) t_1(t)``, and the child
+    sits on it. Every other joint's translation becomes its OFFSET (the middle of its range, where an exporter's
+    rounding shakes it), and every joint gets three rotation channels in its order.
+
+    Args:
+        clip: any clip; lengths in its unit.
+
+    Raises:
+        ValueError: a bone changes in time, or a still root has more than the one moving child; names the joint.
+    """
+    skeleton = clip.skeleton
+    bones, wander = _bones(clip.translations)
+    # The first joint's translation is a place, not a bone; so is its child's below a still root.
+    reach = _reach(bones, skeleton.parents, start=2 if _root_is_still(wander, skeleton) else 1)
+    moving = [joint for joint in range(1, len(skeleton)) if wander[joint] > _RIGID * reach]
+    trajectory = clip.translations[:, 0]
+    if moving == [1] and _root_is_still(wander, skeleton):
+        _check_only_child(skeleton)
+        trajectory = _carried_by_root(clip)
+        bones[1] = 0.0
+    elif moving:
+        name, path = skeleton.names[moving[0]], wander[moving[0]]
+        raise ValueError(f"joint {name!r} moves {path:.4g} against its parent: a portable file has no such bone")
+    bones[0] = 0.0
+    layout = tuple(tuple(f"{axis}rotation" for axis in order) for order in skeleton.orders)
+    root_positions = tuple(f"{axis}position" for axis in AXES)
+    portable = Skeleton(
+        skeleton.names, skeleton.parents, bones, (root_positions + layout[0], *layout[1:]), skeleton.end_sites
+    )
+    translations = np.tile(bones, (len(clip), 1, 1))
+    translations[:, 0] = trajectory
+    return Clip(portable, clip.frame_time, clip.angles, translations)
+
+
+def _bones(translations: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Each joint's middle translation, (J, 3), and how far the translation strays along any axis, (J,)."""
+    if not len(translations):
+        raise ValueError("a clip without frames has no bones")
+    low, high = translations.min(axis=0), translations.max(axis=0)
+    return np.where(low == high, low, 0.5 * (low + high)), (high - low).max(axis=1)
+
+
+def _root_is_still(wander: FloatArray, skeleton: Skeleton) -> bool:
+    """Whether the root stays while its first child, if it has one, does not."""
+    return len(skeleton) > 1 and bool(wander[0] <= _RIGID * wander[1]) and bool(wander[1] > 0)
+
+
+def _reach(bones: FloatArray, parents: tuple[int, ...], *, start: int) -> float:
+    """The longest way from the root to a joint along the bones, without the bones of the first ``start`` joints."""
+    lengths = np.linalg.norm(bones, axis=1)
+    ways = [0.0] * len(parents)
+    for joint, parent in enumerate(parents):
+        ways[joint] = ways[parent] + float(lengths[joint]) if joint >= start else 0.0
+    return max(ways)
+
+
+def _check_only_child(skeleton: Skeleton) -> None:
+    """A root that takes over its child's trajectory would carry all else that hangs on it along."""
+    others = [skeleton.names[child] for child in skeleton.children[0] if child != 1]
+    others += ["its End Site" for end in skeleton.end_sites if end.parent == 0]
+    if others:
+        raise ValueError(
+            f"joint {skeleton.names[1]!r} moves below the still root {skeleton.names[0]!r}, which has another child "
+            f"({others[0]}): the root cannot take over the trajectory"
+        )
+
+
+def _carried_by_root(clip: Clip) -> FloatArray:
+    """(T, 3) world positions of the root's child."""
+    turned = angles_to_matrices(clip.angles[:, :1], clip.skeleton.orders[:1])[:, 0]
+    carried: FloatArray = clip.translations[:, 0] + np.einsum("tij,tj->ti", turned, clip.translations[:, 1])
+    return carried
