@@ -130,13 +130,28 @@ _Loader.add_implicit_resolver(
 )
 
 
-def load_config(path: str | Path, overrides: Iterable[str] = ()) -> RunConfig:
-    """Read a run's YAML and apply ``key.sub=value`` overrides in order.
+def load_config(path: str | Path, *, data: str | Path | None = None, overrides: Iterable[str] = ()) -> RunConfig:
+    """Read a run's YAML; replace its data section or folder; then apply ``key.sub=value`` overrides in order.
+
+    Args:
+        path: YAML of a complete run.
+        data: a folder of clips, which replaces ``data.path``, or a YAML whose keys replace those of the data section.
+        overrides: as ``--set`` takes them, such as ``train.steps=500``.
 
     Raises:
-        ConfigError: the file cannot be read, a key is unknown, or a value does not fit; names file and key.
+        ConfigError: a file cannot be read, a key is unknown, or a value does not fit; names file and key.
     """
-    path = Path(path)
+    document = _read_yaml(Path(path))
+    if data is not None:
+        section = document.setdefault("data", {})
+        is_yaml = Path(data).suffix in (".yaml", ".yml")
+        section |= _read_yaml(Path(data)) if is_yaml else {"path": str(data)}
+    for override in overrides:
+        _override(document, override)
+    return parse_config(document, path)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         document = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except OSError as error:
@@ -148,10 +163,8 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> RunConfig:
         where = f"{path}:{mark.line + 1}" if mark else path
         raise ConfigError(where, None, f"not valid YAML: {getattr(error, 'problem', error)}") from error
     if not isinstance(document, dict):
-        raise ConfigError(path, None, "must be a mapping with the sections data, family and train")
-    for override in overrides:
-        _override(document, override)
-    return parse_config(document, path)
+        raise ConfigError(path, None, "must be a mapping of keys to values")
+    return document
 
 
 def parse_config(document: Mapping[str, Any], path: str | Path) -> RunConfig:
@@ -204,7 +217,7 @@ def _unknown(what: str, word: str, known: Iterable[str]) -> str:
 def _config_error(
     error: ValidationError, path: str | Path, model: type[BaseModel], prefix: tuple[str, ...]
 ) -> ConfigError:
-    """The first complaint of pydantic, as one line that names the dotted key and, for a misspelt one, the likely one."""
+    """The first complaint of pydantic, as one line that names the dotted key and guesses what a misspelt one meant."""
     first = error.errors()[0]
     location = [str(part) for part in first["loc"]]
     key = ".".join([*prefix, *location]) or None

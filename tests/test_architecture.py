@@ -1,0 +1,76 @@
+"""The laws of the house: who may import whom, and what stays light."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "motionsynth"
+
+# layer -> what it must never import, at any depth of its own source
+FORBIDDEN = {
+    "motion": ("features", "corpus", "families", "nn", "training", "metrics", "tracking", "cli", "run", "workflow"),
+    "features": ("corpus", "families", "nn", "training", "metrics", "tracking", "cli", "run", "workflow"),
+    "nn": ("motion", "features", "families", "training", "metrics", "tracking", "cli", "run", "workflow"),
+    "families": ("motion", "features", "training", "metrics", "tracking", "cli", "run", "workflow"),
+    "corpus": ("nn", "training", "metrics", "tracking", "cli", "run", "workflow"),
+    "training": ("motion", "metrics", "tracking", "cli", "view", "workflow"),
+    "metrics": ("families", "nn", "training", "tracking", "cli", "run", "workflow"),
+    "tracking": ("motion", "families", "nn", "training", "metrics", "cli", "workflow"),
+    "view": ("families", "nn", "training", "metrics", "tracking", "cli", "run", "workflow"),
+}
+
+
+def imported_modules(source: str) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def violations(layer: str, source: str) -> set[str]:
+    banned = {f"motionsynth.{name}" for name in FORBIDDEN[layer]}
+    return {name for name in imported_modules(source) if any(name == b or name.startswith(b + ".") for b in banned)}
+
+
+@pytest.mark.parametrize("layer", FORBIDDEN)
+def test_imports_run_in_one_direction(layer: str) -> None:
+    files = sorted((PACKAGE / layer).rglob("*.py"))
+    assert files, f"{layer} has moved"
+    found = {str(file): bad for file in files if (bad := violations(layer, file.read_text()))}
+    assert not found
+
+
+def test_the_import_rule_catches_a_violation() -> None:
+    assert violations("motion", "def f():\n    from motionsynth.families import vae\n") == {
+        "motionsynth.families",
+        "motionsynth.families.vae",
+    }
+
+
+@pytest.mark.parametrize("statement", ["import motionsynth", "import motionsynth.cli.app"])
+def test_heavy_packages_stay_unloaded(statement: str) -> None:
+    heavy = ("torch", "mlflow", "scipy", "sklearn", "pytorch3d", "PIL", "numpy", "pydantic")
+    code = f"{statement}; import sys; print([m for m in {heavy!r} if m in sys.modules])"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert loaded.strip() == "[]"
+
+
+def test_functions_and_files_stay_short() -> None:
+    long_files = {str(f): n for f in PACKAGE.rglob("*.py") if (n := len(f.read_text().splitlines())) > 330}
+    long_functions = {
+        f"{file}:{node.name}": length
+        for file in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (length := (node.end_lineno or 0) - (node.body[0].end_lineno or 0)) > 50
+    }
+    assert not long_files
+    assert not long_functions

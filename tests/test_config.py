@@ -1,0 +1,110 @@
+"""Configuration files: every one that ships loads, and every mistake names its key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from motionsynth.config import config_hash, dump_config, load_config
+from motionsynth.errors import ConfigError
+from motionsynth.families import FAMILIES
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+VAE = CONFIGS / "run" / "vae.yaml"
+
+
+def test_every_family_has_a_baseline() -> None:
+    assert {path.stem for path in (CONFIGS / "run").glob("*.yaml")} >= set(FAMILIES)
+
+
+@pytest.mark.parametrize("path", sorted((CONFIGS / "run").glob("*.yaml")), ids=lambda path: path.stem)
+def test_run_configs_load_and_survive_a_round_trip(path: Path, tmp_path: Path) -> None:
+    config = load_config(path)
+    copy = tmp_path / "config.yaml"
+    copy.write_text(dump_config(config))
+    assert load_config(copy) == config
+    assert config_hash(load_config(copy)) == config_hash(config)
+
+
+@pytest.mark.parametrize("path", sorted((CONFIGS / "data").glob("*.yaml")), ids=lambda path: path.stem)
+def test_data_configs_load(path: Path) -> None:
+    config = load_config(VAE, data=path)
+    assert str(config.data.path) == yaml.safe_load(path.read_text())["path"]
+
+
+def test_all_yaml_files_are_covered() -> None:
+    tested = {*(CONFIGS / "run").glob("*.yaml"), *(CONFIGS / "data").glob("*.yaml")}
+    assert set(CONFIGS.rglob("*.yaml")) == tested
+
+
+def edited(tmp_path: Path, old: str, new: str) -> Path:
+    text = VAE.read_text()
+    assert old in text
+    path = tmp_path / "vae.yaml"
+    path.write_text(text.replace(old, new))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("family.latent_dmi=4", "family.latent_dmi: unknown key, did you mean latent_dim?"),
+        ("family.sigma.knd=fixed", "family.sigma.knd: unknown key, did you mean kind?"),
+        ("family.optimise.all.learning=1", "family.optimise.all.learning: unknown key, known: betas"),
+        ("family.optimise={critic: {lr: 1.0e-3}}", "family: optimise: lacks 'all', unknown 'critic'; the phases of vae are all"),
+        ("train.batch_sise=4", "train.batch_sise: unknown key, did you mean batch_size?"),
+        ("data.split.tset=0.1", "data.split.tset: unknown key, did you mean test?"),
+        ("trian.steps=4", "trian: unknown key, did you mean train?"),
+        ("train.batch_size=many", "train.batch_size: input should be a valid integer"),
+        ("train.batch_size=1", "train.batch_size: input should be greater than or equal to 2 (got 1)"),
+        ("train.steps=0", "train.steps: input should be greater than or equal to 1"),
+        ("family.name=vea", "family.name: unknown family, did you mean vae?"),
+        ("family.sigma.kind=open", "family.sigma.kind: input should be 'fixed' or 'learned'"),
+        ("train.precision=fp8", "train.precision: input should be 'float32' or 'bf16'"),
+    ],
+)
+def test_mistakes_name_file_and_key(override: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(VAE, overrides=[override])
+    assert str(caught.value).startswith(f"{VAE}: {message}")
+
+
+@pytest.mark.parametrize("override", ["train.steps", "=4", "train.steps.more=4", "train.steps=[1"])
+def test_malformed_overrides_are_refused(override: str) -> None:
+    with pytest.raises(ConfigError, match="--set"):
+        load_config(VAE, overrides=[override])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("a: [1", "not valid YAML"), ("- 1\n", "must be a mapping"), ("", "must be a mapping"), ("\xff", "UTF-8")],
+)
+def test_files_that_are_no_configuration_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(ConfigError, match=message):
+        load_config(path)
+    with pytest.raises(ConfigError, match="No such file"):
+        load_config(tmp_path / "absent.yaml")
+
+
+@pytest.mark.parametrize(("text", "value"), [("2e-4", 2e-4), ("1e3", 1e3), (".5e-3", 5e-4), ("3.5", 3.5), ("2", 2)])
+def test_numbers_in_scientific_notation_are_numbers(text: str, value: float) -> None:
+    config = load_config(VAE, overrides=[f"family.optimise.all.lr={text}"])
+    assert config.family.optimise["all"].lr == value
+
+
+def test_a_budget_replaces_another_and_two_are_refused() -> None:
+    assert load_config(VAE, overrides=["train.minutes=2"]).train.minutes == 2
+    assert load_config(VAE, overrides=["train.minutes=2"]).train.steps is None
+    with pytest.raises(ConfigError, match="exactly one of steps, samples and minutes"):
+        load_config(VAE, overrides=["train={steps: 3, minutes: 2}"])
+
+
+def test_data_may_be_a_folder() -> None:
+    assert load_config(VAE, data="/clips").data.path == Path("/clips")
+    with_pattern = load_config(VAE, data=CONFIGS / "data" / "bandai-namco-2.yaml", overrides=["data.path=/clips"])
+    assert with_pattern.data.path == Path("/clips")
+    assert with_pattern.data.pattern is not None
