@@ -5,6 +5,7 @@
     ├── ConfigError(path, key, reason)       a configuration file or ``--set`` is wrong
     ├── CorpusError                          a folder of clips cannot become training data
     ├── RunError(path, reason)               a run directory is missing, damaged or of another kind
+    ├── TrackingError                        an MLflow store does not take what a run has to tell
     └── TrainingError(step, phase, reason)   training cannot go on
 
 The command line prints the message on one line and exits with 2. Anything else that escapes is a bug.
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["BvhError", "ConfigError", "CorpusError", "MotionSynthError", "RunError", "TrainingError"]
+__all__ = ["BvhError", "ConfigError", "CorpusError", "MotionSynthError", "RunError", "TrackingError", "TrainingError"]
 
 
 class MotionSynthError(Exception):
@@ -47,6 +48,10 @@ class RunError(MotionSynthError):
     def __init__(self, path: str | Path, reason: str) -> None:
         self.path, self.reason = Path(path), reason
         super().__init__(f"{path}: {reason}")
+
+
+class TrackingError(MotionSynthError):
+    """An MLflow store does not take what a run has to tell it; the run's files keep everything."""
 
 
 class TrainingError(MotionSynthError):

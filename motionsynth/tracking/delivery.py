@@ -1,0 +1,314 @@
+"""Delivering a run to MLflow from its files: what is missing there, and nothing twice."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from motionsynth.errors import TrackingError
+from motionsynth.tracking.artifacts import digest_of, run_artifacts
+from motionsynth.tracking.cursor import Cursor
+from motionsynth.tracking.journal import JOURNAL, DamagedRow, JournalRow, count_rows, read_rows
+from motionsynth.tracking.liveness import STATUS_OF_STATE, run_state, sweep
+from motionsynth.tracking.record import Description, describe, mlflow_key, read_record
+from motionsynth.tracking.store import (
+    ensure_experiment,
+    open_client,
+    shown_uri,
+    store_errors,
+    tracking_uri,
+)
+
+if TYPE_CHECKING:
+    from mlflow.entities import Metric, Run
+    from mlflow.tracking import MlflowClient
+
+__all__ = ["Delivery", "SyncReport", "sync_run"]
+
+BATCH_METRICS = 1000
+_BATCH_PARAMS = 100
+_LOCK = ".tracking.lock"
+
+
+@dataclass(frozen=True, slots=True)
+class SyncReport:
+    """What a delivery did, and what is left."""
+
+    run_dir: str
+    uri: str
+    """The store, without credentials."""
+    run_id: str | None = None
+    """The run's id in MLflow."""
+    rows: int = 0
+    """Journal rows delivered."""
+    artifacts: int = 0
+    """Files delivered."""
+    pending_rows: int = 0
+    pending_artifacts: int = 0
+    complete: bool = False
+    """Whether the store now has everything that the run directory holds."""
+    reason: str | None = None
+    """Why it is not complete."""
+    notes: tuple[str, ...] = ()
+    """What was delivered differently from how it stands in the files, and damaged rows."""
+
+    @property
+    def warning(self) -> str | None:
+        """One line for a person where something is left, else None."""
+        if self.complete:
+            return None
+        return (
+            f"MLflow at {self.uri} did not take everything ({self.reason}); nothing is lost: "
+            f"`motionsynth runs sync {self.run_dir}` delivers it"
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {**asdict(self), "warning": self.warning}
+
+
+def sync_run(run_dir: str | Path, *, uri: str | None = None, wait_seconds: float = 10.0) -> SyncReport:
+    """Deliver what the store does not have of a run; safe to repeat, and beside a feeder that is at work.
+
+    Args:
+        run_dir: the run's directory.
+        uri: the store; ``tracking_uri()`` by default.
+        wait_seconds: how long to wait for another process that is delivering the same run.
+
+    Raises:
+        RunError: there is no run in ``run_dir``, or its files are damaged.
+    """
+    delivery = Delivery(Path(run_dir), uri or tracking_uri())
+    try:
+        with delivery.lock(wait_seconds):
+            delivery.deliver()
+    except TrackingError as error:
+        return delivery.report(str(error))
+    return delivery.report()
+
+
+class Delivery:
+    """One run on its way into one store; ``deliver`` may be called again and again while the run grows."""
+
+    def __init__(self, run_dir: Path, uri: str) -> None:
+        self.run_dir, self.uri = run_dir, uri
+        self.rows = self.artifacts = 0
+        self.notes: dict[str, None] = {}  # a set in order
+        self._client: MlflowClient | None = None
+        self._verified = False
+        read_record(run_dir)
+        self.cursor = Cursor.load(run_dir, uri)
+
+    @contextmanager
+    def lock(self, wait_seconds: float) -> Iterator[None]:
+        """Keep every other process from delivering this run; the system drops the lock when this process dies.
+
+        Raises:
+            TrackingError: another process still holds it after ``wait_seconds``.
+        """
+        deadline = time.monotonic() + wait_seconds
+        with (self.run_dir / _LOCK).open("a") as file:
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError as error:
+                    if time.monotonic() >= deadline:
+                        raise TrackingError("another process is delivering this run at the moment") from error
+                    time.sleep(0.1)
+            self.cursor = Cursor.load(self.run_dir, self.uri)
+            yield
+
+    def deliver(self) -> None:
+        """Bring the store up to date: description, metrics, artifacts, then the status.
+
+        Raises:
+            TrackingError: the store failed; what it has is known, and the next call goes on from there.
+        """
+        try:
+            with store_errors():
+                self._deliver()
+        except TrackingError:
+            self._verified = False
+            raise
+
+    def report(self, reason: str | None = None) -> SyncReport:
+        """What was done so far and what is left; ``reason`` says why something is."""
+        cursor = self.cursor
+        pending = [f for f in run_artifacts(self.run_dir) if cursor.artifacts.get(f) != digest_of(self.run_dir / f)]
+        return SyncReport(
+            run_dir=str(self.run_dir),
+            uri=shown_uri(self.uri),
+            run_id=cursor.run_id,
+            rows=self.rows,
+            artifacts=self.artifacts,
+            pending_rows=count_rows(self.run_dir / JOURNAL, cursor.journal_bytes),
+            pending_artifacts=len(pending),
+            complete=reason is None,
+            reason=reason,
+            notes=tuple(self.notes),
+        )
+
+    def _deliver(self) -> None:
+        record = read_record(self.run_dir)
+        if self._client is None:
+            self._client = open_client(self.uri)
+        client = self._client
+        description = describe(self.run_dir, record)
+        if not self._verified:
+            self._find_or_create(client, description)
+            self._verified = True
+        self._describe(client, description)
+        self._send_metrics(client)
+        self._send_artifacts(client)
+        self._set_status(client, record)
+
+    def _save(self) -> None:
+        self.cursor.save(self.run_dir, self.uri)
+
+    def _find_or_create(self, client: MlflowClient, description: Description) -> None:
+        """Settle which MLflow run this is: the cursor's, the one tagged with our tracking id, or a new one."""
+        experiment_id = ensure_experiment(client, self.uri)
+        sweep(client, experiment_id)
+        run = _known_run(client, self.cursor.run_id) or _tagged_run(
+            client, experiment_id, description.tags["motionsynth.tracking_id"]
+        )
+        if run is None:
+            run = client.create_run(
+                experiment_id, start_time=description.start_ms, tags=description.tags, run_name=description.name
+            )
+        if run.info.lifecycle_stage != "active":
+            raise TrackingError(f"run {run.info.run_id} is deleted there; restore it, and sync again")
+        if run.info.run_id != self.cursor.run_id:
+            self.cursor = Cursor(run_id=run.info.run_id, experiment_id=run.info.experiment_id)
+        self.cursor.status = run.info.status  # a sweep may have changed it since the cursor was written
+        self._save()
+
+    def _describe(self, client: MlflowClient, description: Description) -> None:
+        if self.cursor.description == description.digest:
+            return
+        from mlflow.entities import Param, RunTag
+
+        run_id = self._run_id
+        known = client.get_run(run_id).data.params
+        for key, value in description.params.items():
+            if known.get(key, value) != value:
+                self.notes[f"parameter {key} is now {value!r}; MLflow keeps the first value {known[key]!r}"] = None
+        params = [Param(key, value) for key, value in description.params.items() if key not in known]
+        client.log_batch(run_id, tags=[RunTag(key, value) for key, value in description.tags.items()])
+        for start in range(0, len(params), _BATCH_PARAMS):
+            client.log_batch(run_id, params=params[start : start + _BATCH_PARAMS])
+        if description.dataset:
+            _log_dataset(client, run_id, description.dataset)
+        self.cursor.description = description.digest
+        self._save()
+
+    def _send_metrics(self, client: MlflowClient) -> None:
+        batch: list[Metric] = []
+        rows: list[JournalRow | DamagedRow] = []
+        for row in read_rows(self.run_dir / JOURNAL, self.cursor.journal_bytes):
+            metrics = _as_metrics(row) if isinstance(row, JournalRow) else []
+            if batch and len(batch) + len(metrics) > BATCH_METRICS:
+                self._send_batch(client, batch, rows)
+                batch, rows = [], []
+            batch.extend(metrics)
+            rows.append(row)
+        if rows:
+            self._send_batch(client, batch, rows)
+
+    def _send_batch(self, client: MlflowClient, batch: list[Metric], rows: list[JournalRow | DamagedRow]) -> None:
+        for start in range(0, len(batch), BATCH_METRICS):
+            client.log_batch(self._run_id, metrics=batch[start : start + BATCH_METRICS])
+        cursor = self.cursor
+        for number, row in enumerate(rows, start=cursor.journal_rows + 1):
+            if isinstance(row, DamagedRow):
+                self.notes[f"{JOURNAL}:{number}: not a journal row, left out ({row.reason})"] = None
+        cursor.journal_bytes, cursor.journal_tail = rows[-1].end, rows[-1].digest
+        cursor.journal_rows += len(rows)
+        self.rows += len(rows)
+        self._save()
+
+    def _send_artifacts(self, client: MlflowClient) -> None:
+        for relative in run_artifacts(self.run_dir):
+            path = self.run_dir / relative
+            try:
+                digest = digest_of(path)
+            except FileNotFoundError:
+                continue  # replaced or removed since it was listed; the next call sees what there is
+            if self.cursor.artifacts.get(relative) == digest:
+                continue
+            folder = Path(relative).parent.as_posix()
+            client.log_artifact(self._run_id, str(path), None if folder == "." else folder)
+            self.cursor.artifacts[relative] = digest
+            self.artifacts += 1
+            self._save()
+
+    def _set_status(self, client: MlflowClient, record: dict[str, Any]) -> None:
+        status = STATUS_OF_STATE.get(run_state(self.run_dir, record), "RUNNING")
+        if status == self.cursor.status:
+            return
+        if status == "RUNNING":
+            client.update_run(self._run_id, status=status)
+        else:
+            ended = (self.run_dir / "run.json").stat().st_mtime
+            client.set_terminated(self._run_id, status, end_time=round(ended * 1000))
+        self.cursor.status = status
+        self._save()
+
+    @property
+    def _run_id(self) -> str:
+        assert self.cursor.run_id is not None
+        return self.cursor.run_id
+
+
+def _known_run(client: MlflowClient, run_id: str | None) -> Run | None:
+    from mlflow.exceptions import MlflowException
+
+    if run_id is None:
+        return None
+    try:
+        return client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None  # the store was emptied or replaced: deliver everything to the new one
+
+
+def _tagged_run(client: MlflowClient, experiment_id: str, tracking_id: str) -> Run | None:
+    """The run with our tracking id, in our experiment or in any other: its name may have been set differently then."""
+    from mlflow.entities import ViewType
+
+    condition = f"tags.`motionsynth.tracking_id` = '{tracking_id}'"
+    others = [e.experiment_id for e in client.search_experiments() if e.experiment_id != experiment_id]
+    for ids in filter(None, ([experiment_id], others)):
+        found = client.search_runs(ids, condition, run_view_type=ViewType.ALL, max_results=1)
+        if found:
+            return found[0]
+    return None
+
+
+def _as_metrics(row: JournalRow) -> list[Metric]:
+    from mlflow.entities import Metric
+
+    # the journal's own time, never the time of delivery: a point sent twice is then one point to the store
+    return [Metric(mlflow_key(name), value, row.time_ms, row.step) for name, value in row.metrics.items()]
+
+
+def _log_dataset(client: MlflowClient, run_id: str, dataset: dict[str, str]) -> None:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    entity = Dataset(dataset["name"], dataset["digest"], "local", dataset["source"], None, dataset["profile"])
+    client.log_inputs(run_id, datasets=[DatasetInput(entity, [InputTag("mlflow.data.context", "training")])])
+
+
+def report_from(text: str) -> SyncReport:
+    """A report as a feeder printed it."""
+    fields = json.loads(text)
+    fields.pop("warning", None)
+    return SyncReport(**{**fields, "notes": tuple(fields["notes"])})

@@ -1,0 +1,98 @@
+"""``python -m motionsynth.tracking.feed RUN_DIR [--parent PID]``: follow a run and deliver it until it ends.
+
+With ``--parent`` it ends when its standard input says so or process PID is gone, else when the run's state is final.
+The last line it writes is its report as JSON; it exits with 0 if everything was delivered, with 3 if not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import select
+import signal
+import sys
+import time
+from pathlib import Path
+
+from motionsynth.errors import MotionSynthError
+from motionsynth.tracking.delivery import Delivery, SyncReport
+from motionsynth.tracking.liveness import run_state
+from motionsynth.tracking.record import FINAL_STATES, read_record
+from motionsynth.tracking.store import prepare_environment, tracking_uri
+
+__all__ = ["main"]
+
+INTERVAL_SECONDS = 2.0
+LONGEST_PAUSE_SECONDS = 60.0
+_NICENESS = 10
+_POLL_SECONDS = 0.5
+
+
+class _Ending:
+    """Tells when the run that is followed has nothing more to say."""
+
+    def __init__(self, run_dir: Path, parent: int | None) -> None:
+        self.run_dir, self.parent = run_dir, parent
+        self._asked = False
+
+    def reached(self) -> bool:
+        if self._asked:
+            return True
+        if self.parent is not None:
+            return os.getppid() != self.parent or self._closed(0.0)
+        return run_state(self.run_dir, read_record(self.run_dir)) in FINAL_STATES | {"killed"}
+
+    def pause(self, seconds: float) -> None:
+        """Sleep, but wake for the end."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0 and not self.reached():
+            if self.parent is None:
+                time.sleep(min(left, _POLL_SECONDS))
+            else:
+                self._closed(min(left, _POLL_SECONDS))
+
+    def _closed(self, seconds: float) -> bool:
+        ready, _, _ = select.select([sys.stdin.fileno()], [], [], seconds)
+        self._asked = self._asked or bool(ready)  # a word or the end of the pipe: both say stop
+        return self._asked
+
+
+def follow(delivery: Delivery, ending: _Ending) -> SyncReport:
+    """Deliver again and again; after the end once more, and that attempt's outcome is the report."""
+    pause = INTERVAL_SECONDS
+    while True:
+        last = ending.reached()
+        try:
+            with delivery.lock(wait_seconds=5.0):
+                delivery.deliver()
+        except MotionSynthError as error:
+            if last:
+                return delivery.report(str(error))
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+        else:
+            if last:
+                return delivery.report()
+            pause = INTERVAL_SECONDS
+        ending.pause(pause)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the feeder; see the module's docstring."""
+    parser = argparse.ArgumentParser(prog="motionsynth.tracking.feed", description="Deliver a run to MLflow.")
+    parser.add_argument("run_dir", type=Path)
+    parser.add_argument("--parent", type=int, default=None)
+    options = parser.parse_args(arguments)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the trainer, whose last rows are still to come
+    if options.parent is not None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # sent to all of a job at once; the trainer's end ends us
+    os.nice(_NICENESS)
+    prepare_environment()
+    delivery = Delivery(options.run_dir, tracking_uri())
+    report = follow(delivery, _Ending(options.run_dir, options.parent))
+    sys.stdout.write(json.dumps(report.as_dict()) + "\n")
+    return 0 if report.complete else 3
+
+
+if __name__ == "__main__":
+    sys.exit(main())

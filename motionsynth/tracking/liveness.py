@@ -1,0 +1,116 @@
+"""Is the process of a run still there, and what MLflow should say of runs whose process is not."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+    from mlflow.tracking import MlflowClient
+
+__all__ = ["process_alive", "process_started", "run_state", "sweep_dead_runs"]
+
+STATUS_OF_STATE = {"finished": "FINISHED", "failed": "FAILED", "stopped": "KILLED", "killed": "KILLED"}
+_CLOCK_SLACK_SECONDS = 2.0
+
+
+def process_started(pid: Any) -> float | None:
+    """Unix time at which process ``pid`` started; None where there is none, it is a zombie, or the system hides it."""
+    if not isinstance(pid, int):
+        return None
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        boot = next(line for line in Path("/proc/stat").read_text().splitlines() if line.startswith("btime "))
+    except (OSError, StopIteration):
+        return None
+    if fields[0] in "ZX":
+        return None
+    return int(boot.split()[1]) + int(fields[19]) / float(os.sysconf("SC_CLK_TCK"))
+
+
+def process_alive(pid: Any, host: Any, not_after: float | None = None) -> bool | None:
+    """Whether process ``pid`` of ``host`` runs; None where this machine cannot know.
+
+    Args:
+        pid: its number.
+        host: the machine it ran on.
+        not_after: unix time by which it must have started; a younger process only reuses the number.
+    """
+    if not isinstance(pid, int) or pid <= 0 or host != socket.gethostname():
+        return None
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # it is there, and another user's
+    if not Path("/proc/self/stat").exists():
+        return True
+    started = process_started(pid)
+    if started is None:
+        return False  # a zombie: over, only not yet collected by its parent
+    return not_after is None or started <= not_after + _CLOCK_SLACK_SECONDS
+
+
+def run_state(run_dir: Path, record: dict[str, Any]) -> str:
+    """The state in ``run.json``, or ``killed`` where it claims to go on and its process is gone."""
+    state = str(record.get("state", "created"))
+    if state in ("finished", "stopped", "failed"):
+        return state
+    written = (run_dir / "run.json").stat().st_mtime  # the process wrote it, so that it is older than the file
+    return "killed" if process_alive(record.get("pid"), record.get("host"), written) is False else state
+
+
+def sweep_dead_runs(uri: str | None = None) -> list[str]:
+    """Give runs of this machine that MLflow still calls RUNNING, though their process is gone, the status they earned.
+
+    Returns:
+        The MLflow ids of the runs changed.
+
+    Raises:
+        TrackingError: the store does not answer.
+    """
+    from motionsynth.tracking.store import experiment_name, open_client, store_errors, tracking_uri
+
+    uri = uri or tracking_uri()
+    with store_errors():
+        client = open_client(uri)
+        experiment = client.get_experiment_by_name(experiment_name())
+        return sweep(client, experiment.experiment_id) if experiment else []
+
+
+def sweep(client: MlflowClient, experiment_id: str) -> list[str]:
+    """``sweep_dead_runs`` on a store that is open."""
+    changed: list[str] = []
+    condition = f"attributes.status = 'RUNNING' and tags.`motionsynth.host` = '{socket.gethostname()}'"
+    token = None
+    while True:
+        page = client.search_runs([experiment_id], condition, max_results=500, page_token=token)
+        for run in page:
+            state, ended = _outcome(run)
+            if state in STATUS_OF_STATE:
+                client.set_terminated(run.info.run_id, STATUS_OF_STATE[state], end_time=round(ended * 1000))
+                changed.append(run.info.run_id)
+        token = page.token
+        if not token:
+            return changed
+
+
+def _outcome(run: Run) -> tuple[str, float]:
+    """State and time of the end of a run, from its directory where that is still there, else from its tags."""
+    tags = run.data.tags
+    run_dir = Path(tags.get("motionsynth.run_dir", "."))
+    try:
+        record = json.loads((run_dir / "run.json").read_bytes())
+        if record.get("tracking_id") == tags.get("motionsynth.tracking_id"):
+            return run_state(run_dir, record), (run_dir / "run.json").stat().st_mtime
+    except (OSError, ValueError, AttributeError):
+        pass  # moved or deleted: the tags still know the process
+    pid, started = tags.get("motionsynth.pid", ""), tags.get("motionsynth.process_started")
+    alive = process_alive(int(pid), tags["motionsynth.host"], float(started) if started else None) if pid else None
+    return ("killed" if alive is False else "running"), time.time()

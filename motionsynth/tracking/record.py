@@ -1,0 +1,182 @@
+"""What a run directory says of itself, and how MLflow is told: name, tags, parameters, dataset."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import json
+import posixpath
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from motionsynth import __version__
+from motionsynth.errors import RunError
+from motionsynth.tracking.liveness import process_alive, process_started
+
+__all__ = ["FINAL_STATES", "RUN_FILE", "Description", "describe", "mlflow_key", "read_record", "seed_and_corpus"]
+
+RUN_FILE = "run.json"
+FINAL_STATES = frozenset({"finished", "stopped", "failed"})
+MAX_PARAM, MAX_TAG, MAX_KEY = 6000, 5000, 250
+
+_NOT_ALLOWED = re.compile(r"[^\w\-. /:]", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """Everything about a run that does not grow with its steps."""
+
+    name: str
+    start_ms: int | None
+    tags: dict[str, str]
+    params: dict[str, str]
+    dataset: dict[str, str] | None
+    """Name, digest, source and profile of the corpus."""
+
+    @property
+    def digest(self) -> str:
+        """Changes when anything here does."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+
+def read_record(run_dir: str | Path) -> dict[str, Any]:
+    """The contents of ``run.json``.
+
+    Raises:
+        RunError: there is none, or it is damaged.
+    """
+    path = Path(run_dir) / RUN_FILE
+    try:
+        record = json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise RunError(run_dir, f"is not a run directory: it has no {RUN_FILE}") from error
+    except (OSError, ValueError) as error:
+        raise RunError(path, f"cannot be read: {error}") from error
+    if not isinstance(record, dict) or not record.get("tracking_id"):
+        raise RunError(path, "has no tracking_id")
+    return record
+
+
+def describe(run_dir: Path, record: Mapping[str, Any]) -> Description:
+    """What MLflow is told of a run, from its ``run.json`` and ``config.yaml``."""
+    config = _config(run_dir)
+    seed, corpus = seed_and_corpus(record, config)
+    fingerprint = _fingerprint(record)
+    labels = record.get("labels") or {}
+    tags = {
+        **{str(key): value for key, value in labels.items()},
+        "family": record.get("family"),
+        "corpus": corpus,
+        "seed": seed,
+        "study": record.get("study") or labels.get("study"),
+        "motionsynth.tracking_id": record["tracking_id"],
+        "motionsynth.version": record.get("version") or __version__,
+        "motionsynth.config_hash": record.get("config_hash"),
+        "motionsynth.corpus_fingerprint": fingerprint,
+        "motionsynth.state": record.get("state"),
+        "motionsynth.run_dir": str(run_dir.resolve()),
+        "motionsynth.host": record.get("host"),
+        "motionsynth.pid": record.get("pid"),
+        "motionsynth.process_started": _process_started(run_dir, record),
+        "mlflow.source.git.commit": _commit(record),
+        "mlflow.source.name": "motionsynth",
+        "mlflow.source.type": "LOCAL",
+        "mlflow.user": _user(),
+    }
+    return Description(
+        name=str(record.get("name") or run_dir.resolve().name),
+        start_ms=_milliseconds(record.get("created")),
+        tags={mlflow_key(key): _text(value)[:MAX_TAG] for key, value in tags.items() if value is not None},
+        params={mlflow_key(key): _cut(_text(value)) for key, value in _flat(config)},
+        dataset=_dataset(corpus, fingerprint, config),
+    )
+
+
+def seed_and_corpus(record: Mapping[str, Any], config: Mapping[str, Any]) -> tuple[Any, str | None]:
+    """The run's seed and the name of its corpus, wherever the run directory states them."""
+    corpus = record.get("corpus")
+    name = corpus.get("name") if isinstance(corpus, dict) else corpus
+    path = (config.get("data") or {}).get("path")
+    seed = record.get("seed")
+    seed = (config.get("train") or {}).get("seed") if seed is None else seed
+    return seed, str(name) if name else (Path(str(path)).name if path else None)
+
+
+def mlflow_key(name: str) -> str:
+    """``name`` as MLflow takes it; a name that had to change ends in a digest of the original, and stays unique."""
+    key = posixpath.normpath(_NOT_ALLOWED.sub("_", name)).lstrip("/")
+    key = "_" if key in ("", ".") else key.replace("..", "__")
+    if key == name and len(key) <= MAX_KEY:
+        return key
+    return f"{key[: MAX_KEY - 9]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def _process_started(run_dir: Path, record: Mapping[str, Any]) -> float | None:
+    written = (run_dir / RUN_FILE).stat().st_mtime
+    alive = process_alive(record.get("pid"), record.get("host"), written)
+    return process_started(record.get("pid")) if alive else None
+
+
+def _config(run_dir: Path) -> dict[str, Any]:
+    try:
+        config = yaml.safe_load((run_dir / "config.yaml").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise RunError(run_dir / "config.yaml", f"cannot be read: {error}") from error
+    return config if isinstance(config, dict) else {}
+
+
+def _flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in node.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_PARAM else f"{text[: MAX_PARAM - 1]}…"
+
+
+def _fingerprint(record: Mapping[str, Any]) -> str | None:
+    corpus = record.get("corpus")
+    found = record.get("corpus_fingerprint") or (corpus.get("fingerprint") if isinstance(corpus, dict) else None)
+    return str(found) if found else None
+
+
+def _dataset(corpus: str | None, fingerprint: str | None, config: Mapping[str, Any]) -> dict[str, str] | None:
+    if not fingerprint:
+        return None
+    data = config.get("data") or {}
+    return {
+        "name": corpus or "corpus",
+        "digest": fingerprint.rpartition(":")[2][:36],  # MLflow's limit; the whole stands in the profile
+        "source": json.dumps({"uri": str(data.get("path") or corpus)}),
+        "profile": json.dumps({"fingerprint": fingerprint, **data}, default=str),
+    }
+
+
+def _commit(record: Mapping[str, Any]) -> Any:
+    git = record.get("git")
+    return record.get("git_commit") or (git.get("commit") if isinstance(git, dict) else git)
+
+
+def _user() -> str | None:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return None  # a container may run under a number without a name
+
+
+def _milliseconds(created: Any) -> int | None:
+    return round(created * 1000) if isinstance(created, int | float) else None

@@ -1,0 +1,165 @@
+"""The MLflow UI on the right store: one worker, this machine only, at the model-training view."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from types import TracebackType
+
+from motionsynth.errors import TrackingError
+from motionsynth.tracking.liveness import sweep
+from motionsynth.tracking.store import (
+    artifact_location,
+    ensure_experiment,
+    open_client,
+    prepare_environment,
+    store_errors,
+    tracking_uri,
+)
+
+__all__ = ["UiCommand", "UiServer", "start_ui", "ui_command"]
+
+DEFAULT_PORT = 5000
+HOST = "127.0.0.1"
+_START_SECONDS = 60.0
+_STOP_SECONDS = 10.0
+_PORTS_TRIED = 50
+
+
+@dataclass(frozen=True, slots=True)
+class UiCommand:
+    """How to start the UI, and where it will be seen."""
+
+    arguments: tuple[str, ...]
+    """Empty where the store is a server, which shows itself."""
+    environment: dict[str, str]
+    address: str
+
+
+def ui_command(port: int = DEFAULT_PORT, uri: str | None = None) -> UiCommand:
+    """The command line, environment and address of the UI; opens the store, creates it if it is new, sweeps dead runs.
+
+    A taken ``port`` gives way to the next free one.
+
+    Raises:
+        TrackingError: the store cannot be opened, or no port is free.
+    """
+    uri = uri or tracking_uri()
+    with store_errors():
+        client = open_client(uri)
+        experiment_id = ensure_experiment(client, uri)
+        sweep(client, experiment_id)
+    page = f"#/experiments/{experiment_id}/runs?workflowType=machine_learning"
+    if uri.startswith(("http://", "https://")):
+        return UiCommand((), {}, f"{uri.rstrip('/')}/{page}")
+    port = _free_port(port)
+    environment = dict(os.environ)
+    prepare_environment(environment)
+    environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # background jobs of a product that is not used here
+    arguments = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--host", HOST]
+    arguments += ["--port", str(port), "--workers", "1"]
+    if location := artifact_location(uri):
+        arguments += ["--default-artifact-root", location]
+    return UiCommand(tuple(arguments), environment, f"http://{HOST}:{port}/{page}")
+
+
+class UiServer:
+    """A running UI; a context manager that ends it."""
+
+    def __init__(self, command: UiCommand) -> None:
+        self.address = command.address
+        """What to open in a browser."""
+        self._process: subprocess.Popen[bytes] | None = None
+        if command.arguments:
+            self._process = subprocess.Popen(
+                command.arguments, env=command.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
+
+    def wait_until_ready(self, timeout: float = _START_SECONDS) -> None:
+        """Return when the address answers.
+
+        Raises:
+            TrackingError: it ended, or did not answer in ``timeout`` seconds.
+        """
+        deadline = time.monotonic() + timeout
+        health = self.address.partition("#")[0] + "health"
+        while self._process is not None:
+            if self._process.poll() is not None:
+                raise TrackingError(f"the MLflow UI ended with {self._process.returncode} while starting")
+            try:
+                with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(health, timeout=2.0):
+                    return
+            except (urllib.error.URLError, OSError):
+                if time.monotonic() > deadline:
+                    raise TrackingError(f"the MLflow UI did not answer within {timeout:.0f} s") from None
+                time.sleep(0.1)
+
+    def wait(self) -> int:
+        """Stay until the UI ends, is interrupted, or this process is told to terminate."""
+        if self._process is None:
+            return 0
+        previous = signal.signal(signal.SIGTERM, lambda *_: self._terminate())
+        try:
+            return self._process.wait()
+        except KeyboardInterrupt:
+            return 0
+        finally:
+            signal.signal(signal.SIGTERM, previous)
+            self.close()
+
+    def close(self) -> None:
+        """End the UI and its worker."""
+        if self._process is None or self._process.poll() is not None:
+            return
+        self._terminate()
+        try:
+            self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _terminate(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+
+    def __enter__(self) -> UiServer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def start_ui(port: int = DEFAULT_PORT, uri: str | None = None) -> UiServer:
+    """Start the UI and return when it answers.
+
+    Raises:
+        TrackingError: the store cannot be opened, no port is free, or the UI does not start.
+    """
+    server = UiServer(ui_command(port, uri))
+    try:
+        server.wait_until_ready()
+    except BaseException:
+        server.close()
+        raise
+    return server
+
+
+def _free_port(first: int) -> int:
+    for port in range(first, min(first + _PORTS_TRIED, 65536)):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+            return port
+    raise TrackingError(f"no port from {first} to {first + _PORTS_TRIED - 1} is free; give another with --port")
