@@ -1,0 +1,76 @@
+"""Train in a run directory: the lock, the state in ``run.json``, journal, checkpoints and final weights."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import torch
+
+from motionsynth.corpus.windows import WindowSet
+from motionsynth.errors import RunError
+from motionsynth.run import Run
+from motionsynth.training.determinism import build_family
+from motionsynth.training.journal import Journal
+from motionsynth.training.trainer import ProgressListener, Trainer, TrainingResult
+
+__all__ = ["train_run"]
+
+
+def train_run(
+    run: Run,
+    windows: WindowSet,
+    validation: WindowSet | None = None,
+    *,
+    resume: bool = False,
+    device: torch.device | str = "cpu",
+    listener: ProgressListener | None = None,
+) -> TrainingResult:
+    """Train a run to the end of its budget, or until a signal stops it; its weights are in the directory afterwards.
+
+    Args:
+        run: new, or with ``resume`` one that was stopped, killed or failed; a finished one is left as it is.
+        windows: normalised windows of the training split.
+        validation: those of the validation split.
+        resume: whether to go on from the newest intact checkpoint.
+        device: where to train.
+        listener: told of every row of the journal.
+
+    Raises:
+        RunError: another process trains in it; it has been trained and ``resume`` was not asked for; no checkpoint is
+            intact, or they are of other windows.
+        TrainingError: a loss or a gradient is not finite; the run's state is then ``failed``.
+    """
+    with run.lock():
+        run.reload()  # what another process did to it before the lock was ours
+        if run.record.state != "created" and not resume:
+            raise RunError(run.path, f"is {run.record.state} already: go on with --resume, or name another --run-dir")
+        if run.record.state == "finished":
+            return _finished(run)
+        with Journal(run.journal_path) as journal:
+            trainer = Trainer(
+                build_family(run.config.family, run.shape, run.config.train.seed),
+                run.config.family,
+                run.config.train,
+                windows,
+                validation,
+                device=device,
+                journal=journal,
+                checkpoints=run.checkpoints_path,
+                listener=listener,
+            )
+            step = trainer.resume() if resume else 0
+            run.update(state="running", pid=os.getpid(), host=socket.gethostname(), step=step, error=None)
+            try:
+                result = trainer.fit()
+            except BaseException as error:
+                run.update(state="failed", pid=None, host=None, step=trainer.step, error=str(error) or repr(error))
+                raise
+        state = "stopped" if result.outcome == "stopped" else "finished"
+        run.save_weights(result.weights, result.averages, state=state, step=result.step, pid=None, host=None)
+        return result
+
+
+def _finished(run: Run) -> TrainingResult:
+    weights, averages = run.load_weights()
+    return TrainingResult("finished", run.record.step, None, weights, averages)

@@ -1,0 +1,76 @@
+"""Draw from a trained run: normalised features, the same ones for the same seed.
+
+Shapes: N samples, T frames, D features.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from motionsynth.errors import RunError
+from motionsynth.families.base import Family
+from motionsynth.run import Run
+from motionsynth.training.determinism import stream_seed, torch_threads
+
+__all__ = ["CHUNK", "SampleSet", "draw_from", "draw_samples"]
+
+CHUNK = 64
+"""Windows drawn at a time, always."""
+
+
+class SampleSet(NamedTuple):
+    """Windows drawn from one run."""
+
+    motion_NTD: Tensor
+    """(N, T, D) float32 normalised features, on the CPU."""
+    seed: int
+    """What they were drawn with."""
+
+
+def draw_samples(
+    run: Run, count: int, seed: int, *, frames: int | None = None, device: torch.device | str = "cpu"
+) -> SampleSet:
+    """Draw windows from a run's moving average, or from its weights where it kept none.
+
+    Same run, seed, frames and machine, same bytes; the first samples of a larger count are those of a smaller one.
+    Devices have random generators of their own: a GPU's samples are not the CPU's.
+
+    Args:
+        run: a run that has finished.
+        count: N.
+        seed: any integer.
+        frames: T; the window trained on where None.
+        device: where the family computes.
+
+    Raises:
+        RunError: the run has no intact weights, or draws values that are not finite.
+        ValueError: the family cannot make that many frames.
+    """
+    with torch_threads(run.config.train.threads):
+        motion_NTD = draw_from(run.load_family(device), count, seed, frames=frames)
+    if not motion_NTD.isfinite().all():
+        raise RunError(run.path, "draws values that are not finite: its training has diverged")
+    return SampleSet(motion_NTD, seed)
+
+
+def draw_from(family: Family, count: int, seed: int, *, frames: int | None = None) -> Tensor:
+    """(N, T, D) draws on the CPU from a family as it stands, in whole chunks of ``CHUNK``.
+
+    Each chunk has a generator of its own. A chunk's draws depend on the seed and on its place alone, and its arithmetic never on ``count``: libraries choose
+    other kernels, which round otherwise, for other batch sizes.
+    """
+    if count < 1:
+        raise ValueError("count must be at least 1")
+    device = next(family.parameters()).device
+    training = family.training
+    family.eval()
+    chunks = []
+    with torch.no_grad():
+        for place in range(0, count, CHUNK):
+            generator = torch.Generator(device).manual_seed(stream_seed(seed, f"samples/{place}"))
+            chunks.append(family.sample(CHUNK, generator=generator, frames=frames).float().cpu())
+    family.train(training)
+    return torch.cat(chunks)[:count]

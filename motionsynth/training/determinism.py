@@ -1,0 +1,43 @@
+"""Where the numbers of a run come from: named streams of one seed, initial weights, and the thread count."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from motionsynth.families import family_class
+from motionsynth.families.base import Family, FamilyConfig, MotionShape
+
+__all__ = ["build_family", "stream_seed", "torch_threads"]
+
+
+def stream_seed(seed: int, purpose: str) -> int:
+    """A 63-bit seed for one purpose, so that order, noise and weights of one run share no random numbers."""
+    digest = hashlib.sha256(f"{seed}/{purpose}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def build_family(config: FamilyConfig, shape: MotionShape, seed: int) -> Family:
+    """A family with its initial weights, on the CPU: a function of its arguments alone.
+
+    ``nn`` layers draw their weights from torch's global generator and take no other, so it is seeded here and given
+    back afterwards as it was; drawing on the CPU makes the weights the same for every device.
+    """
+    with torch.random.fork_rng(devices=[]):
+        # the CPU generator alone: ``torch.manual_seed`` would also reseed every GPU, which fork_rng was told to skip
+        torch.default_generator.manual_seed(stream_seed(seed, "weights"))
+        return family_class(config.name)(config, shape)
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Compute with ``count`` CPU threads inside the block, because the order of sums depends on their number."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,140 @@
+"""The journal of a run: ``metrics.jsonl``, appended to while it trains and fed to trackers from there.
+
+One JSON object a line: ``{"step": 20, "time": 1767225600.5, "metrics": {"train/all/total": 1.5}}``; ``step`` counts
+optimiser steps taken, ``time`` is in Unix seconds. JSON has no word for numbers that are not finite: they are the
+strings ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``. A step has one row at most, and rows are in order of step.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from motionsynth.errors import RunError
+
+__all__ = ["Journal", "JournalRow", "read_journal", "read_journal_from"]
+
+_NAME = re.compile(r"[A-Za-z0-9_\-. :/]+")
+_TAIL_BYTES = 1 << 16
+
+
+class JournalRow(NamedTuple):
+    """What was measured at one step."""
+
+    step: int
+    """Optimiser steps taken."""
+    time: float
+    """Unix seconds."""
+    metrics: dict[str, float]
+
+
+class Journal:
+    """An append-only journal, open for writing.
+
+    Opening it cuts off a last line that a crash tore. Rows of steps that it already holds are not written again, so
+    a run that resumes from an older checkpoint doubles nothing.
+
+    Args:
+        path: the file; made where it is missing.
+
+    Raises:
+        RunError: the last full line is not a row.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._file = self.path.open("ab")
+        try:
+            self.last_step = self._repair()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _repair(self) -> int:
+        """Truncate to the last full line, and return its step; -1 in an empty journal."""
+        with self.path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            tail, reach = b"", 0
+            while reach < size and tail.count(b"\n") < 2:
+                reach = min(size, reach * 2 or _TAIL_BYTES)
+                file.seek(size - reach)
+                tail = file.read(reach)
+        full = tail[: tail.rfind(b"\n") + 1]
+        if len(full) < len(tail):
+            self._file.truncate(size - len(tail) + len(full))
+            os.fsync(self._file.fileno())
+        lines = full.splitlines()
+        return _parse(lines[-1], self.path).step if lines else -1
+
+    def write(self, step: int, metrics: Mapping[str, float]) -> bool:
+        """Append a row and hand it to the operating system; False where the journal already has that step.
+
+        Raises:
+            ValueError: a name has characters that trackers refuse.
+        """
+        for name in metrics:
+            if not _NAME.fullmatch(name):
+                raise ValueError(f"metric name {name!r}: only letters, digits, '_', '-', '.', ' ', ':' and '/'")
+        if step <= self.last_step:
+            return False
+        row = {"step": step, "time": time.time(), "metrics": {k: _encode(float(v)) for k, v in metrics.items()}}
+        self._file.write(json.dumps(row, allow_nan=False).encode() + b"\n")
+        self._file.flush()
+        self.last_step = step
+        return True
+
+    def sync(self) -> None:
+        """Wait until all rows are on the disk; a checkpoint must not survive a power cut that its rows did not."""
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Close the file; rows are already written."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def read_journal(path: str | Path) -> list[JournalRow]:
+    """All full rows of a journal that may still be written to."""
+    return read_journal_from(path, 0)[0]
+
+
+def read_journal_from(path: str | Path, offset: int) -> tuple[list[JournalRow], int]:
+    """The full rows that start at byte ``offset`` or later, and the offset to go on from.
+
+    Raises:
+        RunError: the journal is missing or a line is not a row; names the line's offset.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            content = file.read()
+    except OSError as error:
+        raise RunError(path, error.strerror or str(error)) from error
+    full = content[: content.rfind(b"\n") + 1]
+    return [_parse(line, path) for line in full.splitlines()], offset + len(full)
+
+
+def _parse(line: bytes, path: Path) -> JournalRow:
+    try:
+        row = json.loads(line)
+        return JournalRow(int(row["step"]), float(row["time"]), {k: float(v) for k, v in row["metrics"].items()})
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunError(path, f"is damaged: {line[:60]!r} is not a row of a journal") from error
+
+
+def _encode(value: float) -> Any:
+    if math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")

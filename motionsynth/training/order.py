@@ -1,0 +1,62 @@
+"""In which order a run sees its windows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["BatchOrder"]
+
+
+class BatchOrder:
+    """Index batches: a fresh permutation of all windows each pass, cut into batches of one size.
+
+    What is left at the end of a pass, fewer than a batch, is not used in that pass; the next permutation puts other
+    windows there. A batch larger than the data is all of the data.
+
+    Args:
+        count: N, number of windows.
+        batch_size: windows a batch, at most.
+        seed: fixes every permutation.
+        device: where the windows are; a permutation goes there once a pass, so that no step waits for a copy.
+    """
+
+    def __init__(self, count: int, batch_size: int, seed: int, device: torch.device | str = "cpu") -> None:
+        if count < 1:
+            raise ValueError("there are no windows to train on")
+        self.count, self.batch_size, self.device = count, min(batch_size, count), torch.device(device)
+        self._generator = torch.Generator().manual_seed(seed)
+        self._place(torch.randperm(count, generator=self._generator), 0)
+
+    def _place(self, order_N: Tensor, position: int) -> None:
+        self._order_N, self._order_there_N, self._position = order_N, order_N.to(self.device), position
+
+    def next(self) -> tuple[Tensor, Tensor]:
+        """The next batch's (B,) int64 indices, on the device and on the CPU; both stay valid."""
+        if self.ends_pass:
+            self._place(torch.randperm(self.count, generator=self._generator), 0)
+        window = slice(self._position, self._position + self.batch_size)
+        self._position += self.batch_size
+        return self._order_there_N[window], self._order_N[window]
+
+    @property
+    def ends_pass(self) -> bool:
+        """Whether the batch just given was the last of its pass."""
+        return self._position + self.batch_size > self.count
+
+    def state_dict(self) -> dict[str, Any]:
+        """Generator, permutation and position."""
+        return {
+            "generator": self._generator.get_state(),
+            "order": self._order_N.clone(),
+            "position": self._position,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where another order stood; ``ValueError`` where it was one of other windows."""
+        if len(state["order"]) != self.count:
+            raise ValueError(f"the order is one of {len(state['order'])} windows, not of {self.count}")
+        self._generator.set_state(state["generator"])
+        self._place(state["order"], state["position"])

@@ -1,0 +1,306 @@
+"""One trainer for every family: batches in, a journal, checkpoints and weights out.
+
+Shapes: N windows, B batch, T frames, D features.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from motionsynth.config import TrainConfig
+from motionsynth.corpus.windows import WindowSet
+from motionsynth.errors import RunError, TrainingError
+from motionsynth.families.base import Family, FamilyConfig, StepContext
+from motionsynth.training.checkpoint import Checkpoint, load_newest, save_checkpoint
+from motionsynth.training.determinism import stream_seed, torch_threads
+from motionsynth.training.journal import Journal
+from motionsynth.training.order import BatchOrder
+from motionsynth.training.rules import NonFiniteError, rule_for
+from motionsynth.training.signals import StopRequest
+
+__all__ = ["ProgressListener", "Trainer", "TrainingResult"]
+
+_log = logging.getLogger(__name__)
+_CLIPS_NAMED = 8
+
+
+class ProgressListener(Protocol):
+    """Who is told how training goes, at every row of the journal."""
+
+    def on_log(
+        self, step: int, total: int, metrics: Mapping[str, float], steps_per_second: float, seconds_left: float
+    ) -> None:
+        """``total`` is the budget in steps, estimated for a budget in minutes."""
+
+
+class TrainingResult(NamedTuple):
+    """How training ended, and with which weights."""
+
+    outcome: Literal["finished", "converged", "stopped"]
+    step: int
+    """Optimiser steps taken in all."""
+    signal: int | None
+    """The signal that stopped it, such as 15; None where it ran to its end."""
+    weights: dict[str, Tensor]
+    averages: dict[str, Tensor]
+    """The moving average by the same names; empty where none is kept."""
+
+    @property
+    def exit_code(self) -> int:
+        """0, or what a shell expects of a process that a signal ended: 143 for SIGTERM, 130 for SIGINT."""
+        return 128 + self.signal if self.signal else 0
+
+
+class Trainer:
+    """Train a family on windows.
+
+    All randomness comes from ``train.seed`` by generators of its own: one on the CPU for the order of windows, one on
+    the device for the losses. With a budget in steps or samples, the same configuration and windows give the same
+    weights on the same machine, and a resumed run the weights of an uninterrupted one, bit for bit on a CPU. Torch's
+    CPU threads are ``train.threads`` while it runs and as before afterwards.
+
+    Args:
+        family: its weights are trained in place; moved to ``device``.
+        config: the family's configuration, for its optimisers.
+        train: budget and bookkeeping.
+        windows: what is learnt from; moved to ``device`` as a whole.
+        validation: what the losses are also computed on, with the raw weights.
+        device: such as ``cpu`` or ``cuda``.
+        journal: where rows go; None for nowhere.
+        checkpoints: folder of checkpoints; None for none.
+        listener: told of every row.
+
+    Raises:
+        ValueError: no windows, or windows of another size than the family's.
+    """
+
+    def __init__(
+        self,
+        family: Family,
+        config: FamilyConfig,
+        train: TrainConfig,
+        windows: WindowSet,
+        validation: WindowSet | None = None,
+        *,
+        device: torch.device | str = "cpu",
+        journal: Journal | None = None,
+        checkpoints: Path | None = None,
+        listener: ProgressListener | None = None,
+    ) -> None:
+        self.train, self.device = train, torch.device(device)
+        self.journal, self.checkpoints, self.listener = journal, checkpoints, listener
+        size = (family.shape.frames, family.shape.features)
+        for split in filter(None, (windows, validation)):
+            if split.motion_NTD.shape[1:] != size:
+                raise ValueError(f"windows of {tuple(split.motion_NTD.shape[1:])}, but the family is built for {size}")
+        self.order = BatchOrder(len(windows), train.batch_size, stream_seed(train.seed, "order"), self.device)
+        self.family = family.to(self.device)
+        self.rule = rule_for(family, config, train)
+        self._identity = _identity(windows)
+        self.windows = windows.to(self.device)
+        self.validation = validation.to(self.device) if validation is not None and len(validation) else None
+        self.generator = torch.Generator(self.device).manual_seed(stream_seed(train.seed, "noise"))
+        self.step = 0
+        self._elapsed, self._started = 0.0, time.monotonic()
+        self._saved = -1
+        self._since_log: list[tuple[int, Tensor]] = []
+        self._logged = self._began = (self._started, 0)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of training, those before a resume included."""
+        return self._elapsed + time.monotonic() - self._started
+
+    @property
+    def samples(self) -> int:
+        """Windows seen."""
+        return self.step * self.order.batch_size
+
+    @property
+    def progress(self) -> float:
+        """Share of the budget that is spent, 0 to 1."""
+        if self.train.minutes:
+            return min(1.0, self.elapsed / (60 * self.train.minutes))
+        return min(1.0, self.step / self._budget_steps)
+
+    @property
+    def _budget_steps(self) -> int:
+        assert self.train.steps or self.train.samples
+        return self.train.steps or math.ceil((self.train.samples or 0) / self.order.batch_size)
+
+    def resume(self) -> int:
+        """Go on from the newest intact checkpoint, or from the start where there is none; the step that it is at.
+
+        Raises:
+            RunError: no checkpoint is intact, or they are of a training on other windows or of another family.
+        """
+        checkpoint = load_newest(self.checkpoints) if self.checkpoints else None
+        if checkpoint is None or self.checkpoints is None:
+            return 0
+        where, state = self.checkpoints / str(checkpoint.step), checkpoint.state
+        if state["windows"] != self._identity:
+            raise RunError(where, "was trained on other windows; resume needs the corpus that the run began with")
+        try:
+            self.family.load_state_dict(checkpoint.weights)
+            self.rule.load_averaged_weights(checkpoint.averages)
+            self.rule.load_state_dict(state["rule"])
+            self.order.load_state_dict(state["order"])
+            self.generator.set_state(state["generator"])
+        except (RuntimeError, KeyError, ValueError) as error:
+            raise RunError(where, f"does not fit this run: {error}") from error
+        self.step = self._saved = checkpoint.step
+        self._elapsed = float(state["elapsed"])
+        return self.step
+
+    def fit(self) -> TrainingResult:
+        """Train until the budget is spent, the rule has converged, or SIGTERM or SIGINT asks to stop.
+
+        A signal lets the step finish and a checkpoint be written; a second one ends the process at once.
+
+        Raises:
+            TrainingError: a loss or a gradient is not finite; names step, phase, loss term, and the batch's clips.
+        """
+        with torch_threads(self.train.threads), StopRequest() as stop:
+            self._started = time.monotonic()
+            self._logged = self._began = (self._started, self.step)
+            self.family.train()
+            done = self._done()
+            while not done and stop.signal is None:
+                self._take_step()
+                done = self._done()
+                self._write_row(last=done)
+                if self.step % self.train.checkpoint_every_steps == 0:
+                    self._save()
+            self._check()
+            self._save()
+        outcome: Literal["finished", "converged", "stopped"] = "finished"
+        if not done:
+            outcome = "stopped"
+        elif self.rule.converged:
+            outcome = "converged"
+        weights = {name: value.detach().cpu() for name, value in self.family.state_dict().items()}
+        averages = {name: value.detach().cpu() for name, value in self.rule.averaged_weights().items()}
+        return TrainingResult(outcome, self.step, None if done else stop.signal, weights, averages)
+
+    def _done(self) -> bool:
+        return self.progress >= 1 or self.rule.converged
+
+    def _take_step(self) -> None:
+        index_B, index_cpu_B = self.order.next()
+        self._since_log.append((self.step, index_cpu_B))
+        try:
+            self.rule.step(self.windows.batch(index_B), self._context())
+        except NonFiniteError as error:
+            raise self._named(error) from error
+        if self.order.ends_pass:
+            self.rule.end_pass()
+        self.step += 1
+
+    def _context(self) -> StepContext:
+        return StepContext(self.step, self.progress, self.generator)
+
+    def _write_row(self, *, last: bool) -> None:
+        """One row for all that is due at this step, so that a journal holds a step whole or not at all."""
+        logs = last or self.step % self.train.log_every_steps == 0
+        validates = self.validation is not None and (last or self.step % self.train.validate_every_steps == 0)
+        if not logs and not validates:
+            return
+        self._check()
+        metrics = self._measure() if logs else {}
+        if validates:
+            metrics |= {f"validation/{name}": value for name, value in self._validate().items()}
+        if self.journal:
+            self.journal.write(self.step, metrics)
+        if self.listener and logs:
+            self._tell(metrics)
+
+    def _measure(self) -> dict[str, float]:
+        metrics = {f"train/{name}": value for name, value in self.rule.collect(self.progress).items()}
+        now, (then, step) = time.monotonic(), self._logged
+        self._logged = (now, self.step)
+        metrics["speed/steps_per_second"] = (self.step - step) / max(now - then, 1e-9)
+        metrics["budget/samples"] = self.samples
+        metrics["budget/minutes"] = self.elapsed / 60
+        return metrics
+
+    def _tell(self, metrics: Mapping[str, float]) -> None:
+        assert self.listener
+        rate = (self.step - self._began[1]) / max(time.monotonic() - self._began[0], 1e-9)
+        total = max(self.step, round(self.step / self.progress)) if self.train.minutes else self._budget_steps
+        left = max(0.0, 60 * self.train.minutes - self.elapsed) if self.train.minutes else (total - self.step) / rate
+        self.listener.on_log(self.step, total, metrics, rate, left)
+
+    def _validate(self) -> dict[str, float]:
+        """Means over all validation windows, of raw weights, with the same noise each time and none of training's."""
+        assert self.validation is not None
+        count = len(self.validation)
+        generator = torch.Generator(self.device).manual_seed(stream_seed(self.train.seed, "validation"))
+        context = StepContext(self.step, self.progress, generator)
+        sums: dict[str, Tensor] = {}
+        self.family.eval()
+        # batches of equal size but for one window: a tail of one would upset statistics across a batch
+        for index_B in torch.arange(count, device=self.device).tensor_split(math.ceil(count / self.order.batch_size)):
+            for name, value in self.rule.validate(self.validation.batch(index_B), context).items():
+                sums[name] = sums.get(name, torch.zeros((), device=self.device)) + value.float() * len(index_B)
+        self.family.train()
+        return {name: float(value) / count for name, value in sums.items()}
+
+    def _check(self) -> None:
+        try:
+            self.rule.check()
+        except NonFiniteError as error:
+            raise self._named(error) from error
+        self._since_log.clear()
+
+    def _save(self) -> None:
+        if self.checkpoints is None or self.step == self._saved:
+            return
+        self._check()
+        if self.journal:
+            self.journal.sync()
+        state: dict[str, Any] = {
+            "rule": self.rule.state_dict(),
+            "order": self.order.state_dict(),
+            "generator": self.generator.get_state(),
+            "elapsed": self.elapsed,
+            "windows": self._identity,
+        }
+        weights = self.family.state_dict()
+        save_checkpoint(self.checkpoints, Checkpoint(self.step, weights, self.rule.averaged_weights(), state))
+        self._saved = self.step
+
+    def _named(self, error: NonFiniteError) -> TrainingError:
+        """The user's error: counts steps from 1 as the journal does, and names the clips, suspects first."""
+        index_B = next(index for step, index in self._since_log if step == error.step)
+        clip_B = self.windows.clip_N[index_B.to(self.device)]
+        broken_B = ~self.windows.motion_NTD[index_B.to(self.device)].isfinite().all(dim=2).all(dim=1)
+        suspects = [self.windows.clips[i] for i in sorted(set(clip_B[broken_B].tolist()))]
+        clips = [self.windows.clips[i] for i in sorted(set(clip_B.tolist()))]
+        reason = error.reason
+        if suspects:
+            reason += f"; not finite in the data: {_some(suspects)}"
+        named = TrainingError(error.step + 1, error.phase, f"{reason}; clips of the batch: {_some(clips)}")
+        named.add_note(f"all clips of the batch: {', '.join(clips)}")
+        return named
+
+
+def _some(names: list[str]) -> str:
+    rest = len(names) - _CLIPS_NAMED
+    return ", ".join(names[:_CLIPS_NAMED]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _identity(windows: WindowSet) -> str:
+    """Which windows of which clips these are; what is in them is the corpus fingerprint's affair."""
+    digest = hashlib.sha256("\0".join(windows.clips).encode())
+    for tensor in (windows.clip_N, windows.start_N):
+        digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    return f"{len(windows)} windows {digest.hexdigest()}"
