@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -80,7 +81,7 @@ def convert(
 
     Example: `motionsynth data convert walk.bvh walk60.bvh --fps 60 --units m --portable --slice 10:120`
     """
-    from motionsynth.workflow import Conversion, convert_path
+    from motionsynth.motion.convert import Conversion, convert_path
 
     conversion = Conversion(
         frames=_slice(frames), frame_rate=fps, mirror=mirror, units=units, from_units=from_units, portable=portable
@@ -92,10 +93,8 @@ def convert(
 def _slice(text: str | None) -> slice | None:
     if text is None:
         return None
-    first, separator, last = text.partition(":")
-    try:
-        if not separator:
-            raise ValueError
-        return slice(int(first) if first else None, int(last) if last else None)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} must look like 10:120, :120 or 10:", param_hint="--slice") from None
+    match = re.fullmatch(r"(-?\d+)?:(-?\d+)?", text.strip())
+    if match is None:
+        raise typer.BadParameter(f"{text!r} must look like 10:120, :120 or 10:", param_hint="--slice")
+    first, last = (int(group) if group else None for group in match.groups())
+    return slice(first, last)
