@@ -131,12 +131,14 @@ def _feet(p: WalkerParameters, time: FloatArray) -> tuple[FloatArray, FloatArray
     along = swung**2 * (0.93 * (3.0 - 2.0 * swung) + 0.07)
     yaw = yaw_here + (yaw_there - yaw_here) * glide(swung)
     rolling = part < _ROLL
-    landing = np.where(rolling, pitch, -p.strike)[..., None] * np.array([1.0])
-    rolled = (about("X", landing[..., 0]) @ _HEEL) - _HEEL
+    landing = np.where(rolling, pitch, -p.strike)
+    rolled = (about("X", landing) @ _HEEL) - _HEEL
     rolled = np.einsum("tsab,tsb->tsa", about("Y", np.where(rolling, yaw_here, yaw_there)), rolled)
-    toe = here + along[..., None] * (there + rolled - here)
-    toe[..., 1] += p.lift * bell(swung**0.8)
-    toe = np.where(rolling[..., None], here + rolled, np.where((swung > 0.0)[..., None], toe, here))
+    toe = np.where(rolling[..., None], here + rolled, here + along[..., None] * (there + rolled - here))
+    # A foot that points up is held as high as keeps its heel above the floor.
+    raised = (about("X", np.minimum(pitch, 0.0)) @ _HEEL)[..., 1] - _HEEL[1]
+    toe[..., 1] = TOE_HEIGHT + raised + p.lift * bell(swung**0.8)
+    toe = np.where((rolling | (swung > 0.0))[..., None], toe, here)
     pressed = 1.0 - 0.75 * glide(swung / 0.6)
     bend = -np.maximum(pitch, 0.0) * pressed
     return toe, np.stack([yaw, pitch, bend], axis=-1), bell(swung)

@@ -22,7 +22,7 @@ _LINES: Final = 59
 _SOFT_CM: Final = 1.0
 # Tremor of the thirteen upper joints and of the hips' rotation in units of `jitter`, and cm a degree for positions.
 _UPPER_TREMOR: Final = np.array([0.4, 0.4, 0.5, 0.6, 0.9, 0.4, 1.0, 1.5, 2.5, 0.4, 1.0, 1.5, 2.5])
-_TURN_TREMOR, _PELVIS_TREMOR, _TOE_TREMOR, _PITCH_TREMOR = 0.5, 0.3, 0.6, 2.0
+_TURN_TREMOR, _PELVIS_TREMOR, _TOE_TREMOR, _PITCH_TREMOR = 0.5, 0.3, 0.4, 1.2
 # What a landing shakes: frequency in Hz, decay in seconds.
 _MODES: Final = np.array([[6.0, 0.09], [7.5, 0.08], [9.0, 0.07], [5.5, 0.11]])
 
