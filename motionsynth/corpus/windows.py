@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["Batch", "WindowSet", "cut_windows"]
+__all__ = ["Batch", "WindowSet", "count_windows", "cut_windows", "no_windows"]
 
 
 class Batch(NamedTuple):
@@ -77,13 +77,25 @@ def cut_windows(
     length: int,
     stride: int,
 ) -> WindowSet:
-    """Cut each clip's (T_i, D) features into windows of ``length`` frames, one every ``stride`` frames.
+    """Cut each clip into windows of ``length`` frames, one every ``stride`` frames.
 
     The last window of a clip ends on its last frame; a clip shorter than ``length`` gives one window, padded with
     zeros and masked.
+
+    Args:
+        features: (T_i, D) normalised features of each clip, float, T_i >= 1; at least one clip.
+        labels: label name -> class index of each clip.
+        clips: name of each clip.
+        length: T, frames in a window.
+        stride: frames between the starts of neighbouring windows.
+
+    Raises:
+        ValueError: length or stride is not positive, there is no clip, or a clip has no frames.
     """
     if length < 1 or stride < 1:
         raise ValueError("length and stride must be at least 1 frame")
+    if not features or not all(len(feature_TD) for feature_TD in features):
+        raise ValueError("windows need at least one clip, and each clip at least one frame")
     motion, mask, clip_index, starts = [], [], [], []
     for index, feature_TD in enumerate(features):
         frames, width = feature_TD.shape
@@ -94,8 +106,7 @@ def cut_windows(
             mask.append((torch.arange(length) < frames)[None])
             offsets = torch.zeros(1, dtype=torch.int64)
         else:
-            last = frames - length
-            offsets = torch.tensor(sorted({*range(0, last + 1, stride), last}))
+            offsets = torch.tensor(_starts(frames, length, stride))
             motion.append(feature_TD.unfold(0, length, 1).transpose(1, 2)[offsets])
             mask.append(torch.ones(len(offsets), length, dtype=torch.bool))
         clip_index.append(torch.full((len(offsets),), index))
@@ -109,3 +120,20 @@ def cut_windows(
         torch.cat(starts),
         tuple(clips),
     )
+
+
+def count_windows(frames: int, length: int, stride: int) -> int:
+    """How many windows :func:`cut_windows` cuts from a clip of that many frames."""
+    return len(_starts(frames, length, stride))
+
+
+def no_windows(length: int, width: int, labels: Sequence[str]) -> WindowSet:
+    """The windows of a split without clips."""
+    none = torch.zeros(0, dtype=torch.int64)
+    mask_NT = torch.zeros(0, length, dtype=torch.bool)
+    return WindowSet(torch.zeros(0, length, width), mask_NT, dict.fromkeys(labels, none), none, none, ())
+
+
+def _starts(frames: int, length: int, stride: int) -> list[int]:
+    last = max(frames - length, 0)
+    return sorted({*range(0, last + 1, stride), last})

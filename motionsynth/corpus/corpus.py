@@ -1,0 +1,268 @@
+"""A folder of clips as training data: scan, read, encode, label, split, normalise, cut."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from motionsynth.corpus.cache import FeatureStore, StoredClip, default_cache, open_features
+from motionsynth.corpus.labels import Labels, read_labels
+from motionsynth.corpus.reading import EncodeSettings, Plan, Progress, conform, find_files
+from motionsynth.corpus.report import CorpusReport, SkippedFile
+from motionsynth.corpus.split import SPLITS, Split, SplitName, Take, split_takes
+from motionsynth.errors import CorpusError
+from motionsynth.features.normalise import Normaliser
+from motionsynth.features.spec import FeatureSpec
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from motionsynth.config import DataConfig
+    from motionsynth.corpus.windows import WindowSet
+    from motionsynth.families.base import MotionShape
+    from motionsynth.motion.clip import Clip
+
+__all__ = ["Corpus", "open_corpus", "prepare_clip"]
+
+MIRRORED = " (mirrored)"
+"""Ends the name of a clip that is another's mirror image."""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Clips as features, labelled and split; windows are cut when asked for.
+
+    Args:
+        config: what was asked for.
+        store: the features.
+        labels: the labels of every file.
+        split: which file is in which split.
+        label_names: label -> its classes, in the order of their indices.
+        skipped: files that cannot be used, and why.
+    """
+
+    config: DataConfig
+    store: FeatureStore
+    labels: Labels
+    split: Split
+    label_names: dict[str, tuple[str, ...]]
+    skipped: tuple[SkippedFile, ...]
+    _stored: dict[str, StoredClip] = field(repr=False)
+    _windows: dict[str, WindowSet] = field(default_factory=dict, repr=False)
+
+    @property
+    def spec(self) -> FeatureSpec:
+        """What a feature row holds."""
+        return self.store.spec
+
+    @cached_property
+    def normaliser(self) -> Normaliser:
+        """Fitted on the training split."""
+        return Normaliser.fit([features for _, _, features in self._entries("train")])
+
+    @property
+    def shape(self) -> MotionShape:
+        """The size of a window and the class counts of the labels."""
+        from motionsynth.families.base import MotionShape
+
+        counts = {name: len(classes) for name, classes in self.label_names.items()}
+        return MotionShape(self.config.window_frames, self.spec.width, counts)
+
+    @cached_property
+    def splits(self) -> dict[str, Any]:
+        """The record of the split, for ``splits.json``."""
+        return self.split.record(self._takes(), self.config.split)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of all that a model could see: features, labels, split and windows."""
+        content = {
+            "features": self.store.sha256,
+            "spec": self.spec.to_dict(),
+            "labels": {file: self.labels.clips[file].classes for file in sorted(self.split.of_file)},
+            "splits": self.splits["splits"],
+            "window": [self.config.window_frames, self.config.stride_frames],
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode("ascii")).hexdigest()
+
+    def clips(self, split: SplitName) -> tuple[str, ...]:
+        """The files of a split, as paths inside the corpus' folder."""
+        return self.split.files(_known(split))
+
+    def path(self, name: str) -> Path:
+        """Where a clip's file lies."""
+        return (self.config.path.parent if self.config.path.is_file() else self.config.path) / name
+
+    def features(self, name: str) -> Tensor:
+        """(T, D) features of a whole clip, not normalised.
+
+        Raises:
+            CorpusError: no usable clip has that name.
+        """
+        import torch
+
+        plain = name.removesuffix(MIRRORED)
+        stored = self._stored.get(plain)
+        start = None if stored is None else stored.start if plain == name else stored.mirrored_start
+        if stored is None or start is None:
+            raise CorpusError(f"{self.config.path}: has no usable clip {name!r}")
+        return torch.from_numpy(self.store.rows[start : start + stored.frames])
+
+    def real_clip(self, name: str) -> Clip:
+        """A whole clip as the features tell it: from the origin, heading zero, on the reference skeleton."""
+        from motionsynth.features.encode import decode
+
+        return decode(self.features(name), self.spec)
+
+    def windows(self, split: SplitName) -> WindowSet:
+        """The windows of a split: normalised, padded and masked; cut once and kept. None where it holds no clip."""
+        from motionsynth.corpus.windows import cut_windows, no_windows
+
+        if _known(split) not in self._windows:
+            entries = self._entries(split)
+            if not entries:
+                return no_windows(self.config.window_frames, self.spec.width, tuple(self.label_names))
+            labels = {
+                label: [classes.index(self.labels.clips[file].classes[label]) for _, file, _ in entries]
+                for label, classes in self.label_names.items()
+            }
+            self._windows[split] = cut_windows(
+                [self.normaliser.normalise(features) for _, _, features in entries],
+                labels,
+                [name for name, _, _ in entries],
+                length=self.config.window_frames,
+                stride=self.config.stride_frames,
+            )
+        return self._windows[split]
+
+    @cached_property
+    def report(self) -> CorpusReport:
+        """The account of what was found, used and left out."""
+        from motionsynth.corpus.windows import count_windows
+
+        used = {file: self._stored[file] for file in sorted(self.split.of_file)}
+        length, stride = self.config.window_frames, self.config.stride_frames
+        short = [file for file, clip in used.items() if clip.frames < length]
+        return CorpusReport(
+            files=len(self._stored) + len(self.skipped),
+            clips=len(used),
+            frames=sum(clip.frames for clip in used.values()),
+            skipped=self.skipped,
+            gap=tuple(SkippedFile(file, reason) for file, reason in sorted(self.split.dropped.items())),
+            shared=self.store.shared,
+            cells=dict(sorted(Counter(map(self.labels.cell, used)).items())),
+            padded=dict(sorted(Counter(map(self.labels.cell, short)).items())),
+            windows={
+                split: sum(count_windows(len(features), length, stride) for _, _, features in self._entries(split))
+                for split in SPLITS
+            },
+            constant_columns=tuple(
+                name
+                for name, flat in zip(self.spec.columns(), self.normaliser.constant_D.tolist(), strict=True)
+                if flat
+            ),
+            labels=self.labels.source,
+            units=self.store.units,
+            up=self.store.up,
+            notes=tuple(note for note in (*self.split.notes, *self._unit_note(), self.store.cache_note) if note),
+            from_cache=self.store.from_cache,
+        )
+
+    def _unit_note(self) -> list[str]:
+        if self.store.units != "unknown":
+            return []
+        metres = self.spec.metres_per_unit
+        return [f"the unit of length is unknown: 1 unit is taken for {metres:.4g} m; data.units sets it"]
+
+    def _entries(self, split: SplitName) -> list[tuple[str, str, Tensor]]:
+        """(name, file, features) of a split's clips, and in training of their mirror images."""
+        files = self.clips(split)
+        names = [(file, file) for file in files]
+        if self.config.mirror and split == "train":
+            names += [(file + MIRRORED, file) for file in files]
+        return [(name, file, self.features(name)) for name, file in names]
+
+    def _takes(self) -> list[Take]:
+        return [Take(file, self.labels.cell(file), self.labels.clips[file].take) for file in self._stored]
+
+
+def open_corpus(
+    config: DataConfig,
+    *,
+    cache: Path | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Corpus:
+    """Open a folder of BVH files (or one file) as training data.
+
+    Args:
+        config: which clips, and what becomes of them.
+        cache: where features are kept; :func:`default_cache` where None.
+        workers: processes that read; as many as there are cores where None.
+        progress: called with (files read, files in all); not at all where the cache has them.
+
+    Raises:
+        CorpusError: there is no usable clip, or a file cannot be used and ``on_bad_file`` is ``stop``.
+    """
+    root, files = find_files(config.path)
+    labels = read_labels(root, files, config.labels, config.pattern)
+    store = open_features(
+        root, files, EncodeSettings.of(config), cache=cache or default_cache(), workers=workers, progress=progress
+    )
+    skipped = {fault.file: fault.reason for fault in store.faults}
+    for file, reason in labels.faults.items():
+        skipped.setdefault(file, reason if reason.startswith(str(root)) else f"{root / file}: {reason}")
+    if skipped and config.on_bad_file == "stop":
+        raise CorpusError(_refusal(config.path, skipped, len(files)))
+    stored = {clip.file: clip for clip in store.clips if clip.file not in skipped}
+    if not stored:
+        raise CorpusError(_refusal(config.path, skipped, len(files)))
+    split = split_takes([Take(file, labels.cell(file), labels.clips[file].take) for file in stored], config.split)
+    split.keep_apart(stretch.files for stretch in store.shared)
+    names = {label: tuple(sorted({labels.clips[file].classes[label] for file in stored})) for label in labels.names}
+    return Corpus(
+        config, store, labels, split, names, tuple(SkippedFile(f, r) for f, r in sorted(skipped.items())), stored
+    )
+
+
+def prepare_clip(path: Path, config: DataConfig, spec: FeatureSpec) -> Clip:
+    """Read one BVH file and bring it to where ``encode(clip, spec)`` takes it, as a trained run needs.
+
+    Args:
+        path: a file with the spec's skeleton, in the spec's unit.
+        config: how the corpus of the run was read; its ``up`` counts here.
+        spec: what a row holds.
+
+    Raises:
+        BvhError: the file cannot be read.
+        CorpusError: it has another skeleton, or bones that change length.
+    """
+    from motionsynth.motion.bvh import read_bvh
+    from motionsynth.motion.measure import up_axis
+
+    clip = read_bvh(path)
+    up = up_axis(clip) if config.up == "auto" else config.up
+    try:
+        return conform(clip, Plan(spec, up, config.units, mirror=False))
+    except ValueError as error:
+        raise CorpusError(f"{path}: {error}") from error
+
+
+def _refusal(path: Path, skipped: dict[str, str], files: int) -> str:
+    reasons = list(skipped.values())
+    more = f" (and {len(reasons) - 3} more)" if len(reasons) > 3 else ""
+    return (
+        f"{path}: {len(reasons)} of {files} files cannot be used: {'; '.join(reasons[:3])}{more}; "
+        "data.on_bad_file=skip leaves such files out"
+    )
+
+
+def _known(split: SplitName) -> SplitName:
+    if split not in SPLITS:
+        raise ValueError(f"unknown split {split!r}; there are {', '.join(SPLITS)}")
+    return split

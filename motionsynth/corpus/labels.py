@@ -1,0 +1,210 @@
+"""What each clip of a corpus shows, and which take it is: from ``labels.csv``, file names, or sub-folders.
+
+``labels.csv`` is the one label format everywhere: a header with ``file`` (path inside the folder, ``/`` between its
+parts) and any of ``take``, ``content``, ``style`` and further columns. Columns that hold only numbers describe a clip but
+are no classes (the embedded corpus keeps its parameters there).
+
+A take that is a number counts recordings *within its cell* (content x style), in the order they were made; any other
+take is a name that stands for one recording wherever it occurs.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+from motionsynth.errors import CorpusError
+
+__all__ = ["ClipLabels", "Labels", "read_labels"]
+
+LabelSource = Literal["auto", "csv", "folders", "pattern", "none"]
+
+_FILE: Final = "labels.csv"
+_LEVELS: Final = ("content", "style")
+_LAST_NUMBER: Final = re.compile(r"(\d+)$")
+
+
+@dataclass(frozen=True, slots=True)
+class ClipLabels:
+    """What is known of one clip."""
+
+    take: str | None
+    """Which recording it comes from; a number gives the order of recording. None: a recording of its own."""
+    classes: dict[str, str]
+    """Label name -> class, such as ``content`` -> ``walk``."""
+    details: dict[str, str] = field(default_factory=dict)
+    """Further columns, which hold numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """The labels of a corpus, by file."""
+
+    source: Literal["csv", "folders", "pattern", "none"]
+    names: tuple[str, ...]
+    """The label names, ``content`` and ``style`` first where they are there."""
+    clips: dict[str, ClipLabels]
+    """File (POSIX path inside the folder) -> its labels."""
+    faults: dict[str, str]
+    """File -> why it has no labels, or, for a line of ``labels.csv``, why it has no file."""
+
+    @property
+    def cell_names(self) -> tuple[str, ...]:
+        """The labels whose combinations are the cells of the corpus: content and style, or all where neither is."""
+        return tuple(name for name in _LEVELS if name in self.names) or self.names
+
+    def cell(self, file: str) -> str:
+        """The cell of a clip, such as ``walk/normal``; empty without labels."""
+        return "/".join(self.clips[file].classes[name] for name in self.cell_names)
+
+
+def read_labels(root: Path, files: Sequence[str], source: LabelSource = "auto", pattern: str | None = None) -> Labels:
+    """Find the labels of a folder's files.
+
+    Args:
+        root: the folder.
+        files: BVH files, as POSIX paths inside the folder.
+        source: where labels come from; ``auto`` takes ``labels.csv`` if it is there, else ``pattern`` if given, else
+            sub-folders if there are any, else none.
+        pattern: regular expression with named groups, searched in each file's name, or in its whole path inside the
+            folder if the pattern holds a ``/``.
+
+    Raises:
+        CorpusError: the source is not there, ``labels.csv`` is malformed, or the pattern is no usable expression.
+    """
+    if source == "auto":
+        nested = any("/" in file for file in files)
+        source = "csv" if (root / _FILE).exists() else "pattern" if pattern else "folders" if nested else "none"
+    if source == "csv":
+        return _from_csv(root / _FILE, files)
+    if source == "pattern":
+        return _from_pattern(files, pattern)
+    if source == "folders":
+        return _from_folders(files)
+    return Labels("none", (), {file: ClipLabels(take, {}) for file, take in _numbered_takes(files).items()}, {})
+
+
+def _from_csv(path: Path, files: Sequence[str]) -> Labels:
+    rows = _read_rows(path)
+    columns = next(iter(rows.values()))[1].keys() if rows else ()
+    extra = [name for name in columns if name not in (*_LEVELS, "take")]
+    # an empty cell says nothing, so it does not make a column of numbers one of classes
+    measured = {name for name in extra if all(_is_number(row[name]) for _, row in rows.values() if row[name])}
+    names = (*(n for n in _LEVELS if n in columns), *(n for n in extra if n not in measured))
+    clips, faults = {}, {}
+    present = set(files)
+    for file in files:
+        if file not in rows:
+            faults[file] = f"{path} does not list it"
+            continue
+        line, row = rows[file]
+        empty = [name for name in names if not row[name]]
+        if empty:
+            faults[file] = f"{path}:{line}: its {empty[0]} is empty"
+            continue
+        details = {name: row[name] for name in extra if name in measured}
+        clips[file] = ClipLabels(row.get("take") or None, {name: row[name] for name in names}, details)
+    for file, (line, _) in rows.items():
+        if file not in present:
+            faults[file] = f"{path}:{line}: there is no such file"
+    return Labels("csv", names, clips, faults)
+
+
+def _read_rows(path: Path) -> dict[str, tuple[int, dict[str, str]]]:
+    """File -> (line, the other columns)."""
+    rows: dict[str, tuple[int, dict[str, str]]] = {}
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.reader(stream, strict=True)
+            header = [name.strip() for name in next(reader, [])]
+            _check_header(path, header)
+            for cells in reader:
+                if not any(cell.strip() for cell in cells):
+                    continue
+                where = f"{path}:{reader.line_num}"
+                if len(cells) != len(header):
+                    raise CorpusError(f"{where}: {len(cells)} values under {len(header)} column names")
+                row = {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
+                file = row.pop("file").removeprefix("./")
+                if file in rows:
+                    raise CorpusError(f"{where}: {file} is listed twice, first on line {rows[file][0]}")
+                rows[file] = (reader.line_num, row)
+    except OSError as error:
+        raise CorpusError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise CorpusError(f"{path}: is not UTF-8 text") from error
+    except csv.Error as error:
+        raise CorpusError(f"{path}:{reader.line_num}: {error}") from error
+    return rows
+
+
+def _check_header(path: Path, header: list[str]) -> None:
+    if "file" not in header:
+        raise CorpusError(f"{path}:1: the header must name a column 'file'; it has {', '.join(header) or 'nothing'}")
+    twice = [name for name, count in Counter(header).items() if count > 1]
+    if twice or "" in header:
+        what = f"names {twice[0]!r} twice" if twice and twice[0] else "has a column without a name"
+        raise CorpusError(f"{path}:1: the header {what}")
+
+
+def _from_pattern(files: Sequence[str], pattern: str | None) -> Labels:
+    if not pattern:
+        raise CorpusError("labels from a pattern need data.pattern, a regular expression with named groups")
+    try:
+        expression = re.compile(pattern)
+    except re.error as error:
+        raise CorpusError(f"data.pattern: {pattern!r} is not a regular expression: {error}") from error
+    groups = [name for name in expression.groupindex if name != "take"]
+    if not groups and "take" not in expression.groupindex:
+        raise CorpusError(f"data.pattern: {pattern!r} has no named group such as (?P<content>.+)")
+    names = (*(n for n in _LEVELS if n in groups), *(n for n in groups if n not in _LEVELS))
+    clips, faults = {}, {}
+    for file in files:
+        found = expression.search(file if "/" in pattern else file.rpartition("/")[2])
+        values = found.groupdict() if found else {}
+        if not found or not all(values[name] for name in names):
+            faults[file] = f"its name does not match data.pattern {pattern!r}"
+            continue
+        clips[file] = ClipLabels(values.get("take") or None, {name: values[name] for name in names})
+    return Labels("pattern", names, clips, faults)
+
+
+def _from_folders(files: Sequence[str]) -> Labels:
+    depths = Counter(file.count("/") for file in files)
+    # the deepest of the commonest, so that a tie between labelled and unlabelled files goes to the labelled
+    depth = max(depths, key=lambda level: (depths[level], level)) if depths else 0
+    if not depth:
+        raise CorpusError("labels from sub-folders: the files lie in no sub-folder")
+    names = (*_LEVELS, *(f"folder_{level}" for level in range(3, depth + 1)))[:depth]
+    faults = {
+        file: f"lies {file.count('/')} folder(s) deep where most lie {depth}"
+        for file in files
+        if file.count("/") != depth
+    }
+    kept = [file for file in files if file not in faults]
+    takes = _numbered_takes(kept)
+    clips = {file: ClipLabels(takes[file], dict(zip(names, file.split("/"), strict=False))) for file in kept}
+    return Labels("folders", names, clips, faults)
+
+
+def _numbered_takes(files: Iterable[str]) -> Mapping[str, str | None]:
+    """The number at the end of each name, where all have one and no folder has one twice; else None."""
+    numbers = {file: _LAST_NUMBER.search(file.rpartition("/")[2].rpartition(".")[0]) for file in files}
+    found = {file: number[1] for file, number in numbers.items() if number}
+    places = {(file.rpartition("/")[0], int(number)) for file, number in found.items()}
+    if len(found) == len(numbers) == len(places):
+        return found
+    return dict.fromkeys(numbers)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

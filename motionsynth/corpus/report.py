@@ -1,0 +1,91 @@
+"""What opening a corpus found: nothing is left out without being listed here."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from motionsynth.corpus.stretches import SharedStretch
+
+__all__ = ["CorpusReport", "SkippedFile"]
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedFile:
+    """A file that is not learned from, and why."""
+
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusReport:
+    """The account of a corpus.
+
+    Args:
+        files: BVH files found.
+        clips: files in one of the splits.
+        frames: their frames, at the features' rate.
+        skipped: files that cannot be used: malformed, unlabelled, of another skeleton.
+        gap: files left out between the splits, and those that share frames across them.
+        shared: stretches of at least 32 frames that files hold bit for bit.
+        cells: cell -> its clips.
+        padded: cell -> how many of its clips are shorter than a window, and so padded and masked.
+        windows: split -> windows.
+        constant_columns: feature columns that never vary.
+        labels: where labels come from.
+        units: unit of length of the files; ``unknown`` where it had to be scaled to a person's height.
+        up: axis that points up in the files.
+        notes: what else a person should know.
+        from_cache: whether the features came from the cache.
+    """
+
+    files: int
+    clips: int
+    frames: int
+    skipped: tuple[SkippedFile, ...]
+    gap: tuple[SkippedFile, ...]
+    shared: tuple[SharedStretch, ...]
+    cells: dict[str, int]
+    padded: dict[str, int]
+    windows: dict[str, int]
+    constant_columns: tuple[str, ...]
+    labels: str
+    units: str
+    up: str
+    notes: tuple[str, ...]
+    from_cache: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-able types."""
+        return asdict(self)
+
+    def lines(self) -> list[str]:
+        """For people: a few lines, with the first of every list."""
+        cells = len(self.cells)
+        listed = [
+            f"{self.clips} of {self.files} files in {cells} cell(s), {self.frames} frames; labels: {self.labels}, "
+            f"units: {self.units}, up: {self.up}" + (", from the cache" if self.from_cache else ""),
+            "windows: " + ", ".join(f"{split} {count}" for split, count in self.windows.items()),
+        ]
+        if self.padded:
+            whole = [cell for cell, count in self.padded.items() if count == self.cells.get(cell)]
+            listed.append(
+                f"{sum(self.padded.values())} clip(s) are shorter than a window and padded"
+                + (f"; all clips of {_some(whole)}" if whole else "")
+            )
+        listed += [f"skipped {entry.reason}" for entry in self.skipped[:_SHOWN]]
+        if len(self.skipped) > _SHOWN:
+            listed.append(f"skipped {len(self.skipped) - _SHOWN} more")
+        if self.gap:
+            listed.append(f"{len(self.gap)} clip(s) left out to keep the splits apart")
+        if self.shared:
+            pairs = [f"{s.files[0]} and {s.files[1]} ({s.frames} frames)" for s in self.shared]
+            listed.append(f"{len(pairs)} stretch(es) shared bit for bit: {_some(pairs)}")
+        return listed + list(self.notes)
+
+
+def _some(items: list[str]) -> str:
+    return ", ".join(items[:_SHOWN]) + (f" and {len(items) - _SHOWN} more" if len(items) > _SHOWN else "")

@@ -1,0 +1,182 @@
+"""Takes dealt to train, validation and test: fixed by a seed, and recorded.
+
+Numbered takes are dealt cell by cell in *blocks* of neighbours, for neighbours in recording order are near-duplicates:
+a random split would put a take's twin on the other side. Between two blocks no take follows another by ``gap`` or less.
+Named takes, and files without takes, have no order: they are dealt at random, every take whole.
+
+A cell of one take goes to training; of two, to training and test; from three on every split gets one. Where a cell is
+too small for the gap it is made narrower, and the record says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, get_args
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from motionsynth.config import SplitConfig
+
+__all__ = ["SPLITS", "Split", "SplitName", "Take", "split_takes"]
+
+SplitName = Literal["train", "validation", "test"]
+SPLITS: Final[tuple[SplitName, ...]] = get_args(SplitName)
+
+
+class Take(NamedTuple):
+    """Where one file belongs."""
+
+    file: str
+    cell: str
+    take: str | None
+
+
+@dataclass
+class Split:
+    """Which file is in which split, and which are in none."""
+
+    of_file: dict[str, SplitName]
+    dropped: dict[str, str]
+    """File -> why it is in no split."""
+    ordered: bool
+    """Whether takes were numbered, and so dealt in blocks."""
+    notes: list[str] = field(default_factory=list)
+
+    def files(self, split: SplitName) -> tuple[str, ...]:
+        """The files of a split, sorted."""
+        return tuple(sorted(file for file, there in self.of_file.items() if there == split))
+
+    def keep_apart(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Drop one file of every pair that shares frames across splits: from training, else from validation."""
+        for first, second in pairs:
+            there = (self.of_file.get(first), self.of_file.get(second))
+            if None in there or there[0] == there[1]:
+                continue
+            ranked = sorted((first, second), key=lambda file: SPLITS.index(self.of_file[file]))
+            loser, keeper = ranked
+            self.dropped[loser] = f"shares frames with {keeper}, which is in {self.of_file[keeper]}"
+            del self.of_file[loser]
+
+    def record(self, takes: Sequence[Take], config: SplitConfig) -> dict[str, Any]:
+        """What ``splits.json`` holds."""
+        by_file = {take.file: take for take in takes}
+        return {
+            "seed": config.seed,
+            "validation_share": config.validation,
+            "test_share": config.test,
+            "gap_takes": config.gap if self.ordered else 0,
+            "takes": "blocks of neighbours" if self.ordered else "at random",
+            "splits": {
+                split: [
+                    {"file": file, "cell": by_file[file].cell, "take": by_file[file].take} for file in self.files(split)
+                ]
+                for split in SPLITS
+            },
+            "dropped": [{"file": file, "reason": reason} for file, reason in sorted(self.dropped.items())],
+            "notes": self.notes,
+        }
+
+
+def split_takes(takes: Sequence[Take], config: SplitConfig) -> Split:
+    """Deal takes to the three splits.
+
+    Args:
+        takes: every usable file, its cell and its take.
+        config: shares, gap and seed.
+    """
+    ordered = bool(takes) and all(take.take is not None and take.take.isdecimal() for take in takes)
+    split = Split({}, {}, ordered)
+    dealt: dict[str, SplitName] = {}
+    cells: dict[str, list[Take]] = defaultdict(list)
+    for take in takes:
+        cells[take.cell].append(take)
+    for cell, members in sorted(cells.items()):
+        # each cell draws on its own, so that a clip more in one does not reshuffle all others
+        seed = hashlib.sha256(f"{config.seed}|{cell}".encode()).digest()[:8]
+        rng = np.random.default_rng(int.from_bytes(seed, "little"))
+        if ordered:
+            _deal_blocks(cell, members, config, rng, split)
+        else:
+            _deal_at_random(members, config, rng, split, dealt)
+    return split
+
+
+def _sizes(count: int, config: SplitConfig) -> dict[SplitName, int]:
+    """How many of a cell's takes each split gets, before gaps."""
+    if count < 3:
+        return {"train": 1, "validation": 0, "test": count - 1}
+    test, validation = (max(1, round(share * count)) for share in (config.test, config.validation))
+    while test + validation > count - 1:
+        test, validation = (test - 1, validation) if test >= validation else (test, validation - 1)
+    return {"train": count - test - validation, "validation": validation, "test": test}
+
+
+def _deal_blocks(cell: str, members: list[Take], config: SplitConfig, rng: np.random.Generator, split: Split) -> None:
+    by_number: dict[int, list[str]] = defaultdict(list)
+    for member in members:
+        by_number[int(member.take or 0)].append(member.file)
+    numbers = sorted(by_number)
+    sizes = _sizes(len(numbers), config)
+    order = [SPLITS[i] for i in rng.permutation(len(SPLITS)) if sizes[SPLITS[i]]]
+    gap, dealt = _widest_gap(numbers, order, sizes, config.gap)
+    if gap < config.gap:
+        split.notes.append(f"{cell or 'the corpus'}: {len(numbers)} takes leave room for a gap of {gap} only")
+    for number, there in zip(numbers, dealt, strict=True):
+        for file in by_number[number]:
+            if there is None:
+                split.dropped[file] = f"take {number} lies in the gap between two splits"
+            else:
+                split.of_file[file] = there
+
+
+def _widest_gap(
+    numbers: list[int], order: Sequence[SplitName], sizes: Mapping[SplitName, int], widest: int
+) -> tuple[int, list[SplitName | None]]:
+    """The widest gap that leaves training a take, and what every number is dealt to; training pays for the gaps."""
+    for gap in range(widest, 0, -1):
+        for train in range(sizes["train"], 0, -1):
+            dealt = _lay_out(numbers, order, {**sizes, "train": train}, gap)
+            if dealt is not None:
+                return gap, dealt
+    dealt = _lay_out(numbers, order, sizes, 0)
+    assert dealt is not None  # without a gap the sizes add up
+    return 0, dealt
+
+
+def _lay_out(
+    numbers: list[int], order: Sequence[SplitName], sizes: Mapping[SplitName, int], gap: int
+) -> list[SplitName | None] | None:
+    """Blocks in this order with gaps between, what is left over going to the last; None where they do not fit."""
+    dealt: list[SplitName | None] = []
+    for split in order:
+        if dealt:
+            last = numbers[len(dealt) - 1]
+            dealt += [None for number in numbers[len(dealt) :] if number - last <= gap]
+        dealt += [split] * sizes[split]
+        if len(dealt) > len(numbers):
+            return None
+    return dealt + [order[-1]] * (len(numbers) - len(dealt))
+
+
+def _deal_at_random(
+    members: list[Take], config: SplitConfig, rng: np.random.Generator, split: Split, dealt: dict[str, SplitName]
+) -> None:
+    """Deal whole takes; one that an earlier cell has ``dealt`` already stays where it is."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for member in sorted(members):
+        groups[f"take {member.take}" if member.take is not None else f"file {member.file}"].append(member.file)
+    open_places = [there for there, count in _sizes(len(groups), config).items() for _ in range(count)]
+    names = list(groups)
+    free = [names[i] for i in rng.permutation(len(names)) if names[i] not in dealt]
+    for name in set(names) - set(free):
+        if dealt[name] in open_places:
+            open_places.remove(dealt[name])
+    # takes that came dealt may have used up one split's places twice over: the emptiest splits fill first
+    open_places.sort(key=lambda there: ("test", "validation", "train").index(there))
+    dealt.update(zip(free, open_places, strict=False))
+    for name, files in groups.items():
+        split.of_file.update(dict.fromkeys(files, dealt[name]))
