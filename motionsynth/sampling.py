@@ -59,8 +59,8 @@ def draw_samples(
 def draw_from(family: Family, count: int, seed: int, *, frames: int | None = None) -> Tensor:
     """(N, T, D) draws on the CPU from a family as it stands, in whole chunks of ``CHUNK``.
 
-    Each chunk has a generator of its own. A chunk's draws depend on the seed and on its place alone, and its arithmetic never on ``count``: libraries choose
-    other kernels, which round otherwise, for other batch sizes.
+    Each chunk has a generator of its own, so its draws depend on the seed and on its place alone; and its arithmetic
+    never depends on ``count``: libraries choose other kernels, which round otherwise, for other batch sizes.
     """
     if count < 1:
         raise ValueError("count must be at least 1")

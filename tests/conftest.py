@@ -16,3 +16,11 @@ def shared_mocap() -> Path:
     if not folder.is_dir():
         pytest.skip("real motion capture is not beside this checkout")
     return folder
+
+
+@pytest.fixture
+def toy_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the tests' own tiny family known by its name ``toy``."""
+    from motionsynth.families import FAMILIES
+
+    monkeypatch.setitem(FAMILIES, "toy", "tests.training.toy_family:Toy")

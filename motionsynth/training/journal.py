@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, Self
 
 from motionsynth.errors import RunError
 
-__all__ = ["Journal", "JournalRow", "read_journal", "read_journal_from"]
+__all__ = ["Journal", "JournalRow", "read_journal"]
 
 _NAME = re.compile(r"[A-Za-z0-9_\-. :/]+")
 _TAIL_BYTES = 1 << 16
@@ -105,25 +105,17 @@ class Journal:
 
 
 def read_journal(path: str | Path) -> list[JournalRow]:
-    """All full rows of a journal that may still be written to."""
-    return read_journal_from(path, 0)[0]
-
-
-def read_journal_from(path: str | Path, offset: int) -> tuple[list[JournalRow], int]:
-    """The full rows that start at byte ``offset`` or later, and the offset to go on from.
+    """All full rows of a journal, which may still be written to.
 
     Raises:
-        RunError: the journal is missing or a line is not a row; names the line's offset.
+        RunError: the journal is missing, or a line is not a row.
     """
     path = Path(path)
     try:
-        with path.open("rb") as file:
-            file.seek(offset)
-            content = file.read()
+        content = path.read_bytes()
     except OSError as error:
         raise RunError(path, error.strerror or str(error)) from error
-    full = content[: content.rfind(b"\n") + 1]
-    return [_parse(line, path) for line in full.splitlines()], offset + len(full)
+    return [_parse(line, path) for line in content[: content.rfind(b"\n") + 1].splitlines()]
 
 
 def _parse(line: bytes, path: Path) -> JournalRow:

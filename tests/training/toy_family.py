@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import ClassVar, Literal
 
 import torch
@@ -13,6 +14,7 @@ from motionsynth.config import DataConfig, RunConfig, TrainConfig
 from motionsynth.corpus.windows import Batch, WindowSet
 from motionsynth.families import FAMILIES
 from motionsynth.families.base import AdamConfig, Family, FamilyConfig, Loss, MotionShape, Phase, StepContext
+from motionsynth.run import Run, create_run
 
 FRAMES, FEATURES = 8, 3
 
@@ -33,7 +35,7 @@ class Toy(Family):
     Config = ToyConfig
 
     kill_at: ClassVar[tuple[int, int] | None] = None
-    """Step in whose generator phase this process receives a signal, and which."""
+    """Training step in whose generator phase this process receives a signal, and which."""
 
     def __init__(self, config: ToyConfig, shape: MotionShape) -> None:
         super().__init__(config, shape)
@@ -68,7 +70,7 @@ class Toy(Family):
         return Loss(total, terms)
 
     def generator_loss(self, batch: Batch, context: StepContext) -> Loss:
-        if Toy.kill_at and context.step == Toy.kill_at[0]:
+        if Toy.kill_at and self.training and context.step == Toy.kill_at[0]:
             os.kill(os.getpid(), Toy.kill_at[1])
         fake_BTD = self._draw(len(batch.motion_BTD), context.generator)
         adversarial = -self.critic(fake_BTD.flatten(1)).mean()
@@ -87,8 +89,23 @@ class Toy(Family):
 
 
 def register() -> None:
-    """Make the family known by its name."""
-    FAMILIES["toy"] = "toy_family:Toy"
+    """Make the family known in a process of its own; tests use the fixture ``toy_known``, which takes it back."""
+    FAMILIES["toy"] = "tests.training.toy_family:Toy"
+
+
+def make_run(path: Path, config: RunConfig | None = None) -> Run:
+    """A new run directory of the toy family."""
+    return create_run(
+        path,
+        config or make_config(),
+        spec={"toy": True},
+        width=FEATURES,
+        labels={"content": ("only",)},
+        normaliser={"mean": torch.zeros(FEATURES), "scale": torch.ones(FEATURES)},
+        corpus_fingerprint="toys",
+        splits={"train": ["clip_000"], "validation": ["clip_001"], "test": []},
+        write_skeleton=lambda target: target.write_text("HIERARCHY\n") and None,
+    )
 
 
 def make_windows(count: int = 50, seed: int = 0) -> WindowSet:
@@ -126,4 +143,4 @@ def make_config(*, break_at: int | None = None, **train: object) -> RunConfig:
 
 SHAPE = MotionShape(FRAMES, FEATURES, {"content": 1})
 
-__all__ = ["FEATURES", "FRAMES", "SHAPE", "Toy", "ToyConfig", "make_config", "make_windows", "register"]
+__all__ = ["FEATURES", "FRAMES", "SHAPE", "Toy", "ToyConfig", "make_config", "make_run", "make_windows", "register"]
