@@ -26,7 +26,7 @@ INK: Final[Colour] = (51, 58, 68)
 FLOOR: Final[Colour] = (226, 227, 228)
 SHADOW: Final[Colour] = (214, 216, 218)
 SIDES: Final[tuple[Colour, ...]] = (INK, (210, 96, 26), (36, 104, 180))
-OVERSAMPLING: Final = 2
+OVERSAMPLING: Final = 3
 YAW: Final = np.deg2rad(32.0)
 PITCH: Final = np.deg2rad(12.0)
 CAPTION: Final = 26
@@ -200,7 +200,7 @@ def _draw_figure(draw: ImageDraw.ImageDraw, scene: Scene, index: int, panel: _Pa
             colour, (x, y), (x0, y0) = colours[figure.sides[node]], points[node], points[figure.parents[node]]
             draw.line((x0, y0, x, y), fill=colour, width=width)
             for cx, cy in ((x0, y0), (x, y)):
-                _disc(draw, cx, cy, width / 2, colour)
+                _disc(draw, cx, cy, width / 2 - 0.5, colour)  # the ellipse includes its edge
     if figure.head is not None:
         (x0, y0), (x, y) = points[figure.head[0]], points[figure.head[1]]
         _disc(draw, (x0 + x) / 2, (y0 + y) / 2, 0.052 * panel.scale, INK)
