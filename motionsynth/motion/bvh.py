@@ -58,9 +58,8 @@ def _load(path: Path) -> bytes:
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb", buffering=0) as file:
         _check_regular(path, os.fstat(descriptor).st_mode)
-        head = file.read(1024)
-        _check_head(path, head)
-        data = head + file.readall() if len(head) == 1024 else head
+        _check_head(path, os.pread(descriptor, 1024, 0))
+        data = file.readall()
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     return data

@@ -44,23 +44,40 @@ def read_header(path: Path, data: bytes) -> tuple[Skeleton, int]:
     """
     found = _MOTION.search(data)
     header = data[: found.start(1)] if found else data
+    try:
+        skeleton = _read_skeleton(header)
+    except HeaderFault as fault:
+        raise BvhError(path, header.count(b"\n", 0, fault.position) + 1, fault.reason) from None
+    if not found:
+        raise BvhError(path, data.rstrip().count(b"\n") + 1, "MOTION is missing after the hierarchy")
+    return skeleton, found.end(1)
+
+
+@lru_cache(maxsize=32)
+def _read_skeleton(header: bytes) -> Skeleton:
+    """Read a header; the position of a fault is one on its line."""
     if MARK in header:
-        raise BvhError(path, header.count(b"\n", 0, header.find(MARK)) + 1, "control character in the header")
+        raise HeaderFault(header.find(MARK), "a control character in the header")
     pieces = _OFFSET_LINE.split(header)
     template = (b"OFFSET " + MARK).join(pieces[::5])
     try:
         tree = _read_template(template)
         offsets = _fill_offsets(tree, template, pieces)
-    except HeaderFault as fault:
-        raise BvhError(path, template.count(b"\n", 0, fault.position) + 1, fault.reason) from None
-    if not found:
-        raise BvhError(path, data.rstrip().count(b"\n") + 1, "MOTION is missing after the hierarchy")
+    except HeaderFault as fault:  # masking keeps lines, not positions
+        raise HeaderFault(_start_of_line(header, template.count(b"\n", 0, fault.position)), fault.reason) from None
+    joints = len(tree.names)
     ends = tuple(
         EndSite(parent, (x, y, z), name)
-        for (parent, name), (x, y, z) in zip(tree.ends, offsets[len(tree.names) :].tolist(), strict=True)
+        for (parent, name), (x, y, z) in zip(tree.ends, offsets[joints:].tolist(), strict=True)
     )
-    skeleton = Skeleton(tree.names, tree.parents, offsets[: len(tree.names)], tree.channels, ends)
-    return skeleton, found.end(1)
+    return Skeleton(tree.names, tree.parents, offsets[:joints], tree.channels, ends)
+
+
+def _start_of_line(text: bytes, number: int) -> int:
+    position = 0
+    for _ in range(number):
+        position = text.index(b"\n", position) + 1
+    return position
 
 
 @dataclass(frozen=True)

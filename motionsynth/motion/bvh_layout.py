@@ -50,8 +50,12 @@ class ChannelLayout:
     free_angles: IndexArray
     free_positions: IndexArray
 
-    def scatter(self, rows_TC: FloatArray, angles: FloatArray, translations: FloatArray) -> None:
-        """Spread (T, C) rows over (T, 3 J) angles and (T, 3 J) translations, in place."""
+    def scatter(self, rows_TC: FloatArray, offsets: FloatArray, angles: FloatArray, translations: FloatArray) -> None:
+        """Spread rows, (T, C or more), over angles and translations, (T, 3 J) each, in place; the rest is rest."""
+        if len(self.free_angles):
+            angles[:] = 0.0
+        if len(self.free_positions):
+            translations[:] = offsets.reshape(-1)
         _spread(rows_TC, self.angle_columns, self.angle_slots, angles)
         _spread(rows_TC, self.position_columns, self.position_slots, translations)
 
@@ -97,7 +101,7 @@ def _layout_of(channels: tuple[tuple[str, ...], ...]) -> ChannelLayout:
 
 def _spread(source: FloatArray, source_columns: IndexArray, columns: IndexArray, target: FloatArray) -> None:
     """``target[:, columns] = source[:, source_columns]``, in one pass where the target is filled in order."""
-    if len(columns) == target.shape[1] and (np.diff(columns) == 1).all() and target.flags.c_contiguous:
+    if len(columns) == target.shape[1] and target.flags.c_contiguous and (columns[1:] > columns[:-1]).all():
         np.take(source, source_columns, axis=1, out=target, mode="clip")
     elif len(columns):
         target[:, columns] = source[:, source_columns]

@@ -1,9 +1,9 @@
 """The MOTION block of a BVH file: rows of numbers, parsed in blocks by simdjson.
 
 The fast path is strict: a block must hold nothing but number characters, one blank between values and one line
-end after every C-th; white space then becomes commas and the block a JSON array. What JSON's grammar refuses
-though BVH writers use it (``+1``, ``.5``, ``1.``, ``007``) goes through ``float``, which parses to the same bits
-(strtod's). A block that fails both is searched for its first faulty line.
+end after every C-th; the block then becomes a JSON array. What JSON's grammar refuses though BVH writers use it
+(``+1``, ``.5``, ``1.``, ``007``) goes through ``float``, which parses to the same bits (strtod's). A block that
+fails both is searched for its first faulty line.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final, cast
 
 import numpy as np
+import numpy.typing as npt
 import simdjson
 
 from motionsynth.errors import BvhError
@@ -23,14 +24,15 @@ from motionsynth.motion.skeleton import FloatArray, Skeleton
 
 __all__ = ["read_motion"]
 
-_BLOCK: Final = 1 << 20
+_BLOCK: Final = 1 << 16  # bytes; small enough that its intermediate forms stay in the processor's cache
+_LINE_END, _BLANK, _COMMA, _MINUS, _NINE, _EXPONENT = (np.uint8(code) for code in b"\n ,-9e")
+_MARK: Final = b"1e308"
 _FRAMES: Final = re.compile(rb"\s*+Frames(?:[ \t]*+:|[ \t])[ \t]*+([^\n]*+)", re.I)
 _FRAME_TIME: Final = re.compile(rb"\s*+Frame[ \t]*+Time(?:[ \t]*+:|[ \t])[ \t]*+([^\n]*+)\n?", re.I)
 _COUNT: Final = re.compile(rb"[0-9]{1,18}")
 _NUMBER: Final = re.compile(NUMBER)
 _DIGITS: Final = b"0123456789+-.eE"
 _BLANKS: Final = bytes(32 if byte in b"\t\v\f" else byte for byte in range(256))
-_TO_JSON: Final = bytes(byte if byte in _DIGITS else 44 if byte in b" \n" else 120 for byte in range(256))
 
 
 def read_motion(path: Path, data: bytes, start: int, skeleton: Skeleton) -> tuple[float, FloatArray, FloatArray]:
@@ -46,25 +48,26 @@ def read_motion(path: Path, data: bytes, start: int, skeleton: Skeleton) -> tupl
         BvhError: the block is not the declared number of rows of finite numbers, one for each channel.
     """
     frames, frame_time, frames_line, position = _read_counts(path, data, start)
-    line_count = data.count(b"\n", position) + (not data.endswith(b"\n"))
-    if frames > line_count:  # before anything is allocated: a declared size is not a size
-        raise _frames_differ(path, frames_line, frames, _count_rows(data, position))
+    if frames > (len(data) - position + 1) // (2 * skeleton.channel_count):  # a declared size is not a size
+        raise _first_fault(path, data, position, skeleton) or _frames_differ(
+            path, frames_line, frames, _count_rows(data, position)
+        )
     layout, joints = channel_layout(skeleton), len(skeleton)
-    angles = np.zeros((frames, 3 * joints)) if len(layout.free_angles) else np.empty((frames, 3 * joints))
-    translations = np.empty((frames, 3 * joints))
-    if len(layout.free_positions):
-        translations[:] = skeleton.offsets.reshape(-1)
+    angles, translations = np.empty((2, frames, 3 * joints))  # untouched, and so no memory yet
     parser, done = simdjson.Parser(), 0
     while position < len(data):
-        end = data.find(b"\n", position + _BLOCK) + 1 or len(data)
+        end = data.find(b"\n", position + _BLOCK)
+        end = len(data) if end < 0 else end
         rows_TC = _parse_rows(parser, data[position:end], skeleton.channel_count)
         if rows_TC is None:
-            raise _find_fault(path, data, position, skeleton)
+            fault = _first_fault(path, data, position, skeleton)
+            assert fault is not None
+            raise fault
         if done + len(rows_TC) > frames:
             raise _surplus_row(path, data, position, frames_line, frames, frames - done)
-        done += len(rows_TC)
-        layout.scatter(rows_TC, angles[done - len(rows_TC) : done], translations[done - len(rows_TC) : done])
-        position = end
+        place = slice(done, done + len(rows_TC))
+        layout.scatter(rows_TC, skeleton.offsets, angles[place], translations[place])
+        position, done = end + 1, place.stop
     if done != frames:
         raise _frames_differ(path, frames_line, frames, done)
     return frame_time, angles.reshape(frames, joints, 3), translations.reshape(frames, joints, 3)
@@ -92,36 +95,57 @@ def _read_counts(path: Path, data: bytes, start: int) -> tuple[int, float, int, 
 
 
 def _parse_rows(parser: simdjson.Parser, block: bytes, channels: int) -> FloatArray | None:
-    """Parse whole lines into (rows, channels), or return None where any line is not a row."""
-    block = block[:-1] if block.endswith(b"\n") else block
-    if not _is_tidy(block, channels):
+    """Parse whole lines into (rows, C or more columns), or return None where any line is not a row of C values."""
+    rows_TC = _parse_as_json(parser, block, channels) if block else None
+    if rows_TC is None:
         block = _tidy(block)
         if not block:
             return np.empty((0, channels))
-        if not _is_tidy(block, channels):
-            return None
-    document = b"[" + block.translate(_TO_JSON) + b"]"
-    if b"-0," in document or document.endswith(b"-0]"):  # JSON's integer -0 would lose its sign
-        document = document.replace(b"-0,", b"-0.0,").replace(b"-0]", b"-0.0]")
+        rows_TC = _parse_as_json(parser, block, channels)
+    return _parse_as_floats(block, channels) if rows_TC is None else rows_TC
+
+
+def _parse_as_json(parser: simdjson.Parser, block: bytes, channels: int) -> FloatArray | None:
+    """Parse rows that are JSON numbers with one blank or line end between them; None where they are not.
+
+    The maximum with a comma turns blanks into commas and leaves alone what numbers are made of. A line end becomes a
+    mark, a number that must then stand in each (C + 1)-th place and nowhere else; the marks are the last column.
+    """
+    text = np.frombuffer(block, dtype=np.uint8)
+    if not _has_number_characters(text):
+        return None
+    marked = block.replace(b"\n", b",%b," % _MARK)
+    rows = 1 + (len(marked) - len(block)) // (len(_MARK) + 1)
+    document = np.frombuffer(b"[%b,%b]" % (marked, _MARK), dtype=np.uint8)
     try:
-        array = cast("simdjson.Array", parser.parse(document))
-        values = np.frombuffer(array.as_buffer(of_type="d"), dtype=np.float64)
-        del array  # the parser cannot be used again while its array lives
+        array = cast("simdjson.Array", parser.parse(memoryview(np.maximum(document, _COMMA))))
     except ValueError:
-        try:
-            values = np.array(list(map(float, block.split())))
-        except ValueError:
-            return None
-        if not np.isfinite(values).all():
-            return None
-    return values.reshape(-1, channels) if values.size % channels == 0 else None
+        return None
+    values = np.frombuffer(array.as_buffer(of_type="d"), dtype=np.float64)
+    del array  # the parser cannot be used again while its array lives
+    if len(values) != rows * (channels + 1):
+        return None
+    marks = values == float(_MARK)
+    if not marks[channels :: channels + 1].all() or np.count_nonzero(marks) != rows:
+        return None
+    # JSON has an integer -0, which loses its sign: where a sign is missing, float has to read the block.
+    if np.count_nonzero(np.signbit(values)) != _count_negative(text):
+        return None
+    return values.reshape(rows, channels + 1)
 
 
-def _is_tidy(block: bytes, channels: int) -> bool:
-    """Whether a block holds number characters only, a blank between values and a line end after each row."""
-    gaps = block.translate(_BLANKS, _DIGITS) + b"\n"
-    rows, rest = divmod(len(gaps), channels)
-    return not rest and gaps == (b" " * (channels - 1) + b"\n") * rows
+def _has_number_characters(text: npt.NDArray[np.uint8]) -> bool:
+    """Whether a text holds digits, points, minuses, exponents, blanks and line ends only (and slashes: not JSON)."""
+    if ((text < _MINUS) & (text != _BLANK) & (text != _LINE_END)).any():
+        return False
+    return bool(text.max() <= _NINE) or np.count_nonzero(text > _NINE) == np.count_nonzero(text | 32 == _EXPONENT)
+
+
+def _count_negative(text: npt.NDArray[np.uint8]) -> int:
+    """Number of minus signs before numbers, not exponents."""
+    minus = text == _MINUS
+    in_exponents = np.count_nonzero((text[:-1] | 32 == _EXPONENT) & minus[1:]) if text.max() > _NINE else 0
+    return int(np.count_nonzero(minus) - in_exponents)
 
 
 def _tidy(block: bytes) -> bytes:
@@ -133,8 +157,21 @@ def _tidy(block: bytes) -> bytes:
     return block.strip(b" \n")
 
 
-def _find_fault(path: Path, data: bytes, position: int, skeleton: Skeleton) -> BvhError:
-    """Find the first line from a position on that is not a row, and say why."""
+def _parse_as_floats(block: bytes, channels: int) -> FloatArray | None:
+    """Parse tidy rows by Python's float, whose grammar over these characters is BVH's; None where they are not rows."""
+    gaps = block.translate(None, _DIGITS) + b"\n"
+    rows, rest = divmod(len(gaps), channels)
+    if rest or gaps != (b" " * (channels - 1) + b"\n") * rows:
+        return None
+    try:
+        values = np.array(list(map(float, block.split())))
+    except ValueError:
+        return None
+    return values.reshape(rows, channels) if len(values) == rows * channels and np.isfinite(values).all() else None
+
+
+def _first_fault(path: Path, data: bytes, position: int, skeleton: Skeleton) -> BvhError | None:
+    """Find the first line from a position on that is not a row, and say why; None where all lines are rows."""
     channels, line = skeleton.channel_count, _line(data, position)
     while position < len(data):
         end = data.find(b"\n", position) + 1 or len(data)
@@ -143,7 +180,7 @@ def _find_fault(path: Path, data: bytes, position: int, skeleton: Skeleton) -> B
         if reason:
             return BvhError(path, line, reason)
         position, line = end, line + 1
-    raise AssertionError("a block was refused though each of its rows is good")
+    return None
 
 
 def _row_fault(values: list[bytes], channels: int, skeleton: Skeleton) -> str | None:
