@@ -11,24 +11,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from motionsynth.tracking.delivery import SyncReport, sync_run
     from motionsynth.tracking.feeder import Feeder, start_feeder
-    from motionsynth.tracking.listing import RunSummary, list_runs, summarise_run
     from motionsynth.tracking.liveness import sweep_dead_runs
+    from motionsynth.tracking.local import RunSummary, list_runs, summarise_run
     from motionsynth.tracking.store import tracking_uri
+    from motionsynth.tracking.sync import SyncReport, sync_run
     from motionsynth.tracking.ui import UiServer, start_ui, ui_command
 
 _HOMES = {
     "Feeder": "feeder",
-    "RunSummary": "listing",
-    "SyncReport": "delivery",
+    "RunSummary": "local",
+    "SyncReport": "sync",
     "UiServer": "ui",
-    "list_runs": "listing",
+    "list_runs": "local",
     "start_feeder": "feeder",
     "start_ui": "ui",
-    "summarise_run": "listing",
+    "summarise_run": "local",
     "sweep_dead_runs": "liveness",
-    "sync_run": "delivery",
+    "sync_run": "sync",
     "tracking_uri": "store",
     "ui_command": "ui",
 }

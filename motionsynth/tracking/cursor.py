@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from motionsynth.durable import write_bytes
 from motionsynth.tracking.journal import JOURNAL, tail_digest
 from motionsynth.tracking.store import shown_uri
 
-__all__ = ["CURSOR", "Cursor", "write_atomically"]
+__all__ = ["CURSOR", "Cursor"]
 
 CURSOR = "tracking.json"
 _FORMAT = 1
@@ -53,7 +53,7 @@ class Cursor:
         """Write the cursor beside those of other stores, whole or not at all."""
         stores = {**_read(run_dir), shown_uri(uri): asdict(self)}
         text = json.dumps({"format": _FORMAT, "stores": stores}, indent=1, sort_keys=True)
-        write_atomically(run_dir / CURSOR, text.encode())
+        write_bytes(run_dir / CURSOR, text.encode())
 
     def _fits(self, run_dir: Path) -> bool:
         if self.journal_tail is None:
@@ -69,16 +69,3 @@ def _read(run_dir: Path) -> dict[str, Any]:
         return {}
     stores = document.get("stores") if isinstance(document, dict) and document.get("format") == _FORMAT else None
     return stores if isinstance(stores, dict) else {}
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace ``path`` by ``content``: temporary name, fsync, rename."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -16,10 +16,10 @@ import time
 from pathlib import Path
 
 from motionsynth.errors import MotionSynthError
-from motionsynth.tracking.delivery import Delivery, SyncReport
 from motionsynth.tracking.liveness import run_state
 from motionsynth.tracking.record import FINAL_STATES, read_record
 from motionsynth.tracking.store import prepare_environment, tracking_uri
+from motionsynth.tracking.sync import Delivery, SyncReport
 
 __all__ = ["main"]
 
@@ -90,7 +90,7 @@ def main(arguments: list[str] | None = None) -> int:
     prepare_environment()
     delivery = Delivery(options.run_dir, tracking_uri())
     report = follow(delivery, _Ending(options.run_dir, options.parent))
-    sys.stdout.write(json.dumps(report.as_dict()) + "\n")
+    sys.stdout.write(json.dumps(report.to_dict()) + "\n")
     return 0 if report.complete else 3
 
 

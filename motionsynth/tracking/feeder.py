@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 from typing import IO
 
-from motionsynth.tracking.delivery import Delivery, SyncReport, report_from
 from motionsynth.tracking.store import prepare_environment, tracking_uri
+from motionsynth.tracking.sync import Delivery, SyncReport, report_from
 
 __all__ = ["Feeder", "start_feeder"]
 

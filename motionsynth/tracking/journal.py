@@ -14,6 +14,7 @@ __all__ = ["JOURNAL", "DamagedRow", "JournalRow", "count_rows", "last_values", "
 
 JOURNAL = "metrics.jsonl"
 _TAIL_BYTES = 1 << 18
+_NOT_FINITE = ("NaN", "Infinity", "-Infinity")  # how the journal spells what JSON has no number for
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,8 @@ def _parse(line: bytes, end: int) -> JournalRow | DamagedRow:
 
 
 def _number(value: Any) -> float:
+    if value in _NOT_FINITE:
+        return float(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{value!r} is not a number")
     return float(value)

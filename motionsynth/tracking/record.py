@@ -9,12 +9,12 @@ import posixpath
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from motionsynth import __version__
 from motionsynth.errors import RunError
 from motionsynth.tracking.liveness import process_alive, process_started
 
@@ -66,16 +66,14 @@ def describe(run_dir: Path, record: Mapping[str, Any]) -> Description:
     """What MLflow is told of a run, from its ``run.json`` and ``config.yaml``."""
     config = _config(run_dir)
     seed, corpus = seed_and_corpus(record, config)
-    fingerprint = _fingerprint(record)
-    labels = record.get("labels") or {}
+    fingerprint = record.get("corpus_fingerprint")
     tags = {
-        **{str(key): value for key, value in labels.items()},
         "family": record.get("family"),
         "corpus": corpus,
         "seed": seed,
-        "study": record.get("study") or labels.get("study"),
+        "study": record.get("study"),
         "motionsynth.tracking_id": record["tracking_id"],
-        "motionsynth.version": record.get("version") or __version__,
+        "motionsynth.version": record.get("motionsynth"),
         "motionsynth.config_hash": record.get("config_hash"),
         "motionsynth.corpus_fingerprint": fingerprint,
         "motionsynth.state": record.get("state"),
@@ -83,7 +81,7 @@ def describe(run_dir: Path, record: Mapping[str, Any]) -> Description:
         "motionsynth.host": record.get("host"),
         "motionsynth.pid": record.get("pid"),
         "motionsynth.process_started": _process_started(run_dir, record),
-        "mlflow.source.git.commit": _commit(record),
+        "mlflow.source.git.commit": record.get("git_commit"),
         "mlflow.source.name": "motionsynth",
         "mlflow.source.type": "LOCAL",
         "mlflow.user": _user(),
@@ -98,13 +96,9 @@ def describe(run_dir: Path, record: Mapping[str, Any]) -> Description:
 
 
 def seed_and_corpus(record: Mapping[str, Any], config: Mapping[str, Any]) -> tuple[Any, str | None]:
-    """The run's seed and the name of its corpus, wherever the run directory states them."""
-    corpus = record.get("corpus")
-    name = corpus.get("name") if isinstance(corpus, dict) else corpus
-    path = (config.get("data") or {}).get("path")
-    seed = record.get("seed")
-    seed = (config.get("train") or {}).get("seed") if seed is None else seed
-    return seed, str(name) if name else (Path(str(path)).name if path else None)
+    """The run's seed, and the name of its corpus: the last part of its path."""
+    path = record.get("corpus_path") or (config.get("data") or {}).get("path")
+    return (config.get("train") or {}).get("seed"), Path(str(path)).name if path else None
 
 
 def mlflow_key(name: str) -> str:
@@ -148,12 +142,6 @@ def _cut(text: str) -> str:
     return text if len(text) <= MAX_PARAM else f"{text[: MAX_PARAM - 1]}…"
 
 
-def _fingerprint(record: Mapping[str, Any]) -> str | None:
-    corpus = record.get("corpus")
-    found = record.get("corpus_fingerprint") or (corpus.get("fingerprint") if isinstance(corpus, dict) else None)
-    return str(found) if found else None
-
-
 def _dataset(corpus: str | None, fingerprint: str | None, config: Mapping[str, Any]) -> dict[str, str] | None:
     if not fingerprint:
         return None
@@ -166,11 +154,6 @@ def _dataset(corpus: str | None, fingerprint: str | None, config: Mapping[str, A
     }
 
 
-def _commit(record: Mapping[str, Any]) -> Any:
-    git = record.get("git")
-    return record.get("git_commit") or (git.get("commit") if isinstance(git, dict) else git)
-
-
 def _user() -> str | None:
     try:
         return getpass.getuser()
@@ -179,4 +162,7 @@ def _user() -> str | None:
 
 
 def _milliseconds(created: Any) -> int | None:
-    return round(created * 1000) if isinstance(created, int | float) else None
+    try:
+        return round(datetime.fromisoformat(created).timestamp() * 1000)
+    except (TypeError, ValueError):
+        return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -16,30 +17,35 @@ from motionsynth.tracking.record import RUN_FILE, describe, read_record
 __all__ = ["RunSummary", "find_run_dirs", "list_runs", "summarise_run"]
 
 _DEEPEST = 3
+_SPELT = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
     """One run as its directory tells it."""
 
-    path: str
+    path: Path
     name: str
     state: str
     """created, running, finished, stopped, failed; killed where it was running and its process is gone; damaged."""
-    family: str | None = None
-    corpus: str | None = None
-    seed: str | None = None
-    step: int | None = None
+    family: str = ""
+    corpus: str = ""
+    """Name of the folder that its clips came from."""
+    seed: str = ""
+    step: int = 0
     """Newest step in the journal."""
+    created: str = ""
+    """ISO 8601, UTC."""
     metrics: dict[str, float] = field(default_factory=dict)
     """Newest value of each metric."""
     tags: dict[str, str] = field(default_factory=dict)
     reason: str | None = None
     """What is wrong with a damaged one."""
 
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON; a metric that is not finite is a string, as in the journal."""
+        metrics = {k: v if math.isfinite(v) else _SPELT[str(v)] for k, v in self.metrics.items()}
+        return {**asdict(self), "path": str(self.path), "metrics": metrics}
 
 
 def find_run_dirs(folder: str | Path) -> Iterator[Path]:
@@ -67,24 +73,25 @@ def summarise_run(run_dir: str | Path) -> RunSummary:
     step, metrics = last_values(run_dir / JOURNAL)
     tags = description.tags
     return RunSummary(
-        path=str(run_dir),
+        path=run_dir,
         name=description.name,
         state=run_state(run_dir, record),
-        family=tags.get("family"),
-        corpus=tags.get("corpus"),
-        seed=tags.get("seed"),
-        step=step,
+        family=tags.get("family", ""),
+        corpus=tags.get("corpus", ""),
+        seed=tags.get("seed", ""),
+        step=step or 0,
+        created=str(record.get("created", "")),
         metrics=metrics,
         tags=tags,
     )
 
 
 def list_runs(folder: str | Path = "runs") -> list[RunSummary]:
-    """Every run in ``folder``; one that cannot be read is listed as damaged, with the reason."""
+    """Every run in ``folder``, newest first; one that cannot be read is listed as damaged, with the reason."""
     summaries = []
     for run_dir in find_run_dirs(folder):
         try:
             summaries.append(summarise_run(run_dir))
         except RunError as error:
-            summaries.append(RunSummary(str(run_dir), run_dir.name, "damaged", reason=str(error)))
-    return summaries
+            summaries.append(RunSummary(run_dir, run_dir.name, "damaged", reason=str(error)))
+    return sorted(summaries, key=lambda summary: summary.created, reverse=True)

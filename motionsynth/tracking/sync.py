@@ -68,7 +68,12 @@ class SyncReport:
             f"`motionsynth runs sync {self.run_dir}` delivers it"
         )
 
-    def as_dict(self) -> dict[str, Any]:
+    def __str__(self) -> str:
+        done = f"{self.rows} rows and {self.artifacts} files delivered to {self.uri}"
+        lines = [self.warning or (done if self.rows or self.artifacts else f"{self.uri} has everything"), *self.notes]
+        return "\n  ".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {**asdict(self), "warning": self.warning}
 
@@ -235,19 +240,24 @@ class Delivery:
         self._save()
 
     def _send_artifacts(self, client: MlflowClient) -> None:
-        for relative in run_artifacts(self.run_dir):
-            path = self.run_dir / relative
-            try:
-                digest = digest_of(path)
-            except FileNotFoundError:
-                continue  # replaced or removed since it was listed; the next call sees what there is
-            if self.cursor.artifacts.get(relative) == digest:
-                continue
-            folder = Path(relative).parent.as_posix()
-            client.log_artifact(self._run_id, str(path), None if folder == "." else folder)
-            self.cursor.artifacts[relative] = digest
-            self.artifacts += 1
-            self._save()
+        sent = 0
+        try:
+            for relative in run_artifacts(self.run_dir):
+                path = self.run_dir / relative
+                try:
+                    digest = digest_of(path)
+                except FileNotFoundError:
+                    continue  # replaced or removed since it was listed; the next call sees what there is
+                if self.cursor.artifacts.get(relative) == digest:
+                    continue
+                folder = Path(relative).parent.as_posix()
+                client.log_artifact(self._run_id, str(path), None if folder == "." else folder)
+                self.cursor.artifacts[relative] = digest
+                sent += 1
+        finally:
+            if sent:  # once for all of them: a file that is sent again only replaces itself
+                self.artifacts += sent
+                self._save()
 
     def _set_status(self, client: MlflowClient, record: dict[str, Any]) -> None:
         status = STATUS_OF_STATE.get(run_state(self.run_dir, record), "RUNNING")
