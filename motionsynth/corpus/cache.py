@@ -1,9 +1,9 @@
 """Features once encoded are kept, and opened again by mapping one file into memory.
 
-An entry is a folder ``GROUP/KEY`` with ``features.f32`` (all rows one after another) and ``index.json`` (what they are).
-GROUP hashes the source folder and the settings; KEY hashes every source file's name, size and times, and the code that
-reads and encodes. So an entry never goes stale: a changed source has another key. It is built under a temporary name and
-renamed, so that two runs may build it at once, and replaces its group's older entries.
+An entry is a folder ``GROUP/KEY`` with ``features.f32`` (all rows one after another) and ``index.json`` (what they
+are). GROUP hashes the source folder and the settings; KEY hashes every source file's name, size and times, and the code
+that reads and encodes. So an entry never goes stale: a changed source has another key. It is built under a temporary
+name and renamed, so that two runs may build it at once, and replaces its group's older entries.
 """
 
 from __future__ import annotations
@@ -174,7 +174,8 @@ def _hash(value: Any) -> str:
 def _code_version() -> str:
     """Hash of the code that decides what features are, so that no version reads another's."""
     package = Path(motionsynth.__file__).parent
-    modules = [*package.glob("motion/*.py"), *package.glob("features/*.py"), *package.glob("corpus/*.py")]
+    own = (package / "corpus" / f"{name}.py" for name in ("cache", "reading", "stretches"))
+    modules = [*package.glob("motion/*.py"), *package.glob("features/*.py"), *own]
     digest = hashlib.sha256()
     for module in sorted(modules):
         digest.update(module.read_bytes())

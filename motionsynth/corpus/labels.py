@@ -1,8 +1,8 @@
 """What each clip of a corpus shows, and which take it is: from ``labels.csv``, file names, or sub-folders.
 
 ``labels.csv`` is the one label format everywhere: a header with ``file`` (path inside the folder, ``/`` between its
-parts) and any of ``take``, ``content``, ``style`` and further columns. Columns that hold only numbers describe a clip but
-are no classes (the embedded corpus keeps its parameters there).
+parts) and any of ``take``, ``content``, ``style`` and further columns. Columns that hold only numbers describe a clip
+but are no classes (the embedded corpus keeps its parameters there).
 
 A take that is a number counts recordings *within its cell* (content x style), in the order they were made; any other
 take is a name that stands for one recording wherever it occurs.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -34,8 +35,11 @@ __all__ = [
     "encode_files",
     "find_files",
     "make_plan",
+    "over_files",
+    "skeleton_signature",
 ]
 
+Result = TypeVar("Result")
 Progress = Callable[[int, int], None]
 """Called with (files done, files in all)."""
 
@@ -186,7 +190,7 @@ class _OtherSkeletonError(ValueError):
     pass
 
 
-def _encode_file(root: Path, file: str, plan: Plan) -> Encoded | Fault:
+def _encode_file(plan: Plan, root: Path, file: str) -> Encoded | Fault:
     from motionsynth.motion.mirror import mirror
 
     try:
@@ -197,21 +201,17 @@ def _encode_file(root: Path, file: str, plan: Plan) -> Encoded | Fault:
     except BvhError as error:
         return Fault(file, str(error))
     except _OtherSkeletonError as error:
-        return Fault(file, f"{root / file}: {error}", _signature(clip))
+        return Fault(file, f"{root / file}: {error}", skeleton_signature(clip))
     except ValueError as error:
         return Fault(file, f"{root / file}: {error}")
 
 
-def _signature(clip: Clip) -> tuple[Any, ...]:
+def skeleton_signature(clip: Clip) -> tuple[Any, ...]:
     """What two clips of one skeleton have in common: joints, tree, and bones to a hundredth of the longest."""
     bones = np.linalg.norm(clip.translations[0], axis=-1)
-    bones[: moving_joint(clip) + 1] = 0.0
+    bones[: moving_joint(clip) + 1] = 0.0  # these translations are places, not bones
     shares = np.round(bones / max(bones.max(), np.finfo(float).tiny), 2)
     return clip.skeleton.names, clip.skeleton.parents, tuple(shares.tolist())
-
-
-def _encode_chunk(root: Path, files: Sequence[str], plan: Plan) -> list[Encoded | Fault]:
-    return [_encode_file(root, file, plan) for file in files]
 
 
 def encode_files(
@@ -226,20 +226,37 @@ def encode_files(
         workers: processes; as many as there are cores where None.
         progress: called after every few files.
     """
+    return over_files(partial(_encode_file, plan), root, files, workers=workers, progress=progress)
+
+
+def over_files(
+    function: Callable[[Path, str], Result],
+    root: Path,
+    files: Sequence[str],
+    *,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Iterator[Result]:
+    """Call ``function(root, file)`` for every file, on all cores where that pays; results come in order."""
     chunks = [files[start : start + _CHUNK] for start in range(0, len(files), _CHUNK)]
     workers = min(workers or available_cores(), len(chunks))
+    results: Iterable[list[Result]]
     if workers > 1 and sum(_size(root / file) for file in files) > _SERIAL_BYTES:
         from joblib import Parallel, delayed
 
-        results = Parallel(workers, return_as="generator")(delayed(_encode_chunk)(root, c, plan) for c in chunks)
+        results = Parallel(workers, return_as="generator")(delayed(_each)(function, root, chunk) for chunk in chunks)
     else:
-        results = (_encode_chunk(root, chunk, plan) for chunk in chunks)
+        results = (_each(function, root, chunk) for chunk in chunks)
     done = 0
     for result in results:
         yield from result
         done += len(result)
         if progress is not None:
             progress(done, len(files))
+
+
+def _each(function: Callable[[Path, str], Result], root: Path, files: Sequence[str]) -> list[Result]:
+    return [function(root, file) for file in files]
 
 
 def available_cores() -> int:
