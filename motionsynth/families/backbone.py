@@ -29,6 +29,11 @@ class ConvConfig(FrozenConfig):
     upsample: Literal["linear", "nearest"] = "linear"
     """How a decoder doubles the frames; ``nearest`` leaves combs in the spectrum."""
 
+    mapping_layers: int = Field(2, ge=0)
+    """Hidden layers between a latent and the coarsest level of a decoder."""
+    mapping_width: int = Field(256, ge=1)
+    """Numbers in each of them."""
+
     @field_validator("kernel")
     @classmethod
     def _kernel_odd(cls, kernel: int) -> int:
@@ -53,7 +58,16 @@ def conv_encoder(config: ConvConfig, shape: MotionShape, outputs: int) -> Encode
 
 def conv_decoder(config: ConvConfig, shape: MotionShape, inputs: int) -> Decoder:
     """A new decoder, or generator, of (B, inputs) to windows of that shape."""
-    return Decoder(shape.frames, shape.features, inputs, config.widths, kernel=config.kernel, upsample=config.upsample)
+    return Decoder(
+        shape.frames,
+        shape.features,
+        inputs,
+        config.widths,
+        kernel=config.kernel,
+        upsample=config.upsample,
+        mapping_layers=config.mapping_layers,
+        mapping_width=config.mapping_width,
+    )
 
 
 def conv_critic(config: ConvConfig, critic: CriticConfig, shape: MotionShape) -> Critic:

@@ -65,7 +65,9 @@ class VAE(Family):
         beta: float = Field(1.0, ge=0)
         """Weight of the KL term; 1 is the evidence lower bound."""
         kl_warmup: float = Field(0.0, ge=0, le=1)
-        """First share of the budget over which the weight of the KL term rises linearly from 0."""
+        """First share of the budget over which the weight of the KL term goes from ``kl_start`` to ``beta``."""
+        kl_start: float = Field(0.0, ge=0)
+        """Weight of the KL term at the start of a warm-up: linear from 0 up, geometric from above 0 up or down."""
         optimise: dict[str, AdamConfig] = Field(default={"all": AdamConfig()})
         """Adam by phase."""
 
@@ -134,8 +136,11 @@ class VAE(Family):
 
     def _kl_weight(self, progress: float) -> float:
         """beta, reached after the warm-up."""
-        warmup = self.config.kl_warmup
-        return self.config.beta * (min(1.0, progress / warmup) if warmup else 1.0)
+        beta, start, warmup = self.config.beta, self.config.kl_start, self.config.kl_warmup
+        if progress >= warmup:
+            return beta
+        share = progress / warmup
+        return start ** (1 - share) * beta**share if start and beta else start + (beta - start) * share
 
 
 def _aggregate_posterior(mean_BZ: Tensor, log_variance_BZ: Tensor, z_BZ: Tensor) -> dict[str, Tensor]:

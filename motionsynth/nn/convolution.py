@@ -8,13 +8,14 @@ image of height 1, which the CPU and GPU kernels read without a copy (1.3 times 
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["Conv", "Downsample", "ResidualBlock", "Upsample", "Upsampling"]
+__all__ = ["Conv", "Dense", "Downsample", "ResidualBlock", "Upsample", "Upsampling"]
 
 Upsampling = Literal["linear", "nearest"]
 
@@ -48,12 +49,31 @@ class Conv(nn.Module):
         return image.squeeze(2).transpose(1, 2)
 
 
+class Dense(nn.Sequential):
+    """Linear maps with leaky rectifiers between them that keep the variance of what goes through.
+
+    Args:
+        widths: numbers in, of each hidden layer, and out.
+    """
+
+    def __init__(self, *widths: int) -> None:
+        layers: list[nn.Module] = []
+        for inputs, outputs in pairwise(widths):
+            linear = nn.Linear(inputs, outputs)
+            nn.init.normal_(linear.weight, std=math.sqrt((2.0 if layers else 1.0) / inputs))
+            nn.init.zeros_(linear.bias)
+            layers += [nn.LeakyReLU(0.2)] if layers else []
+            layers.append(linear)
+        super().__init__(*layers)
+
+
 class ResidualBlock(nn.Module):
-    """Two convolutions with pre-activation beside a straight path: ``(skip(x) + conv(act(conv(act(x))))) / sqrt(2)``.
+    """Two convolutions with pre-activation beside a straight path: ``skip(x) + conv(act(conv(act(x))))``.
+
+    The second convolution starts at half the straight path's scale, so that a stack of blocks keeps the variance nearly.
 
     References:
-        He et al., Identity Mappings in Deep Residual Networks, 2016; the division keeps the variance (Karras et al.,
-        Analyzing and Improving the Image Quality of StyleGAN, 2020).
+        He et al., Identity Mappings in Deep Residual Networks, 2016.
 
     Args:
         inputs: channels in.
@@ -65,13 +85,13 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.skip = Conv(inputs, outputs, 1, bias=False) if inputs != outputs else nn.Identity()
         self.conv1 = Conv(inputs, outputs, kernel, gain=math.sqrt(2))
-        self.conv2 = Conv(outputs, outputs, kernel, gain=math.sqrt(2))
+        self.conv2 = Conv(outputs, outputs, kernel, gain=math.sqrt(0.5))
 
     def forward(self, x_BTC: Tensor) -> Tensor:
         """(B, T, inputs) -> (B, T, outputs)."""
         hidden = self.conv1(F.leaky_relu(x_BTC, 0.2))
         hidden = self.conv2(F.leaky_relu(hidden, 0.2))
-        result: Tensor = (self.skip(x_BTC) + hidden) * math.sqrt(0.5)
+        result: Tensor = self.skip(x_BTC) + hidden
         return result
 
 

@@ -29,7 +29,9 @@ def minibatch_stddev(x_BTC: Tensor, group: int) -> Tensor:
     """
     batch, frames, channels = x_BTC.shape
     grouped = x_BTC.float().reshape(-1, group, frames * channels)
-    spread = (grouped.var(1, correction=0) + 1e-8).sqrt().mean(1)
+    # not Tensor.var, which takes ten times as long over a middle dimension on CPUs
+    variance = (grouped - grouped.mean(1, keepdim=True)).square().mean(1)
+    spread = (variance + 1e-8).sqrt().mean(1)
     return spread.repeat_interleave(group).view(batch, 1, 1).expand(-1, frames, 1).to(x_BTC.dtype)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from motionsynth.nn.convolution import Conv, ResidualBlock, Upsample, Upsampling
+from motionsynth.nn.convolution import Conv, Dense, ResidualBlock, Upsample, Upsampling
 from motionsynth.nn.encoder import coarse_frames
 
 __all__ = ["Decoder"]
@@ -23,6 +23,8 @@ class Decoder(nn.Module):
         widths: channels of each level, from the coarsest to the finest.
         kernel: frames of each convolution.
         upsample: how frames are doubled.
+        mapping_layers: hidden layers between the vector and the coarsest level.
+        mapping_width: numbers in each of them.
     """
 
     def __init__(
@@ -34,11 +36,13 @@ class Decoder(nn.Module):
         *,
         kernel: int = 3,
         upsample: Upsampling = "linear",
+        mapping_layers: int = 2,
+        mapping_width: int = 256,
     ) -> None:
         super().__init__()
         self.frames = frames
         self.coarse_frames = coarse_frames(frames, len(widths))
-        self.start = nn.Linear(inputs, self.coarse_frames * widths[0])
+        self.mapping = Dense(inputs, *[mapping_width] * mapping_layers, self.coarse_frames * widths[0])
         levels: list[nn.Module] = []
         level_frames = self.coarse_frames
         for before, after in zip([widths[0], *widths[:-1]], widths, strict=True):
@@ -51,6 +55,6 @@ class Decoder(nn.Module):
 
     def forward(self, z_BZ: Tensor) -> Tensor:
         """(B, Z) -> (B, T, D) normalised features, float32."""
-        start_BTC = self.start(z_BZ).unflatten(1, (self.coarse_frames, -1))
+        start_BTC = self.mapping(z_BZ).unflatten(1, (self.coarse_frames, -1))
         motion_BTD: Tensor = self.output(F.leaky_relu(self.levels(start_BTC), 0.2))
         return motion_BTD[:, : self.frames].float()
