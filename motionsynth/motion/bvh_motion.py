@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Final, cast
 
 import numpy as np
-import numpy.typing as npt
 import simdjson
 
 from motionsynth.errors import BvhError
@@ -25,8 +24,9 @@ from motionsynth.motion.skeleton import FloatArray, Skeleton
 __all__ = ["read_motion"]
 
 _BLOCK: Final = 1 << 16  # bytes; small enough that its intermediate forms stay in the processor's cache
-_LINE_END, _BLANK, _COMMA, _MINUS, _NINE, _EXPONENT = (np.uint8(code) for code in b"\n ,-9e")
+_BLANK, _COMMA, _MINUS, _EXPONENT = (np.uint8(code) for code in b" ,-e")
 _MARK: Final = b"1e308"
+_MARK_BETWEEN: Final = b",%b," % _MARK
 _FRAMES: Final = re.compile(rb"\s*+Frames(?:[ \t]*+:|[ \t])[ \t]*+([^\n]*+)", re.I)
 _FRAME_TIME: Final = re.compile(rb"\s*+Frame[ \t]*+Time(?:[ \t]*+:|[ \t])[ \t]*+([^\n]*+)\n?", re.I)
 _COUNT: Final = re.compile(rb"[0-9]{1,18}")
@@ -55,9 +55,10 @@ def read_motion(path: Path, data: bytes, start: int, skeleton: Skeleton) -> tupl
     layout, joints = channel_layout(skeleton), len(skeleton)
     angles, translations = np.empty((2, frames, 3 * joints))  # untouched, and so no memory yet
     parser, done = simdjson.Parser(), 0
-    while position < len(data):
-        end = data.find(b"\n", position + _BLOCK)
-        end = len(data) if end < 0 else end
+    stop = len(data) - data.endswith(b"\n")
+    while position < stop:
+        end = data.find(b"\n", position + _BLOCK, stop)
+        end = stop if end < 0 else end
         rows_TC = _parse_rows(parser, data[position:end], skeleton.channel_count)
         if rows_TC is None:
             fault = _first_fault(path, data, position, skeleton)
@@ -111,41 +112,33 @@ def _parse_as_json(parser: simdjson.Parser, block: bytes, channels: int) -> Floa
     The maximum with a comma turns blanks into commas and leaves alone what numbers are made of. A line end becomes a
     mark, a number that must then stand in each (C + 1)-th place and nowhere else; the marks are the last column.
     """
-    text = np.frombuffer(block, dtype=np.uint8)
-    if not _has_number_characters(text):
+    if b"[" in block:  # an array inside would count as its numbers
         return None
-    marked = block.replace(b"\n", b",%b," % _MARK)
-    rows = 1 + (len(marked) - len(block)) // (len(_MARK) + 1)
+    if b"E" in block:
+        block = block.lower()
+    marked = block.replace(b"\n", _MARK_BETWEEN)
+    rows = 1 + (len(marked) - len(block)) // (len(_MARK_BETWEEN) - 1)
     document = np.frombuffer(b"[%b,%b]" % (marked, _MARK), dtype=np.uint8)
     try:
-        array = cast("simdjson.Array", parser.parse(memoryview(np.maximum(document, _COMMA))))
-    except ValueError:
+        array = cast("simdjson.Array", parser.parse(np.maximum(document, _COMMA).data))
+        values = np.frombuffer(array.as_buffer(of_type="d"), dtype=np.float64)
+        del array  # the parser cannot be used again while its array lives
+    except (ValueError, TypeError):
         return None
-    values = np.frombuffer(array.as_buffer(of_type="d"), dtype=np.float64)
-    del array  # the parser cannot be used again while its array lives
     if len(values) != rows * (channels + 1):
         return None
     marks = values == float(_MARK)
     if not marks[channels :: channels + 1].all() or np.count_nonzero(marks) != rows:
         return None
-    # JSON has an integer -0, which loses its sign: where a sign is missing, float has to read the block.
-    if np.count_nonzero(np.signbit(values)) != _count_negative(text):
+    text = np.frombuffer(block, dtype=np.uint8)
+    if np.count_nonzero(text == _BLANK) != rows * (channels - 1):  # something else that became a comma
         return None
-    return values.reshape(rows, channels + 1)
-
-
-def _has_number_characters(text: npt.NDArray[np.uint8]) -> bool:
-    """Whether a text holds digits, points, minuses, exponents, blanks and line ends only (and slashes: not JSON)."""
-    if ((text < _MINUS) & (text != _BLANK) & (text != _LINE_END)).any():
-        return False
-    return bool(text.max() <= _NINE) or np.count_nonzero(text > _NINE) == np.count_nonzero(text | 32 == _EXPONENT)
-
-
-def _count_negative(text: npt.NDArray[np.uint8]) -> int:
-    """Number of minus signs before numbers, not exponents."""
     minus = text == _MINUS
-    in_exponents = np.count_nonzero((text[:-1] | 32 == _EXPONENT) & minus[1:]) if text.max() > _NINE else 0
-    return int(np.count_nonzero(minus) - in_exponents)
+    signs = np.count_nonzero(minus)
+    if b"e" in block:
+        signs -= np.count_nonzero(minus[1:] & (text[:-1] == _EXPONENT))
+    # JSON has an integer -0, which loses its sign: where a sign is missing, float has to read the block.
+    return values.reshape(rows, channels + 1) if np.count_nonzero(np.signbit(values)) == signs else None
 
 
 def _tidy(block: bytes) -> bytes:
