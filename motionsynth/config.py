@@ -44,15 +44,15 @@ class DataConfig(FrozenConfig):
     path: Path = Path("data/walkers")
     """Folder of BVH files."""
     labels: Literal["auto", "csv", "folders", "pattern", "none"] = "auto"
-    """Where labels come from: ``labels.csv``, sub-folders, or ``pattern``; ``auto`` takes the first that is there."""
+    """Where labels come from; ``auto``: ``labels.csv`` if it is there, else ``pattern`` if given, else sub-folders."""
     pattern: str | None = None
     """Regular expression with named groups (``content``, ``style``, ``take``) searched in each file's name."""
     on_bad_file: Literal["stop", "skip"] = "stop"
     """What to do with a file that cannot be used; skipped files are counted and listed."""
     frame_rate: float = Field(30.0, gt=0)
     """Frames a second that every clip is brought to."""
-    units: Literal["auto", "m", "cm", "mm", "in"] = "auto"
-    """Unit of length of the files; ``auto`` judges by the skeleton's height."""
+    units: Literal["auto", "m", "cm", "mm", "in", "cmu"] = "auto"
+    """Unit of length of the files; ``auto`` judges by the skeleton's height; ``cmu`` is the CMU library's own."""
     up: Literal["auto", "y", "z"] = "auto"
     """Axis that points up in the files; ``auto`` judges by the pose."""
     window_frames: int = Field(64, ge=8)

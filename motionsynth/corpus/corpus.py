@@ -121,6 +121,8 @@ class Corpus:
 
     def windows(self, split: SplitName) -> WindowSet:
         """The windows of a split: normalised, padded and masked; cut once and kept. None where it holds no clip."""
+        import torch
+
         from motionsynth.corpus.windows import cut_windows, no_windows
 
         if _known(split) not in self._windows:
@@ -131,8 +133,10 @@ class Corpus:
                 label: [classes.index(self.labels.clips[file].classes[label]) for _, file, _ in entries]
                 for label, classes in self.label_names.items()
             }
+            lengths = [len(features) for _, _, features in entries]
+            rows = self.normaliser.normalise(torch.cat([features for _, _, features in entries]))
             self._windows[split] = cut_windows(
-                [self.normaliser.normalise(features) for _, _, features in entries],
+                torch.split(rows, lengths),
                 labels,
                 [name for name, _, _ in entries],
                 length=self.config.window_frames,

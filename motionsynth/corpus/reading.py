@@ -49,6 +49,8 @@ _CHUNK: Final = 8
 """Files that a worker gets at a time."""
 _SERIAL_BYTES: Final = 8 * 2**20
 """A corpus smaller than this is read before a second process has started."""
+_IDLE_S: Final = 10
+"""Workers without work end after this long; joblib's own five minutes would sit in memory beside the training."""
 
 
 @dataclass(frozen=True)
@@ -244,7 +246,9 @@ def over_files(
     if workers > 1 and sum(_size(root / file) for file in files) > _SERIAL_BYTES:
         from joblib import Parallel, delayed
 
-        results = Parallel(workers, return_as="generator")(delayed(_each)(function, root, chunk) for chunk in chunks)
+        results = Parallel(workers, return_as="generator", idle_worker_timeout=_IDLE_S)(
+            delayed(_each)(function, root, chunk) for chunk in chunks
+        )
     else:
         results = (_each(function, root, chunk) for chunk in chunks)
     done = 0

@@ -18,6 +18,8 @@ CONSTANT_RANGE: Final = 1e-5
 """A column whose largest and smallest value differ by no more is constant: 0.0006 degrees, 0.01 mm."""
 SCALE_FLOOR: Final = 0.02
 """Smallest scale: below about 1 degree, 2 cm or 2 cm/s a column is noise, which dividing by less would blow up."""
+_ROWS: Final = 65536
+"""Rows that are held in float64 at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +53,18 @@ class Normaliser:
         Raises:
             ValueError: no frame was given, or a number is not finite.
         """
-        clips = list(features)
-        frames = sum(len(clip) for clip in clips)
-        if not frames:
+        clips = [clip for clip in features if len(clip)]
+        if not clips:
             raise ValueError("a normaliser needs at least one frame")
-        total = torch.stack([clip.sum(0, dtype=torch.float64) for clip in clips]).sum(0)
-        if not total.isfinite().all():
+        rows = torch.cat(clips)
+        low, high = rows.amin(0), rows.amax(0)
+        if not (low.isfinite() & high.isfinite()).all():
             raise ValueError("the features hold numbers that are not finite")
-        mean = total / frames
-        squares = torch.stack([(clip - mean).square().sum(0) for clip in clips]).sum(0)
-        low = torch.stack([clip.amin(0) for clip in clips if len(clip)]).amin(0)
-        high = torch.stack([clip.amax(0) for clip in clips if len(clip)]).amax(0)
+        mean = rows.mean(0, dtype=torch.float64)
+        squares = torch.stack([(part - mean).square_().sum(0) for part in torch.split(rows, _ROWS)]).sum(0)
         constant = high - low <= CONSTANT_RANGE
-        value = torch.where(constant & (high == low), low.double(), mean)
-        scale = (squares / frames).sqrt().clamp_min(floor)
+        value = torch.where(high == low, low.double(), mean)
+        scale = (squares / len(rows)).sqrt().clamp_min(floor)
         return cls(value.float(), torch.where(constant, 1.0, scale).float(), constant)
 
     def normalise(self, features: Tensor) -> Tensor:
