@@ -99,6 +99,7 @@ class Run:
 
     def __init__(self, path: Path, record: RunRecord, config: RunConfig) -> None:
         self.path, self.record, self.config = path, record, config
+        self._locks = 0
 
     @property
     def shape(self) -> MotionShape:
@@ -133,18 +134,28 @@ class Run:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Be the only process that trains in this directory; ``RunError`` where another one does."""
+        """Be the only one who trains in this directory; ``RunError`` where another does. May be nested."""
+        if self._locks:
+            yield
+            return
         with (self.path / _LOCK).open("ab") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                other = f"process {self.record.pid} on {self.record.host}" if self.record.pid else "another process"
+                record = _read_record(self.path)
+                other = f"process {record.pid} on {record.host}" if record.pid else "another process"
                 raise RunError(self.path, f"{other} is training in this directory") from error
-            yield
+            self._locks = 1
+            try:
+                yield
+            finally:
+                self._locks = 0
 
     @property
     def is_training(self) -> bool:
         """Whether a process of this machine trains in it now; False for a run that was killed, whatever its state."""
+        if self._locks:
+            return True
         try:
             with self.lock():
                 return False
@@ -203,9 +214,9 @@ class Run:
 
         return read_bvh(self.path / _SKELETON).skeleton
 
-    def splits(self) -> dict[str, list[str]]:
-        """Split name -> names of its clips."""
-        splits: dict[str, list[str]] = json.loads(self._read_checked(_SPLITS))
+    def splits(self) -> dict[str, Any]:
+        """The record of which clips were trained on, chosen by, and held out."""
+        splits: dict[str, Any] = json.loads(self._read_checked(_SPLITS))
         return splits
 
     def _read_checked(self, name: str) -> bytes:
@@ -224,7 +235,7 @@ def create_run(
     labels: Mapping[str, Sequence[str]],
     normaliser: Mapping[str, Tensor],
     corpus_fingerprint: str,
-    splits: Mapping[str, Sequence[str]],
+    splits: Mapping[str, Any],
     write_skeleton: Callable[[Path], None],
 ) -> Run:
     """Make a run directory, complete or not at all.
@@ -237,7 +248,7 @@ def create_run(
         labels: label name -> class names in order of class index.
         normaliser: tensors of the fitted normaliser.
         corpus_fingerprint: identity of the clips.
-        splits: split name -> names of its clips.
+        splits: the record of which clips were trained on, chosen by, and held out.
         write_skeleton: writes the skeleton as BVH to the path it is given.
 
     Raises:
@@ -247,7 +258,7 @@ def create_run(
     files = {
         _CONFIG: dump_config(config).encode(),
         _NORMALISER: save_tensors({k: v.detach().cpu().clone().contiguous() for k, v in normaliser.items()}),
-        _SPLITS: _json({name: list(clips) for name, clips in splits.items()}),
+        _SPLITS: _json(splits),
     }
     record = RunRecord(
         format=FORMAT,

@@ -1,38 +1,23 @@
-"""What the commands do, callable from Python: train, generate, reconstruct, compare, convert."""
+"""Training from configuration to finished run, as `motionsynth train` does it."""
 
 from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from motionsynth.errors import ConfigError, MotionSynthError, RunError
+from motionsynth.errors import ConfigError, RunError
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from motionsynth.config import RunConfig
     from motionsynth.corpus.corpus import Corpus
-    from motionsynth.motion.clip import Clip
     from motionsynth.run import Run
     from motionsynth.training.trainer import ProgressListener
 
-__all__ = [
-    "Outcome",
-    "compare",
-    "generate",
-    "reconstruct",
-    "resolve_config",
-    "resume",
-    "train",
-    "train_once",
-]
-
-SHOWN = 6
-"""Clips that a finished run keeps as samples and shows beside as many real ones."""
+__all__ = ["Outcome", "resolve_config", "resume", "train", "train_once"]
 
 Reading = Callable[[int, int], None]
 
@@ -105,8 +90,9 @@ def train(
     from motionsynth.corpus.corpus import open_corpus
     from motionsynth.motion.bvh import write_bvh
     from motionsynth.run import create_run
+    from motionsynth.training.device import resolve_device
 
-    _device(device)  # a missing GPU is told before the clips are read
+    resolve_device(device)  # a missing GPU is told before the clips are read
     corpus = open_corpus(config.data, progress=reading)
     run = create_run(
         run_dir or Path("runs") / f"{config.family.name}-{datetime.now():%Y%m%d-%H%M%S}",
@@ -174,8 +160,10 @@ def train_once(
 
 def _fit(run: Run, corpus: Corpus, device: str, track: bool, progress: ProgressListener | None) -> Outcome:
     """Train in an open run directory, from its newest checkpoint where it has one."""
+    from motionsynth.generation import keep_samples
     from motionsynth.tracking.feeder import start_feeder
     from motionsynth.training.determinism import build_family
+    from motionsynth.training.device import resolve_device
     from motionsynth.training.journal import Journal
     from motionsynth.training.trainer import Trainer
 
@@ -190,7 +178,7 @@ def _fit(run: Run, corpus: Corpus, device: str, track: bool, progress: ProgressL
                     run.config.train,
                     corpus.windows("train"),
                     corpus.windows("validation"),
-                    device=_device(device),
+                    device=resolve_device(device),
                     journal=journal,
                     checkpoints=run.checkpoints_path,
                     listener=progress,
@@ -201,7 +189,7 @@ def _fit(run: Run, corpus: Corpus, device: str, track: bool, progress: ProgressL
                 run.update(state="stopped", step=result.step, pid=None, host=None)
             else:
                 run.save_weights(result.weights, result.averages, step=result.step)
-                _keep_samples(run, corpus)
+                keep_samples(run, corpus)
                 run.update(state="finished", pid=None, host=None)
         except BaseException as error:
             state = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
@@ -210,147 +198,3 @@ def _fit(run: Run, corpus: Corpus, device: str, track: bool, progress: ProgressL
         finally:
             warning = feeder.close().warning if feeder else None
     return Outcome(run, result.step, result.exit_code, (warning,) if warning else ())
-
-
-def _keep_samples(run: Run, corpus: Corpus) -> None:
-    """``samples/``: a few generated clips, as many real ones that went the same way, a page and a GIF of both."""
-    from motionsynth.view.gif import write_gif
-
-    generate(run.path, SHOWN)
-    real = corpus.windows("validation")
-    whole = real.mask_NT.all(1).nonzero().flatten()
-    chosen = whole[:: max(1, len(whole) // SHOWN)][:SHOWN]
-    names = [f"{Path(real.clips[int(real.clip_N[i])]).stem}_{int(real.start_N[i]):04}" for i in chosen]
-    _write_windows(run, real.motion_NTD[chosen], run.samples_path / "real", names)
-    compare([run.path], run.samples_path / "player.html")
-    rows = _sample_rows(run)
-    write_gif(
-        [(f"{group}", clip) for group, clips in rows.items() for _, clip in clips],
-        run.samples_path / "preview.gif",
-        columns=SHOWN,
-    )
-
-
-def generate(
-    run_dir: Path,
-    count: int,
-    *,
-    seed: int = 0,
-    out: Path | None = None,
-    frames: int | None = None,
-    device: str = "auto",
-) -> list[Path]:
-    """Draw ``count`` clips from a run and write them as portable BVH: same seed, same bytes.
-
-    Args:
-        run_dir: a run that has finished.
-        count: clips to draw.
-        seed: any integer.
-        out: folder to write; the run's ``samples`` where None.
-        frames: length of each clip; the window trained on where None.
-        device: ``auto``, ``cpu`` or ``cuda``.
-
-    Raises:
-        RunError: no run, no weights, or damaged ones.
-        MotionSynthError: the family cannot make that many frames.
-    """
-    from motionsynth.run import open_run
-    from motionsynth.sampling import draw_samples
-
-    run = open_run(run_dir)
-    try:
-        samples = draw_samples(run, count, seed, frames=frames, device=_device(device))
-    except ValueError as error:
-        raise MotionSynthError(str(error)) from error
-    digits = max(4, len(str(count - 1)))
-    names = [f"{index:0{digits}}" for index in range(count)]
-    return _write_windows(run, samples.motion_NTD, out or run.samples_path, names)
-
-
-def reconstruct(run_dir: Path, clips: Sequence[Path], out: Path, *, device: str = "auto") -> list[Path]:
-    """Send clips through a run's encoder and decoder, window by window, and write what comes back as portable BVH.
-
-    Raises:
-        RunError: no run, or a family that does not reconstruct.
-        BvhError, CorpusError: a clip cannot be read, or does not have the run's skeleton.
-    """
-    import torch
-
-    from motionsynth.corpus.corpus import prepare_clip
-    from motionsynth.corpus.windows import cut_windows
-    from motionsynth.families.base import Reconstructs
-    from motionsynth.features.encode import encode
-    from motionsynth.run import open_run
-
-    run = open_run(run_dir)
-    family = run.load_family(_device(device))
-    if not isinstance(family, Reconstructs):
-        raise RunError(run_dir, f"{run.record.family} has no encoder, so it cannot reconstruct")
-    spec, normaliser, length = run.spec(), run.normaliser(), run.record.frames
-    written = []
-    for path in clips:
-        feature_TD = normaliser.normalise(encode(prepare_clip(path, run.config.data, spec), spec))
-        windows = cut_windows([feature_TD], {}, [path.name], length=length, stride=length)
-        with torch.no_grad():
-            back_NTD = family.reconstruct(windows.to(_device(device)).batch(torch.arange(len(windows)))).float().cpu()
-        # the windows lie end to end but for the last, which ends on the clip's last frame
-        back_TD = torch.zeros_like(feature_TD)
-        for start, back in zip(windows.start_N.tolist(), back_NTD, strict=True):
-            back_TD[start : start + length] = back[: len(feature_TD) - start]
-        written += _write_windows(run, back_TD[None], out, [path.stem])
-    return written
-
-
-def compare(run_dirs: Sequence[Path], page: Path) -> Path:
-    """Write a page that plays real clips and the samples of several runs side by side.
-
-    Raises:
-        RunError: a run has not finished, so it has no samples.
-    """
-    from motionsynth.run import open_run
-    from motionsynth.view.player import write_player
-
-    groups: dict[str, Sequence[tuple[str, Clip]]] = {}
-    for path in run_dirs:
-        run = open_run(path)
-        for group, clips in _sample_rows(run).items():
-            groups.setdefault(group, clips)
-    families = " and ".join(group for group in groups if group != "real")
-    write_player([], page, title=f"Real motion beside {families}", groups=groups)
-    return page
-
-
-def _sample_rows(run: Run) -> dict[str, list[tuple[str, Clip]]]:
-    from motionsynth.motion.bvh import read_bvh
-
-    rows = {"real": run.samples_path / "real", run.record.family: run.samples_path}
-    found = {
-        group: [(path.stem, read_bvh(path)) for path in sorted(folder.glob("*.bvh"))[:SHOWN]]
-        for group, folder in rows.items()
-    }
-    if not all(found.values()):
-        raise RunError(run.samples_path, "holds no samples: training has not finished")
-    return found
-
-
-def _write_windows(run: Run, motion_NTD: Tensor, folder: Path, names: Sequence[str]) -> list[Path]:
-    """Decode normalised windows and write one BVH file each."""
-    from motionsynth.features.encode import decode_batch
-    from motionsynth.motion.bvh import write_bvh
-
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{name}.bvh" for name in names]
-    clips = decode_batch(run.normaliser().denormalise(motion_NTD), run.spec())
-    for path, clip in zip(paths, clips, strict=True):
-        write_bvh(clip, path)
-    return paths
-
-
-def _device(name: str) -> str:
-    import torch
-
-    if name not in ("auto", "cpu", "cuda") and not name.startswith("cuda:"):
-        raise ConfigError(None, "--device", f"{name!r} is not auto, cpu or cuda")
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise ConfigError(None, "--device", "cuda was asked for, but no GPU can be used; say cpu or auto")
-    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name

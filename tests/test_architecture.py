@@ -11,17 +11,31 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "motionsynth"
 
+TOP = ("cli", "run", "workflow", "generation")
+
 # layer -> what it must never import, at any depth of its own source
 FORBIDDEN = {
-    "motion": ("features", "corpus", "families", "nn", "training", "metrics", "tracking", "cli", "run", "workflow"),
-    "features": ("corpus", "families", "nn", "training", "metrics", "tracking", "cli", "run", "workflow"),
-    "nn": ("motion", "features", "families", "training", "metrics", "tracking", "cli", "run", "workflow"),
-    "families": ("motion", "features", "training", "metrics", "tracking", "cli", "run", "workflow"),
-    "corpus": ("nn", "training", "metrics", "tracking", "cli", "run", "workflow"),
-    "training": ("motion", "metrics", "tracking", "cli", "view", "workflow"),
-    "metrics": ("families", "nn", "training", "tracking", "cli", "run", "workflow"),
-    "tracking": ("motion", "families", "nn", "training", "metrics", "cli", "workflow"),
-    "view": ("families", "nn", "training", "metrics", "tracking", "cli", "run", "workflow"),
+    "motion": (
+        "features",
+        "corpus",
+        "families",
+        "nn",
+        "training",
+        "metrics",
+        "tracking",
+        "cli",
+        "run",
+        "workflow",
+        "generation",
+    ),
+    "features": ("corpus", "families", "nn", "training", "metrics", "tracking", *TOP),
+    "nn": ("motion", "features", "families", "training", "metrics", "tracking", *TOP),
+    "families": ("motion", "features", "training", "metrics", "tracking", *TOP),
+    "corpus": ("nn", "training", "metrics", "tracking", *TOP),
+    "training": ("motion", "metrics", "tracking", "cli", "view", "workflow", "generation"),
+    "metrics": ("families", "nn", "training", "tracking", *TOP),
+    "tracking": ("motion", "families", "nn", "training", "metrics", "cli", "workflow", "generation"),
+    "view": ("families", "nn", "training", "metrics", "tracking", *TOP),
 }
 
 
@@ -64,7 +78,7 @@ def test_heavy_packages_stay_unloaded(statement: str) -> None:
 
 
 def test_functions_and_files_stay_short() -> None:
-    long_files = {str(f): n for f in PACKAGE.rglob("*.py") if (n := len(f.read_text().splitlines())) > 330}
+    long_files = {str(f): n for f in PACKAGE.rglob("*.py") if (n := len(f.read_text().splitlines())) > 380}
     long_functions = {
         f"{file}:{node.name}": length
         for file in PACKAGE.rglob("*.py")

@@ -23,7 +23,7 @@ def demo(
 
     Takes about five minutes on two cores. Running it again goes on where it stopped.
     """
-    from motionsynth import workflow
+    from motionsynth import generation, workflow
     from motionsynth.cli.progress import CorpusBar, TrainingBar, bar
     from motionsynth.corpus.walkers import make_walkers
 
@@ -41,7 +41,7 @@ def demo(
             typer.secho(f"warning: {warning}", fg="yellow", err=True)
         if outcome.exit_code:
             raise typer.Exit(outcome.exit_code)
-    page = workflow.compare([out / "runs" / family for family in ("vae", "gan")], out / "player.html")
+    page = generation.compare([out / "runs" / family for family in ("vae", "gan")], out / "player.html")
     typer.echo(f"real and generated motion: {page}")
     typer.echo(f"BVH for Blender:           {out}/runs/vae/samples, {out}/runs/gan/samples")
     typer.echo("compare the runs:          motionsynth ui")

@@ -26,7 +26,7 @@ def generate(
 
     Example: `motionsynth generate runs/vae -n 64 --seed 1 --out /tmp/vae`
     """
-    from motionsynth import workflow
+    from motionsynth import generation
 
-    paths = workflow.generate(run, count, seed=seed, out=out, frames=frames, device=device)
+    paths = generation.generate(run, count, seed=seed, out=out, frames=frames, device=device)
     typer.echo(f"{len(paths)} clips in {paths[0].parent}")

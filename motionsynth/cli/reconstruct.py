@@ -22,8 +22,8 @@ def reconstruct(
 
     Example: `motionsynth reconstruct runs/vae data/walkers/walk_normal_001.bvh --out /tmp/back`
     """
-    from motionsynth import workflow
+    from motionsynth import generation
     from motionsynth.cli.files import bvh_files
 
-    paths = workflow.reconstruct(run, bvh_files(clips), out, device=device)
+    paths = generation.reconstruct(run, bvh_files(clips), out, device=device)
     typer.echo(f"{len(paths)} clips in {out}")

@@ -1,0 +1,164 @@
+"""Clips out of a finished run: draw, reconstruct, and show them beside real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from motionsynth.errors import MotionSynthError, RunError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from motionsynth.corpus.corpus import Corpus
+    from motionsynth.motion.clip import Clip
+    from motionsynth.run import Run
+
+__all__ = ["compare", "generate", "keep_samples", "reconstruct"]
+
+SHOWN = 6
+"""Clips that a finished run keeps as samples and shows beside as many real ones."""
+
+
+def keep_samples(run: Run, corpus: Corpus) -> None:
+    """``samples/``: a few generated clips, as many real ones that went the same way, a page and a GIF of both."""
+    import torch
+
+    from motionsynth.view.gif import write_gif
+
+    generate(run.path, SHOWN)
+    real = corpus.windows("validation") if len(corpus.windows("validation")) else corpus.windows("train")
+    index_N = torch.arange(0, len(real), max(1, len(real) // SHOWN))[:SHOWN]
+    names = [f"{Path(real.clips[int(real.clip_N[i])]).stem}_{int(real.start_N[i]):04}" for i in index_N]
+    lengths = real.mask_NT[index_N].sum(1).tolist()
+    _write_windows(run, real.motion_NTD[index_N], run.samples_path / "real", names, lengths)
+    compare([run.path], run.samples_path / "player.html")
+    rows = _sample_rows(run)
+    write_gif(
+        [(group, clip) for group, clips in rows.items() for _, clip in clips],
+        run.samples_path / "preview.gif",
+        columns=SHOWN,
+    )
+
+
+def generate(
+    run_dir: Path,
+    count: int,
+    *,
+    seed: int = 0,
+    out: Path | None = None,
+    frames: int | None = None,
+    device: str = "auto",
+) -> list[Path]:
+    """Draw ``count`` clips from a run and write them as portable BVH: same seed, same bytes.
+
+    Args:
+        run_dir: a run that has finished.
+        count: clips to draw.
+        seed: any integer.
+        out: folder to write; the run's ``samples`` where None.
+        frames: length of each clip; the window trained on where None.
+        device: ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        RunError: no run, no weights, or damaged ones.
+        MotionSynthError: the family cannot make that many frames.
+    """
+    from motionsynth.run import open_run
+    from motionsynth.sampling import draw_samples
+    from motionsynth.training.device import resolve_device
+
+    run = open_run(run_dir)
+    try:
+        samples = draw_samples(run, count, seed, frames=frames, device=resolve_device(device))
+    except ValueError as error:
+        raise MotionSynthError(str(error)) from error
+    digits = max(4, len(str(count - 1)))
+    names = [f"{index:0{digits}}" for index in range(count)]
+    return _write_windows(run, samples.motion_NTD, out or run.samples_path, names)
+
+
+def reconstruct(run_dir: Path, clips: Sequence[Path], out: Path, *, device: str = "auto") -> list[Path]:
+    """Send clips through a run's encoder and decoder, window by window, and write what comes back as portable BVH.
+
+    Raises:
+        RunError: no run, or a family that does not reconstruct.
+        BvhError, CorpusError: a clip cannot be read, or does not have the run's skeleton.
+    """
+    import torch
+
+    from motionsynth.corpus.corpus import prepare_clip
+    from motionsynth.corpus.windows import cut_windows
+    from motionsynth.families.base import Reconstructs
+    from motionsynth.features.encode import encode
+    from motionsynth.run import open_run
+    from motionsynth.training.device import resolve_device
+
+    run = open_run(run_dir)
+    device = resolve_device(device)
+    family = run.load_family(device)
+    if not isinstance(family, Reconstructs):
+        raise RunError(run_dir, f"{run.record.family} has no encoder, so it cannot reconstruct")
+    spec, normaliser, length = run.spec(), run.normaliser(), run.record.frames
+    written = []
+    for path in clips:
+        feature_TD = normaliser.normalise(encode(prepare_clip(path, run.config.data, spec), spec))
+        windows = cut_windows([feature_TD], {}, [path.name], length=length, stride=length)
+        with torch.no_grad():
+            back_NTD = (
+                family.reconstruct(windows.to(resolve_device(device)).batch(torch.arange(len(windows)))).float().cpu()
+            )
+        # the windows lie end to end but for the last, which ends on the clip's last frame
+        back_TD = torch.zeros_like(feature_TD)
+        for start, back in zip(windows.start_N.tolist(), back_NTD, strict=True):
+            back_TD[start : start + length] = back[: len(feature_TD) - start]
+        written += _write_windows(run, back_TD[None], out, [path.stem])
+    return written
+
+
+def compare(run_dirs: Sequence[Path], page: Path) -> Path:
+    """Write a page that plays real clips and the samples of several runs side by side.
+
+    Raises:
+        RunError: a run has not finished, so it has no samples.
+    """
+    from motionsynth.run import open_run
+    from motionsynth.view.player import write_player
+
+    groups: dict[str, Sequence[tuple[str, Clip]]] = {}
+    for path in run_dirs:
+        run = open_run(path)
+        for group, clips in _sample_rows(run).items():
+            groups.setdefault(group, clips)
+    families = " and ".join(group for group in groups if group != "real")
+    write_player([], page, title=f"Real motion beside {families}", groups=groups)
+    return page
+
+
+def _sample_rows(run: Run) -> dict[str, list[tuple[str, Clip]]]:
+    from motionsynth.motion.bvh import read_bvh
+
+    rows = {"real": run.samples_path / "real", run.record.family: run.samples_path}
+    found = {
+        group: [(path.stem, read_bvh(path)) for path in sorted(folder.glob("*.bvh"))[:SHOWN]]
+        for group, folder in rows.items()
+    }
+    if not all(found.values()):
+        raise RunError(run.samples_path, "holds no samples: training has not finished")
+    return found
+
+
+def _write_windows(
+    run: Run, motion_NTD: Tensor, folder: Path, names: Sequence[str], lengths: Sequence[int] | None = None
+) -> list[Path]:
+    """Decode normalised windows and write one BVH file each, of its first ``lengths`` frames."""
+    from motionsynth.features.encode import decode_batch
+    from motionsynth.motion.bvh import write_bvh
+
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{name}.bvh" for name in names]
+    clips = decode_batch(run.normaliser().denormalise(motion_NTD), run.spec())
+    for path, clip, length in zip(paths, clips, lengths or map(len, clips), strict=True):
+        write_bvh(clip[:length], path)
+    return paths

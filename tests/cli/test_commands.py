@@ -1,0 +1,254 @@
+"""Every command as its user types it, on a small corpus."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import motionsynth
+from motionsynth.cli.app import run as run_app
+from motionsynth.config import load_config
+
+SMALL = ("--set", "train.batch_size=8", "--set", "family.backbone.widths=[8,8,8,8]", "--set", "train.threads=1")
+
+
+class Result(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Invoke = Callable[..., Result]
+
+
+@pytest.fixture
+def invoke(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Invoke:
+    """Run ``motionsynth ARGUMENTS`` in this process."""
+
+    def call(*arguments: object) -> Result:
+        monkeypatch.setattr("sys.argv", ["motionsynth", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            run_app()
+        out, err = capsys.readouterr()
+        code = left.value.code
+        return Result(code if isinstance(code, int) else int(code is not None), out, err)
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from motionsynth.corpus.walkers import make_walkers
+
+    folder = tmp_path_factory.mktemp("data") / "walkers"
+    make_walkers(folder, clips=60, seed=3)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def vae(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from motionsynth import workflow
+
+    config = workflow.resolve_config("vae", data=corpus, overrides=("train.steps=6", *SMALL[1::2]))
+    return workflow.train(config, run_dir=tmp_path_factory.mktemp("runs") / "vae", track=False).run.path
+
+
+def test_help_lists_every_command(invoke: Invoke) -> None:
+    result = invoke("--help")
+    assert result.code == 0
+    for command in ("data", "train", "generate", "reconstruct", "runs", "view", "ui", "demo"):
+        assert re.search(rf"^\W+{command}\b", result.out, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["data make", "data inspect", "data convert", "train", "generate", "reconstruct", "runs show", "view", "runs list"],
+)
+def test_help_texts_have_an_example(invoke: Invoke, command: str) -> None:
+    assert "Example" in invoke(*command.split(), "--help").out
+
+
+def test_version(invoke: Invoke) -> None:
+    assert invoke("--version").out.strip() == f"motionsynth {motionsynth.__version__}"
+
+
+def test_make_walkers(invoke: Invoke, tmp_path: Path) -> None:
+    folder = tmp_path / "walkers"
+    assert invoke("data", "make", "walkers", "--clips", 24, "--out", folder).code == 0
+    assert len(list(folder.glob("*.bvh"))) == 24
+    assert invoke("data", "make", "runners", "--out", tmp_path / "x").code == 2
+
+
+def test_inspect_tells_what_is_there(invoke: Invoke, corpus: Path) -> None:
+    result = invoke("data", "inspect", corpus)
+    assert result.code == 0
+    assert "60" in result.out
+    assert "Hips" in result.out
+    document = json.loads(invoke("data", "inspect", corpus, "--json").out)
+    assert document["loaded"] == 60
+
+
+def test_inspect_refuses_what_is_no_motion(invoke: Invoke, tmp_path: Path) -> None:
+    (tmp_path / "bad.bvh").write_text("HIERARCHY\n")
+    result = invoke("data", "inspect", tmp_path)
+    assert result.code == 2
+    assert "bad.bvh:" in result.out + result.err
+    assert invoke("data", "inspect", tmp_path / "absent").code == 2
+
+
+def test_convert_does_what_each_option_says(invoke: Invoke, corpus: Path, tmp_path: Path) -> None:
+    source = min(corpus.glob("walk_normal_*.bvh"))
+    clip = motionsynth.read_bvh(source)
+    out = tmp_path / "out.bvh"
+    assert invoke("data", "convert", source, out, "--slice", "5:25", "--units", "m", "--portable").code == 0
+    cut = motionsynth.read_bvh(out)
+    assert len(cut) == 20
+    assert abs(cut.positions() - clip.positions()[5:25] / 100).max() < 2e-5
+    assert invoke("data", "convert", source, out, "--fps", 60).code == 0
+    assert motionsynth.read_bvh(out).frame_rate == pytest.approx(60)
+    assert invoke("data", "convert", source, out, "--mirror").code == 0
+    assert abs(motionsynth.read_bvh(out).positions() - clip.positions()).max() > 1
+
+
+def test_convert_takes_a_folder(invoke: Invoke, corpus: Path, tmp_path: Path) -> None:
+    assert invoke("data", "convert", corpus, tmp_path / "out", "--slice", ":4").code == 0
+    written = {path.name for path in (tmp_path / "out").glob("*.bvh")}
+    assert written == {path.name for path in corpus.glob("*.bvh")}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--slice", "5"), "must look like"),
+        (("--slice", "900:"), "no frame is left"),
+        (("--units", "yards"), "unknown unit"),
+    ],
+)
+def test_convert_refuses_nonsense(
+    invoke: Invoke, corpus: Path, tmp_path: Path, options: tuple[str, ...], message: str
+) -> None:
+    result = invoke("data", "convert", min(corpus.glob("*.bvh")), tmp_path / "out.bvh", *options)
+    assert result.code == 2
+    assert message in result.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_train_leaves_a_run_that_generates(
+    invoke: Invoke, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = invoke("train", "gan", "--data", corpus, "--set", "train.steps=3", *SMALL, "--no-track")
+    assert result.code == 0, result.err
+    (run,) = (tmp_path / "runs").iterdir()
+    assert run.name.startswith("gan-")
+    assert json.loads((run / "run.json").read_text())["state"] == "finished"
+    samples = run / "samples"
+    assert len(list(samples.glob("*.bvh"))) == len(list((samples / "real").glob("*.bvh"))) == 6
+    assert (samples / "player.html").stat().st_size > 10_000
+    assert (samples / "preview.gif").read_bytes()[:4] == b"GIF8"
+    listed = json.loads(invoke("runs", "list", "--json").out)
+    assert [item["family"] for item in listed] == ["gan"]
+    assert run.name in invoke("runs", "list").out
+    assert "train/" in invoke("runs", "show", run).out
+
+
+def test_dry_run_prints_a_config_that_runs(invoke: Invoke, corpus: Path, tmp_path: Path) -> None:
+    result = invoke(
+        "train", "vae", "--data", corpus, "--set", "train.steps=7", "--dry-run", "--run-dir", tmp_path / "r"
+    )
+    path = tmp_path / "vae.yaml"
+    path.write_text(result.out)
+    assert load_config(path).train.steps == 7
+    assert not run.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("train", "vea"), "known: ae, gan, vae"),
+        (("train", "vae", "--set", "family.latent_dmi=3"), "family.latent_dmi: unknown key, did you mean latent_dim?"),
+        (("train", "vae", "--data", "/absent/folder"), "/absent/folder"),
+        (("train", "vae", "--config", "/absent.yaml"), "/absent.yaml"),
+        (("train", "vae", "--resume"), "--run-dir"),
+        (("train", "vae", "--resume", "--run-dir", "/absent"), "/absent: no such run directory"),
+        (("train", "vae", "--device", "tpu"), "auto, cpu or cuda"),
+        (("generate", "/absent"), "/absent: no such run directory"),
+        (("generate", "/absent", "-n", "0"), "greater than or equal to 1"),
+        (("reconstruct", "/absent", "/absent.bvh", "--out", "/tmp/x"), "no such file"),
+        (("view", "/absent.bvh"), "no such file"),
+        (("runs", "show", "/absent"), "/absent"),
+        (("runs", "sync", "/absent"), "/absent"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_code_2(invoke: Invoke, arguments: tuple[str, ...], message: str) -> None:
+    result = invoke(*arguments)
+    assert result.code == 2
+    plain = " ".join(re.sub(r"[│╭╮╰╯─]", " ", re.sub(r"\x1b\[[0-9;]*m", "", result.err)).split())
+    assert message in plain
+    assert "Traceback" not in result.err
+
+
+def test_a_run_is_never_overwritten(invoke: Invoke, vae: Path, corpus: Path) -> None:
+    result = invoke("train", "vae", "--data", corpus, "--run-dir", vae)
+    assert result.code == 2
+    assert "--resume" in result.err
+    assert invoke("train", "gan", "--resume", "--run-dir", vae).code == 2
+    assert invoke("train", "vae", "--resume", "--run-dir", vae).code == 0
+
+
+def test_same_seed_same_bytes(invoke: Invoke, vae: Path, tmp_path: Path) -> None:
+    for out, seed in (("a", 1), ("b", 1), ("c", 2)):
+        assert invoke("generate", vae, "-n", 5, "--seed", seed, "--out", tmp_path / out).code == 0
+    names = [path.name for path in sorted((tmp_path / "a").iterdir())]
+    assert names == [f"{index:04}.bvh" for index in range(5)]
+    for name in names:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+        assert (tmp_path / "a" / name).read_bytes() != (tmp_path / "c" / name).read_bytes()
+    clip = motionsynth.read_bvh(tmp_path / "a" / names[0])
+    assert len(clip) == 64
+    assert clip.skeleton.offsets[0].tolist() == [0, 0, 0]
+
+
+def test_generate_refuses_a_length_that_the_family_cannot_make(invoke: Invoke, vae: Path, tmp_path: Path) -> None:
+    result = invoke("generate", vae, "--frames", 100_000, "--out", tmp_path / "long")
+    assert result.code == 2
+    assert "frames" in result.err
+
+
+def test_reconstruct_keeps_names_and_lengths(invoke: Invoke, vae: Path, corpus: Path, tmp_path: Path) -> None:
+    clips = sorted(corpus.glob("*.bvh"))[:3]
+    assert invoke("reconstruct", vae, *clips, "--out", tmp_path).code == 0
+    for path in clips:
+        assert len(motionsynth.read_bvh(tmp_path / path.name)) == len(motionsynth.read_bvh(path))
+
+
+def test_reconstruct_refuses_a_family_without_encoder(invoke: Invoke, corpus: Path, tmp_path: Path) -> None:
+    gan = tmp_path / "gan"
+    assert invoke("train", "gan", "--data", corpus, "--set", "train.steps=2", *SMALL, "--no-track", "--run-dir", gan)
+    result = invoke("reconstruct", gan, min(corpus.glob("*.bvh")), "--out", tmp_path / "back")
+    assert result.code == 2
+    assert "no encoder" in result.err
+
+
+def test_view_writes_one_page(invoke: Invoke, corpus: Path, tmp_path: Path) -> None:
+    clips = sorted(corpus.glob("*.bvh"))[:2]
+    page = tmp_path / "page.html"
+    assert invoke("view", *clips, "--out", page, "--no-open").code == 0
+    assert clips[0].stem in page.read_text()
+
+
+def test_a_copied_run_still_generates(invoke: Invoke, vae: Path, tmp_path: Path) -> None:
+    import shutil
+
+    copy = tmp_path / "elsewhere"
+    shutil.copytree(vae, copy)
+    assert invoke("generate", copy, "-n", 2, "--out", tmp_path / "a").code == 0
+    assert invoke("generate", vae, "-n", 2, "--out", tmp_path / "b").code == 0
+    assert (tmp_path / "a" / "0001.bvh").read_bytes() == (tmp_path / "b" / "0001.bvh").read_bytes()
+    (copy / "weights.safetensors").write_bytes(b"no weights")
+    assert invoke("generate", copy).code == 2
