@@ -158,9 +158,8 @@ def test_train_leaves_a_run_that_generates(
 
 
 def test_dry_run_prints_a_config_that_runs(invoke: Invoke, corpus: Path, tmp_path: Path) -> None:
-    result = invoke(
-        "train", "vae", "--data", corpus, "--set", "train.steps=7", "--dry-run", "--run-dir", tmp_path / "r"
-    )
+    run = tmp_path / "run"
+    result = invoke("train", "vae", "--data", corpus, "--set", "train.steps=7", "--dry-run", "--run-dir", run)
     path = tmp_path / "vae.yaml"
     path.write_text(result.out)
     assert load_config(path).train.steps == 7
