@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable
 
 import torch
 
@@ -25,8 +26,9 @@ def train_run(
     resume: bool = False,
     device: torch.device | str = "cpu",
     listener: ProgressListener | None = None,
+    finish: Callable[[Run], None] | None = None,
 ) -> TrainingResult:
-    """Train a run to the end of its budget, or until a signal stops it; its weights are in the directory afterwards.
+    """Train a run until its budget is spent or a signal stops it; a finished one has its weights in the directory.
 
     Args:
         run: new, or with ``resume`` one that was stopped, killed or failed; a finished one is left as it is.
@@ -35,6 +37,8 @@ def train_run(
         resume: whether to go on from the newest intact checkpoint.
         device: where to train.
         listener: told of every row of the journal.
+        finish: what belongs to a finished run besides its weights, such as samples; called when they are written and
+            before the state says so.
 
     Raises:
         RunError: another process trains in it; it has been trained and ``resume`` was not asked for; no checkpoint is
@@ -63,11 +67,17 @@ def train_run(
             run.update(state="running", pid=os.getpid(), host=socket.gethostname(), step=step, error=None)
             try:
                 result = trainer.fit()
+                if result.outcome == "stopped":
+                    run.update(state="stopped", step=result.step, pid=None, host=None)
+                    return result
+                run.save_weights(result.weights, result.averages, step=result.step)
+                if finish:
+                    finish(run)
             except BaseException as error:
-                run.update(state="failed", pid=None, host=None, step=trainer.step, error=str(error) or repr(error))
+                state = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
+                run.update(state=state, step=trainer.step, pid=None, host=None, error=str(error) or repr(error))
                 raise
-        state = "stopped" if result.outcome == "stopped" else "finished"
-        run.save_weights(result.weights, result.averages, state=state, step=result.step, pid=None, host=None)
+        run.update(state="finished", pid=None, host=None)
         return result
 
 

@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, NamedTuple
 
 import torch
@@ -123,7 +124,7 @@ def _load(path: Path, step: int) -> Checkpoint:
     try:
         state = torch.load(io.BytesIO(files[_STATE]), map_location="cpu", weights_only=True)
         weights, averages = unpack_weights(files[_WEIGHTS])
-    except (SafetensorError, RuntimeError, ValueError, EOFError) as error:
+    except (SafetensorError, UnpicklingError, RuntimeError, ValueError, EOFError) as error:
         raise RunError(path, f"cannot be read: {error}") from error
     return Checkpoint(step, weights, averages, state)
 

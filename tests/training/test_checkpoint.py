@@ -1,0 +1,145 @@
+"""Checkpoints are whole or not there, and damage is found, told and survived."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from motionsynth.errors import RunError
+from motionsynth.training import checkpoint as module
+from motionsynth.training.checkpoint import Checkpoint, load_newest, save_checkpoint
+
+FILES = ("weights.safetensors", "state.pt", "manifest.json")
+
+
+def make(step: int) -> Checkpoint:
+    weight = torch.full((3, 2), float(step))
+    state = {"rule": {"optimiser": {0: {"step": torch.tensor(4.0)}}}, "elapsed": 1.5, "names": ("a", None, True)}
+    return Checkpoint(step, {"w": weight, "count": torch.tensor(step)}, {"w": weight / 2}, state)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for step in (10, 20, 30):
+        save_checkpoint(tmp_path / "checkpoints", make(step))
+    return tmp_path / "checkpoints"
+
+
+def test_the_newest_two_stay_and_the_newest_comes_back(folder: Path) -> None:
+    assert sorted(path.name for path in folder.iterdir()) == ["20", "30"]
+    assert sorted(path.name for path in (folder / "30").iterdir()) == sorted(FILES)
+    found = load_newest(folder)
+    assert found and found.step == 30
+    assert torch.equal(found.weights["w"], torch.full((3, 2), 30.0)) and found.weights["count"] == 30
+    assert torch.equal(found.averages["w"], torch.full((3, 2), 15.0))
+    assert found.state["elapsed"] == 1.5 and found.state["names"] == ("a", None, True)
+
+
+def test_nothing_yet_is_none(tmp_path: Path) -> None:
+    assert load_newest(tmp_path / "checkpoints") is None
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("damage", ["flip", "cut", "gone", "empty"])
+def test_a_damaged_newest_is_told_and_the_older_used(
+    folder: Path, name: str, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    spoil(folder / "30" / name, damage)
+    with caplog.at_level(logging.WARNING):
+        found = load_newest(folder)
+    assert found and found.step == 20
+    assert str(folder / "30") in caplog.text and "damaged" in caplog.text
+
+
+def test_an_intact_newest_is_told_nothing_of(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    load_newest(folder)
+    assert not caplog.records
+
+
+def spoil(path: Path, damage: str) -> None:
+    content = bytearray(path.read_bytes())
+    if damage == "flip":
+        content[len(content) // 2] ^= 4
+    path.write_bytes(content[:-5] if damage == "cut" else b"" if damage == "empty" else content)
+    if damage == "gone":
+        path.unlink()
+
+
+def test_every_flipped_bit_is_found(folder: Path) -> None:
+    weights = folder / "30" / "weights.safetensors"
+    whole = weights.read_bytes()
+    for place in range(0, len(whole), 7):
+        content = bytearray(whole)
+        content[place] ^= 1 << place % 8
+        weights.write_bytes(content)
+        found = load_newest(folder)
+        assert found and found.step == 20
+    weights.write_bytes(whole)
+    found = load_newest(folder)
+    assert found and found.step == 30
+
+
+def test_none_intact_is_an_error_that_names_them(folder: Path) -> None:
+    for step in ("20", "30"):
+        spoil(folder / step / "state.pt", "flip")
+    with pytest.raises(RunError, match=r"no checkpoint is intact .*30/state\.pt.*20/state\.pt.*another --run-dir"):
+        load_newest(folder)
+
+
+def test_a_manifest_of_another_step_is_damage(folder: Path) -> None:
+    shutil.rmtree(folder / "30")
+    (folder / "20").rename(folder / "40")
+    with pytest.raises(RunError, match="is not of format 1 and step 40"):
+        load_newest(folder)
+
+
+def test_state_that_is_code_is_not_run(folder: Path) -> None:
+    state = folder / "30" / "state.pt"
+    torch.save({"elapsed": Path("x")}, state)
+    manifest = json.loads((folder / "30" / "manifest.json").read_text())
+    manifest["sha256"]["state.pt"] = module.hash_bytes(state.read_bytes())
+    (folder / "30" / "manifest.json").write_text(json.dumps(manifest))
+    found = load_newest(folder)
+    assert found and found.step == 20
+
+
+@pytest.mark.parametrize("crash_at", ["weights.safetensors", "state.pt", "manifest.json", "rename"])
+def test_a_crash_while_saving_leaves_the_older(folder: Path, monkeypatch: pytest.MonkeyPatch, crash_at: str) -> None:
+    class CrashError(Exception):
+        pass
+
+    def write(path: Path, content: bytes) -> None:
+        if path.name == crash_at:
+            path.write_bytes(content[: len(content) // 2])
+            raise CrashError
+        path.write_bytes(content)
+
+    def rename(self: Path, target: Path) -> None:
+        raise CrashError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "write_synced", write)
+        if crash_at == "rename":
+            patch.setattr(Path, "rename", rename)
+        with pytest.raises(CrashError):
+            save_checkpoint(folder, make(40))
+    found = load_newest(folder)
+    assert found and found.step == 30
+    save_checkpoint(folder, make(40))
+    assert sorted(path.name for path in folder.iterdir()) == ["30", "40"], "what the crash left is cleared away"
+
+
+def test_a_step_is_replaced_and_later_ones_of_an_abandoned_past_go(folder: Path) -> None:
+    spoil(folder / "30" / "state.pt", "flip")
+    save_checkpoint(folder, make(25))
+    assert sorted(path.name for path in folder.iterdir()) == ["20", "25"]
+    save_checkpoint(folder, make(30))
+    save_checkpoint(folder, make(30))
+    found = load_newest(folder)
+    assert found and found.step == 30
+    assert sorted(path.name for path in folder.iterdir()) == ["25", "30"]
