@@ -160,41 +160,25 @@ def train_once(
 
 def _fit(run: Run, corpus: Corpus, device: str, track: bool, progress: ProgressListener | None) -> Outcome:
     """Train in an open run directory, from its newest checkpoint where it has one."""
+    from motionsynth.fit import train_run
     from motionsynth.generation import keep_samples
     from motionsynth.tracking.feeder import start_feeder
-    from motionsynth.training.determinism import build_family
     from motionsynth.training.device import resolve_device
-    from motionsynth.training.journal import Journal
-    from motionsynth.training.trainer import Trainer
 
     with run.lock():
+        # said before the feeder looks, which would take a run that goes on for one that has stopped
         run.update(state="running", pid=os.getpid(), host=socket.gethostname(), error=None)
         feeder = start_feeder(run.path) if track else None
         try:
-            with Journal(run.journal_path) as journal:
-                trainer = Trainer(
-                    build_family(run.config.family, run.shape, run.config.train.seed),
-                    run.config.family,
-                    run.config.train,
-                    corpus.windows("train"),
-                    corpus.windows("validation"),
-                    device=resolve_device(device),
-                    journal=journal,
-                    checkpoints=run.checkpoints_path,
-                    listener=progress,
-                )
-                trainer.resume()
-                result = trainer.fit()
-            if result.outcome == "stopped":
-                run.update(state="stopped", step=result.step, pid=None, host=None)
-            else:
-                run.save_weights(result.weights, result.averages, step=result.step)
-                keep_samples(run, corpus)
-                run.update(state="finished", pid=None, host=None)
-        except BaseException as error:
-            state = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
-            run.update(state=state, pid=None, host=None, error=str(error) or type(error).__name__)
-            raise
+            result = train_run(
+                run,
+                corpus.windows("train"),
+                corpus.windows("validation"),
+                resume=True,
+                device=resolve_device(device),
+                listener=progress,
+                finish=lambda trained: keep_samples(trained, corpus),
+            )
         finally:
             warning = feeder.close().warning if feeder else None
     return Outcome(run, result.step, result.exit_code, (warning,) if warning else ())
