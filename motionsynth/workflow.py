@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,12 +13,19 @@ from typing import TYPE_CHECKING
 from motionsynth.errors import ConfigError, RunError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from motionsynth.config import RunConfig
     from motionsynth.corpus.corpus import Corpus
+    from motionsynth.families.base import Family
     from motionsynth.run import Run
-    from motionsynth.training.trainer import ProgressListener
+    from motionsynth.training.trainer import ProgressListener, Score
 
 __all__ = ["Outcome", "resolve_config", "resume", "train", "train_once"]
+
+SCORE_COMPONENTS = 64
+SCORE_SAMPLES = 512
+"""How the samples of a run in training are judged: principal components, and samples drawn."""
 
 Reading = Callable[[int, int], None]
 
@@ -182,3 +190,31 @@ def _fit(run: Run, corpus: Corpus, device: str, track: bool, progress: ProgressL
         finally:
             warning = feeder.close().warning if feeder else None
     return Outcome(run, result.step, result.exit_code, (warning,) if warning else ())
+
+
+def _sample_score(run: Run, corpus: Corpus) -> Score | None:
+    """Frechet distance of fresh samples to the validation takes: the curve that a loss of a GAN does not show.
+
+    In the space of the first principal components of training windows; None where the corpus is too small for it.
+    """
+    from motionsynth.metrics.frechet import PrincipalComponents
+    from motionsynth.sampling import draw_from
+    from motionsynth.training.determinism import build_family
+
+    train, validation = (
+        windows.motion_NTD[windows.mask_NT.all(1)].numpy() for windows in map(corpus.windows, ("train", "validation"))
+    )
+    if len(train) <= SCORE_COMPONENTS or len(validation) < 2:
+        return None
+    axes = PrincipalComponents.fit(train, SCORE_COMPONENTS)
+    reference = axes.moments(validation)
+    judged = build_family(run.config.family, run.shape, run.config.train.seed)
+
+    def score(family: Family, averages: Mapping[str, Tensor]) -> dict[str, float]:
+        judged.load_state_dict(averages or family.state_dict())
+        samples_NTD = draw_from(judged, SCORE_SAMPLES, seed=0)
+        if not samples_NTD.isfinite().all():
+            return {"frechet": math.inf}
+        return {"frechet": axes.moments(samples_NTD.numpy()).distance(reference)}
+
+    return score

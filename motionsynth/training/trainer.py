@@ -9,7 +9,7 @@ import hashlib
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -27,7 +27,7 @@ from motionsynth.training.order import BatchOrder
 from motionsynth.training.rules import NonFiniteError, rule_for
 from motionsynth.training.signals import StopRequest
 
-__all__ = ["ProgressListener", "Trainer", "TrainingResult"]
+__all__ = ["ProgressListener", "Score", "Trainer", "TrainingResult"]
 
 _log = logging.getLogger(__name__)
 _CLIPS_NAMED = 8
@@ -40,6 +40,10 @@ class ProgressListener(Protocol):
         self, step: int, total: int, metrics: Mapping[str, float], steps_per_second: float, seconds_left: float
     ) -> None:
         """``total`` is the budget in steps, estimated for a budget in minutes."""
+
+
+Score = Callable[[Family, Mapping[str, Tensor]], Mapping[str, float]]
+"""Judges a family and the moving average of its weights, empty where none is kept; leaves both as they are."""
 
 
 class TrainingResult(NamedTuple):
@@ -78,6 +82,7 @@ class Trainer:
         journal: where rows go; None for nowhere.
         checkpoints: folder of checkpoints; None for none.
         listener: told of every row.
+        score: called where the validation losses are computed; what it returns is journalled beside them.
 
     Raises:
         ValueError: no windows, or windows of another size than the family's.
@@ -95,9 +100,10 @@ class Trainer:
         journal: Journal | None = None,
         checkpoints: Path | None = None,
         listener: ProgressListener | None = None,
+        score: Score | None = None,
     ) -> None:
         self.train, self.device = train, torch.device(device)
-        self.journal, self.checkpoints, self.listener = journal, checkpoints, listener
+        self.journal, self.checkpoints, self.listener, self.score = journal, checkpoints, listener, score
         size = (family.shape.frames, family.shape.features)
         for split in filter(None, (windows, validation)):
             if split.motion_NTD.shape[1:] != size:
@@ -252,7 +258,8 @@ class Trainer:
             for name, value in self.rule.validate(self.validation.batch(index_B), context).items():
                 sums[name] = sums.get(name, torch.zeros((), device=self.device)) + value.float() * len(index_B)
         self.family.train()
-        return {name: float(value) / count for name, value in sums.items()}
+        means = {name: float(value) / count for name, value in sums.items()}
+        return means | dict(self.score(self.family, self.rule.averaged_weights()) if self.score else {})
 
     def _check(self) -> None:
         try:
