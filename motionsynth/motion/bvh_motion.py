@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import re
+import threading
 from pathlib import Path
 from typing import Final, cast
 
@@ -24,7 +25,18 @@ from motionsynth.motion.skeleton import FloatArray, Skeleton
 __all__ = ["read_motion"]
 
 _BLOCK: Final = 1 << 16  # bytes; small enough that its intermediate forms stay in the processor's cache
-_BLANK, _COMMA, _MINUS, _EXPONENT = (np.uint8(code) for code in b" ,-e")
+
+
+class _Local(threading.local):
+    """One parser a thread: it keeps its memory from block to block, and file to file."""
+
+    def __init__(self) -> None:
+        self.parser = simdjson.Parser()
+
+
+_LOCAL: Final = _Local()
+_BLANK, _MINUS, _EXPONENT = (np.uint8(code) for code in b" -e")
+_BLANK_TO_COMMA: Final = np.uint8(ord(",") - ord(" "))
 _MARK: Final = b"1e308"
 _MARK_BETWEEN: Final = b",%b," % _MARK
 _FRAMES: Final = re.compile(rb"\s*+Frames(?:[ \t]*+:|[ \t])[ \t]*+([^\n]*+)", re.I)
@@ -54,12 +66,12 @@ def read_motion(path: Path, data: bytes, start: int, skeleton: Skeleton) -> tupl
         )
     layout, joints = channel_layout(skeleton), len(skeleton)
     angles, translations = np.empty((2, frames, 3 * joints))  # untouched, and so no memory yet
-    parser, done = simdjson.Parser(), 0
+    done = 0
     stop = len(data) - data.endswith(b"\n")
     while position < stop:
         end = data.find(b"\n", position + _BLOCK, stop)
         end = stop if end < 0 else end
-        rows_TC = _parse_rows(parser, data[position:end], skeleton.channel_count)
+        rows_TC = _parse_rows(data[position:end], skeleton.channel_count)
         if rows_TC is None:
             fault = _first_fault(path, data, position, skeleton)
             assert fault is not None
@@ -95,22 +107,22 @@ def _read_counts(path: Path, data: bytes, start: int) -> tuple[int, float, int, 
     return int(text), frame_time, frames_line, timed.end()
 
 
-def _parse_rows(parser: simdjson.Parser, block: bytes, channels: int) -> FloatArray | None:
+def _parse_rows(block: bytes, channels: int) -> FloatArray | None:
     """Parse whole lines into (rows, C or more columns), or return None where any line is not a row of C values."""
-    rows_TC = _parse_as_json(parser, block, channels) if block else None
+    rows_TC = _parse_as_json(block, channels) if block else None
     if rows_TC is None:
         block = _tidy(block)
         if not block:
             return np.empty((0, channels))
-        rows_TC = _parse_as_json(parser, block, channels)
+        rows_TC = _parse_as_json(block, channels)
     return _parse_as_floats(block, channels) if rows_TC is None else rows_TC
 
 
-def _parse_as_json(parser: simdjson.Parser, block: bytes, channels: int) -> FloatArray | None:
+def _parse_as_json(block: bytes, channels: int) -> FloatArray | None:
     """Parse rows that are JSON numbers with one blank or line end between them; None where they are not.
 
-    The maximum with a comma turns blanks into commas and leaves alone what numbers are made of. A line end becomes a
-    mark, a number that must then stand in each (C + 1)-th place and nowhere else; the marks are the last column.
+    Blanks become commas. A line end becomes a mark, a number that must then stand in each (C + 1)-th place and
+    nowhere else; the marks are the last column. All other characters are left to the parser to refuse.
     """
     if b"[" in block:  # an array inside would count as its numbers
         return None
@@ -119,8 +131,12 @@ def _parse_as_json(parser: simdjson.Parser, block: bytes, channels: int) -> Floa
     marked = block.replace(b"\n", _MARK_BETWEEN)
     rows = 1 + (len(marked) - len(block)) // (len(_MARK_BETWEEN) - 1)
     document = np.frombuffer(b"[%b,%b]" % (marked, _MARK), dtype=np.uint8)
+    blanks = document == _BLANK
+    if np.count_nonzero(blanks) != rows * (channels - 1):  # so that a comma in the file is not taken for a blank
+        return None
+    document = document + blanks.view(np.uint8) * _BLANK_TO_COMMA
     try:
-        array = cast("simdjson.Array", parser.parse(np.maximum(document, _COMMA).data))
+        array = cast("simdjson.Array", _LOCAL.parser.parse(document.data))
         values = np.frombuffer(array.as_buffer(of_type="d"), dtype=np.float64)
         del array  # the parser cannot be used again while its array lives
     except (ValueError, TypeError):
@@ -130,13 +146,10 @@ def _parse_as_json(parser: simdjson.Parser, block: bytes, channels: int) -> Floa
     marks = values == float(_MARK)
     if not marks[channels :: channels + 1].all() or np.count_nonzero(marks) != rows:
         return None
-    text = np.frombuffer(block, dtype=np.uint8)
-    if np.count_nonzero(text == _BLANK) != rows * (channels - 1):  # something else that became a comma
-        return None
-    minus = text == _MINUS
+    minus = document == _MINUS
     signs = np.count_nonzero(minus)
-    if b"e" in block:
-        signs -= np.count_nonzero(minus[1:] & (text[:-1] == _EXPONENT))
+    if b"e" in block:  # but not the marks' own
+        signs -= np.count_nonzero(minus[1:] & (document[:-1] == _EXPONENT))
     # JSON has an integer -0, which loses its sign: where a sign is missing, float has to read the block.
     return values.reshape(rows, channels + 1) if np.count_nonzero(np.signbit(values)) == signs else None
 
