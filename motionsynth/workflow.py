@@ -201,13 +201,12 @@ def _sample_score(run: Run, corpus: Corpus) -> Score | None:
     from motionsynth.sampling import draw_from
     from motionsynth.training.determinism import build_family
 
-    train, validation = (
-        windows.motion_NTD[windows.mask_NT.all(1)].numpy() for windows in map(corpus.windows, ("train", "validation"))
-    )
-    if len(train) <= SCORE_COMPONENTS or len(validation) < 2:
+    train, validation = corpus.windows("train"), corpus.windows("validation")
+    train_NTD, validation_NTD = (w.motion_NTD[w.mask_NT.all(1)].numpy() for w in (train, validation))
+    if len(train_NTD) <= SCORE_COMPONENTS or len(validation_NTD) < 2:
         return None
-    axes = PrincipalComponents.fit(train, SCORE_COMPONENTS)
-    reference = axes.moments(validation)
+    axes = PrincipalComponents.fit(train_NTD, SCORE_COMPONENTS)
+    reference = axes.moments(validation_NTD)
     judged = build_family(run.config.family, run.shape, run.config.train.seed)
 
     def score(family: Family, averages: Mapping[str, Tensor]) -> dict[str, float]:

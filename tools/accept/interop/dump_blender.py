@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sys
+from pathlib import Path
 
 import bpy
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 positions = {}
 for path in sys.argv[2:]:
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    with open(os.devnull, "w") as sink, contextlib.redirect_stdout(sink):
+    with Path(os.devnull).open("w") as sink, contextlib.redirect_stdout(sink):
         # forward Y, up Z keeps the file's own axes
         bpy.ops.import_anim.bvh(filepath=path, axis_forward="Y", axis_up="Z")
     armature = bpy.context.view_layer.objects.active
