@@ -70,7 +70,7 @@ class Dense(nn.Sequential):
 class ResidualBlock(nn.Module):
     """Two convolutions with pre-activation beside a straight path: ``skip(x) + conv(act(conv(act(x))))``.
 
-    The second convolution starts at half the straight path's scale, so that a stack of blocks keeps the variance nearly.
+    The second convolution starts at half the straight path's scale, so a stack nearly keeps the variance.
 
     References:
         He et al., Identity Mappings in Deep Residual Networks, 2016.

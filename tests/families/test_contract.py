@@ -1,0 +1,183 @@
+"""What every family must do; a new one is covered by its line in the registry."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from motionsynth.families import FAMILIES, family_class
+from motionsynth.families.base import Encodes, Family, Loss, Phase, Reconstructs, StepContext
+
+sys.path.insert(0, str(Path(__file__).parent))
+from golden_losses import (
+    FOLDER,
+    SHAPE,
+    first_losses,
+    freeze_all_but,
+    make_batch,
+    make_family,
+)
+
+pytestmark = pytest.mark.parametrize("name", FAMILIES)
+
+
+def loss_of(phase: Phase, batch=None, *, step: int = 0, seed: int = 0) -> Loss:
+    batch = make_batch() if batch is None else batch
+    return phase.loss(batch, StepContext(step, 0.5, torch.Generator().manual_seed(seed)))
+
+
+def gradients(family: Family, phase: Phase, batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    freeze_all_but(family, phase.trains)
+    family.zero_grad()
+    total = loss_of(phase, batch).total
+    total.backward()
+    return total.detach(), {n: p.grad.clone() for n, p in family.named_parameters() if p.grad is not None}
+
+
+def test_every_parameter_gets_a_gradient_in_some_phase(name):
+    family = make_family(name)
+    moved = set()
+    for phase in family.phases:
+        moved |= {n for n, g in gradients(family, phase, make_batch())[1].items() if g.abs().sum() > 0}
+    assert moved == {n for n, _ in family.named_parameters()}
+
+
+def test_each_phase_moves_exactly_its_own_networks(name):
+    family = make_family(name)
+    for phase in family.phases:
+        touched = {n.split(".")[0] for n in gradients(family, phase, make_batch())[1]}
+        assert touched == set(phase.trains)
+        assert set(phase.trains) <= {n for n, _ in family.named_children()}
+
+
+@pytest.mark.parametrize("junk", [1e6, float("nan")])
+def test_padded_frames_change_neither_loss_nor_gradient(name, junk):
+    batch = make_batch()
+    spoiled = batch._replace(motion_BTD=batch.motion_BTD.masked_fill(~batch.mask_BT[..., None], junk))
+    family = make_family(name)
+    for phase in family.phases:
+        clean_loss, clean = gradients(family, phase, batch)
+        dirty_loss, dirty = gradients(family, phase, spoiled)
+        assert torch.equal(clean_loss, dirty_loss)
+        assert all(torch.equal(clean[n], dirty[n]) for n in clean)
+
+
+def test_real_frames_change_the_loss(name):
+    """The control of the test above."""
+    batch = make_batch()
+    moved = batch._replace(motion_BTD=batch.motion_BTD + 0.5 * batch.mask_BT[..., None])
+    family = make_family(name)
+    assert not torch.equal(loss_of(family.phases[0], batch).total, loss_of(family.phases[0], moved).total)
+
+
+def test_losses_are_finite_scalars_with_detached_terms(name):
+    family = make_family(name)
+    for training in (True, False):
+        family.train(training)
+        for phase in family.phases:
+            loss = loss_of(phase)
+            assert loss.total.shape == () and loss.total.dtype == torch.float32 and loss.total.isfinite()
+            assert loss.terms
+            for term in loss.terms.values():
+                assert term.shape == () and not term.requires_grad and term.isfinite()
+
+
+def test_judging_leaves_the_family_as_it_was(name):
+    family = make_family(name).eval()
+    before = {n: v.clone() for n, v in family.state_dict().items()}
+    for phase in family.phases:
+        with torch.no_grad():
+            loss_of(phase)
+    assert all(torch.equal(before[n], v) for n, v in family.state_dict().items())
+
+
+def test_all_randomness_comes_from_the_generator(name):
+    family = make_family(name)
+    state = torch.get_rng_state()
+    for phase in family.phases:
+        first = loss_of(phase, seed=3).total
+        torch.rand(7)
+        assert torch.equal(first, loss_of(phase, seed=3).total)
+    torch.set_rng_state(state)
+    family.sample(2, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_samples_have_the_shape_and_follow_the_generator(name):
+    family = make_family(name).eval()
+
+    def draw(seed: int, **how: int) -> torch.Tensor:
+        with torch.no_grad():
+            return family.sample(3, generator=torch.Generator().manual_seed(seed), **how)
+
+    assert draw(0).shape == (3, SHAPE.frames, SHAPE.features) and draw(0).dtype == torch.float32
+    assert torch.equal(draw(0), draw(0))
+    assert not torch.equal(draw(0), draw(1))
+    assert torch.equal(draw(0, frames=5), draw(0)[:, :5])
+
+
+@pytest.mark.parametrize("frames", [0, -3, SHAPE.frames + 1])
+def test_lengths_that_cannot_be_made_are_refused(name, frames):
+    with pytest.raises(ValueError, match=f"1 to {SHAPE.frames} frames, not {frames}"):
+        make_family(name).sample(2, generator=torch.Generator().manual_seed(0), frames=frames)
+
+
+def test_latents_and_reconstructions_have_their_shapes(name):
+    family = make_family(name)
+    batch = make_batch()
+    latent = family.sample_latent(5, generator=torch.Generator().manual_seed(0))
+    assert len(latent) == 5 and latent.ndim == 2
+    if isinstance(family, Encodes):
+        assert family.encode(batch).shape == (len(batch.motion_BTD), latent.shape[1])
+    if isinstance(family, Reconstructs):
+        assert family.reconstruct(batch).shape == batch.motion_BTD.shape
+
+
+def test_bf16_autocast_runs_close_to_float32(name):
+    family = make_family(name)
+    for phase in family.phases:
+        exact, _ = gradients(family, phase, make_batch())
+        freeze_all_but(family, phase.trains)
+        family.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = loss_of(phase)
+        loss.total.backward()
+        assert loss.total.dtype == torch.float32
+        assert loss.total.item() == pytest.approx(exact.item(), rel=0.05)
+        assert all(p.grad.isfinite().all() for p in family.parameters() if p.grad is not None)
+
+
+def test_configuration_is_strict_and_names_its_phases(name):
+    config = family_class(name).Config
+    phases = make_family(name).phases
+    assert tuple(phase.name for phase in phases) == config.PHASES
+    assert set(config(name=name).optimise) == set(config.PHASES)
+    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+        config.model_validate({"name": name, "latent_dmi": 3})
+    with pytest.raises(ValidationError, match=r"unknown 'no-such-phase'"):
+        config.model_validate(
+            {"name": name, "optimise": {**config(name=name).model_dump()["optimise"], "no-such-phase": {}}}
+        )
+
+
+def test_first_losses_are_those_on_record(name):
+    record = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    losses = first_losses(name)
+    assert losses.keys() == record.keys()
+    for phase, values in losses.items():
+        assert values == pytest.approx(record[phase], rel=5e-4)
+
+
+def test_weights_survive_a_round_trip_through_safetensors(name, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    family, other = make_family(name, seed=0).eval(), make_family(name, seed=1).eval()
+    save_file(family.state_dict(), tmp_path / "weights.safetensors")
+    other.load_state_dict(load_file(tmp_path / "weights.safetensors"))
+    draws = [f.sample(2, generator=torch.Generator().manual_seed(0)) for f in (family, other)]
+    assert torch.equal(*draws)
