@@ -6,10 +6,26 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from motionsynth.config import load_config
+    from motionsynth.corpus.corpus import open_corpus
+    from motionsynth.corpus.inspect import inspect_path
+    from motionsynth.corpus.walkers import make_walkers
     from motionsynth.errors import BvhError, ConfigError, CorpusError, MotionSynthError, RunError, TrainingError
+    from motionsynth.generation import compare, generate, reconstruct
     from motionsynth.motion.bvh import read_bvh, write_bvh
     from motionsynth.motion.clip import Clip
+    from motionsynth.motion.convert import Conversion, convert_path
+    from motionsynth.motion.mirror import mirror
+    from motionsynth.motion.portable import to_portable
+    from motionsynth.motion.resample import resample
     from motionsynth.motion.skeleton import EndSite, Skeleton
+    from motionsynth.run import Run, open_run
+    from motionsynth.sampling import draw_samples
+    from motionsynth.tracking.local import list_runs
+    from motionsynth.tracking.sync import sync_run
+    from motionsynth.view.gif import write_gif
+    from motionsynth.view.player import write_player
+    from motionsynth.workflow import Outcome, resolve_config, resume, train
 
 __version__ = "0.1.0"
 
@@ -17,28 +33,74 @@ _HOMES = {
     "BvhError": "errors",
     "Clip": "motion.clip",
     "ConfigError": "errors",
+    "Conversion": "motion.convert",
     "CorpusError": "errors",
     "EndSite": "motion.skeleton",
     "MotionSynthError": "errors",
+    "Outcome": "workflow",
+    "Run": "run",
     "RunError": "errors",
     "Skeleton": "motion.skeleton",
     "TrainingError": "errors",
+    "compare": "generation",
+    "convert_path": "motion.convert",
+    "draw_samples": "sampling",
+    "generate": "generation",
+    "inspect_path": "corpus.inspect",
+    "list_runs": "tracking.local",
+    "load_config": "config",
+    "make_walkers": "corpus.walkers",
+    "mirror": "motion.mirror",
+    "open_corpus": "corpus.corpus",
+    "open_run": "run",
     "read_bvh": "motion.bvh",
+    "reconstruct": "generation",
+    "resample": "motion.resample",
+    "resolve_config": "workflow",
+    "resume": "workflow",
+    "sync_run": "tracking.sync",
+    "to_portable": "motion.portable",
+    "train": "workflow",
     "write_bvh": "motion.bvh",
+    "write_gif": "view.gif",
+    "write_player": "view.player",
 }
 
 __all__ = [
     "BvhError",
     "Clip",
     "ConfigError",
+    "Conversion",
     "CorpusError",
     "EndSite",
     "MotionSynthError",
+    "Outcome",
+    "Run",
     "RunError",
     "Skeleton",
     "TrainingError",
+    "compare",
+    "convert_path",
+    "draw_samples",
+    "generate",
+    "inspect_path",
+    "list_runs",
+    "load_config",
+    "make_walkers",
+    "mirror",
+    "open_corpus",
+    "open_run",
     "read_bvh",
+    "reconstruct",
+    "resample",
+    "resolve_config",
+    "resume",
+    "sync_run",
+    "to_portable",
+    "train",
     "write_bvh",
+    "write_gif",
+    "write_player",
 ]
 
 
@@ -49,3 +111,7 @@ def __getattr__(name: str) -> Any:
     value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     globals()[name] = value
     return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
