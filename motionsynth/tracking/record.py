@@ -148,7 +148,7 @@ def _dataset(corpus: str | None, fingerprint: str | None, config: Mapping[str, A
     data = config.get("data") or {}
     return {
         "name": corpus or "corpus",
-        "digest": fingerprint.rpartition(":")[2][:36],  # MLflow's limit; the whole stands in the profile
+        "digest": fingerprint.rpartition(":")[2][:16],  # MLflow's limit is 36; the whole stands in the profile
         "source": json.dumps({"uri": str(data.get("path") or corpus)}),
         "profile": json.dumps({"fingerprint": fingerprint, **data}, default=str),
     }

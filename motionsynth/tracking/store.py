@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 PROBE_SECONDS = 3.0
+_KIND = {"mlflow.experimentKind": "custom_model_development"}  # else the UI guesses, and may show its GenAI pages
 
 _FORCED = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
 _DEFAULTS = {
@@ -132,7 +133,7 @@ def ensure_experiment(client: MlflowClient, uri: str) -> str:
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         try:
-            return str(client.create_experiment(name, artifact_location=artifact_location(uri)))
+            return str(client.create_experiment(name, artifact_location=artifact_location(uri), tags=_KIND))
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise

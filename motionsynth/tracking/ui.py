@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -12,6 +13,7 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from motionsynth.errors import TrackingError
 from motionsynth.tracking.liveness import sweep
@@ -24,6 +26,9 @@ from motionsynth.tracking.store import (
     tracking_uri,
 )
 
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
 __all__ = ["UiCommand", "UiServer", "start_ui", "ui_command"]
 
 DEFAULT_PORT = 5000
@@ -31,6 +36,8 @@ HOST = "127.0.0.1"
 _START_SECONDS = 60.0
 _STOP_SECONDS = 10.0
 _PORTS_TRIED = 50
+_VIEW = "motionsynth"
+_METRIC_COLUMNS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +63,14 @@ def ui_command(port: int = DEFAULT_PORT, uri: str | None = None) -> UiCommand:
         client = open_client(uri)
         experiment_id = ensure_experiment(client, uri)
         sweep(client, experiment_id)
-    page = f"#/experiments/{experiment_id}/runs?workflowType=machine_learning"
-    if uri.startswith(("http://", "https://")):
-        return UiCommand((), {}, f"{uri.rstrip('/')}/{page}")
+        page = f"#/experiments/{experiment_id}/runs?workflowType=machine_learning"
+        if uri.startswith(("http://", "https://")):
+            return UiCommand((), {}, f"{uri.rstrip('/')}/{page}")  # other people's, whose views are not ours to change
+        if columns := _columns(client, experiment_id):
+            # MLflow's list of runs shows no metric until a person picks columns; a shared view picks them
+            view = {"selectedColumns": columns, "orderByKey": "attributes.start_time", "orderByAsc": False}
+            client.set_experiment_tag(experiment_id, f"mlflow.sharedViewState.{_VIEW}", json.dumps(view))
+            page += f"&viewStateShareKey={_VIEW}"
     port = _free_port(port)
     environment = dict(os.environ)
     prepare_environment(environment)
@@ -151,6 +163,19 @@ def start_ui(port: int = DEFAULT_PORT, uri: str | None = None) -> UiServer:
         server.close()
         raise
     return server
+
+
+def _columns(client: MlflowClient, experiment_id: str) -> list[str]:
+    """Columns for the list of runs: what tells runs apart, then the metrics that most of them share, scores first."""
+    counts: dict[str, int] = {}
+    runs = client.search_runs([experiment_id], max_results=200)
+    for run in runs:
+        for name in run.data.metrics:
+            if name.startswith("validation/") or name.endswith("/total"):
+                counts[name] = counts.get(name, 0) + 1
+    best = sorted(counts, key=lambda name: (-counts[name], not name.startswith("validation/"), name))[:_METRIC_COLUMNS]
+    tags = [tag for tag in ("family", "corpus", "seed", "study") if any(tag in run.data.tags for run in runs)]
+    return [f"tags.`{tag}`" for tag in tags] + [f"metrics.`{name}`" for name in best]
 
 
 def _free_port(first: int) -> int:

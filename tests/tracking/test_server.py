@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import socket
 import urllib.request
@@ -30,7 +31,7 @@ def test_over_a_server_end_to_end(sqlite_uri: str, make_run: RunMaker, monkeypat
         with start_ui(taken.getsockname()[1]) as ui:
             base, _, page = ui.address.partition("/#/")
             assert base != f"http://127.0.0.1:{taken.getsockname()[1]}"
-            assert page.startswith("experiments/") and page.endswith("workflowType=machine_learning")
+            assert page.startswith("experiments/") and page.endswith("runs?workflowType=machine_learning")
             assert b"<html" in _get(base)
             monkeypatch.setenv("MLFLOW_TRACKING_URI", base)
             assert ui_command().arguments == () and ui_command().address == ui.address
@@ -48,3 +49,21 @@ def test_over_a_server_end_to_end(sqlite_uri: str, make_run: RunMaker, monkeypat
     stored = [point for point in points(sqlite_uri, str(report.run_id)) if point[0] not in ("odd", "huge")]
     assert stored == [point for point in journal_points(run_dir) if point[0] not in ("odd", "huge")]
     assert Path("mlartifacts").is_dir() and not Path("mlruns").exists()
+
+
+def test_the_list_of_runs_shows_metrics(sqlite_uri: str, make_run: RunMaker) -> None:
+    run_dir = make_run(rows=0)
+    write_rows(run_dir, range(2), **{"validation/frechet": 0.5, "speed/steps_per_second": 30.0})
+    sync_run(run_dir)
+    command = ui_command(5000)
+    assert command.address.endswith("?workflowType=machine_learning&viewStateShareKey=motionsynth")
+    experiment = MlflowClient(sqlite_uri).get_experiment_by_name("motionsynth")
+    assert experiment is not None
+    view = json.loads(experiment.tags["mlflow.sharedViewState.motionsynth"])
+    assert view["selectedColumns"] == [
+        *("tags.`family`", "tags.`corpus`", "tags.`seed`"),
+        *("metrics.`validation/frechet`", "metrics.`train/all/total`"),
+    ]
+    arguments = " ".join(command.arguments)
+    assert "--workers 1" in arguments and "--host 127.0.0.1" in arguments and sqlite_uri in arguments
+    assert command.environment["MLFLOW_DISABLE_TELEMETRY"] == "true"
