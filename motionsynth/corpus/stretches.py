@@ -68,6 +68,8 @@ def shared_stretches(files: Sequence[str], words: Sequence[Words]) -> list[Share
     first, second = order[:-1], order[1:]
     same = (hashes[first] == hashes[second]) & (clip[first] != clip[second])
     first, second = first[same], second[same]
+    if not len(first):
+        return []
     return _join(files, clip[first], start[first], clip[second], start[second])
 
 

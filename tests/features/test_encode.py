@@ -177,5 +177,5 @@ def test_misuse_is_refused() -> None:
         encode(replace(clip, skeleton=replace(clip.skeleton, names=clip.skeleton.names[::-1])), spec)
     with pytest.raises(ValueError, match="must have shape"):
         decode(features[:, :-1], spec)
-    with pytest.raises(ValueError, match="window 0 .* not finite"):
+    with pytest.raises(ValueError, match=r"window 0 .* not finite"):
         decode(features.index_fill(0, torch.tensor([3]), float("nan")), spec)

@@ -1,0 +1,67 @@
+"""Inspecting tells what is there, and loses nothing of what is not."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from motionsynth.corpus.inspect import inspect_path
+from motionsynth.errors import CorpusError
+from motionsynth.motion.bvh import write_bvh
+from tests.corpus.folders import PATTERN, cell_names, clip_of, longer_arm, write_clips
+from tests.motion.clips import HUMAN
+
+
+def test_a_folder_is_described(tmp_path: Path) -> None:
+    folder = write_clips(tmp_path, cell_names(3))
+    write_bvh(longer_arm(clip_of(7)), folder / "jump_calm_001.bvh")
+    (folder / "broken.bvh").write_text("HIERARCHY\nROOT a\n{\n")
+    found = inspect_path(folder, pattern=PATTERN)
+    assert [len(found.loaded), len(found.refused), len(found.skeletons)] == [7, 1, 2]
+    assert re.search(r"broken\.bvh:\d+: ", found.refused[0].reason)
+    common = found.skeletons[0]
+    assert len(common.files) == 6
+    assert common.joints == tuple(name for name, _, _ in HUMAN)
+    assert (common.moving_joint, common.up, common.units) == ("Hips", "y", "cm")
+    assert common.tree()[:3] == ["Reference", "  Hips", "    Spine"]
+    assert found.classes == {"content": {"jump": 1, "run": 3, "walk": 3}, "style": {"calm": 7}}
+    assert found.frames == 7 * 24
+    assert found.frame_rates == {30.0: 7}
+    assert found.duration_s == pytest.approx(7 * 24 / 30)
+    assert "broken.bvh" in found.unlabelled
+    assert {file.skeleton for file in found.loaded if file.file.startswith("jump")} == {1}
+
+
+def test_it_is_json(tmp_path: Path) -> None:
+    found = inspect_path(write_clips(tmp_path, ["a.bvh"]) / "a.bvh")
+    document = json.loads(json.dumps(found.to_dict()))
+    assert document["loaded"][0]["frames"] == document["frames"] == 24
+    assert document["frame_rates"] == [{"frame_rate": 30.0, "files": 1}]
+    assert document["skeletons"][0]["files"] == ["a.bvh"]
+
+
+def test_a_label_table_that_cannot_be_read_does_not_hide_the_files(tmp_path: Path) -> None:
+    write_clips(tmp_path, ["a.bvh"])
+    (tmp_path / "labels.csv").write_text("name\n")
+    found = inspect_path(tmp_path)
+    assert len(found.loaded) == 1
+    assert "labels.csv:1" in found.label_error
+
+
+def test_nothing_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match="holds no BVH file"):
+        inspect_path(tmp_path)
+
+
+def test_files_of_thirty_writers(shared_mocap: Path) -> None:
+    found = inspect_path(shared_mocap / "exporters")
+    assert len(found.loaded) == 24
+    assert len(found.refused) == 6
+    assert all(re.match(r".*BAD-[\w-]+\.bvh:\d+: \w", refused.reason) for refused in found.refused)
+    expected = json.loads((shared_mocap / "exporters" / "expected.json").read_text())
+    assert {file.file: file.frames for file in found.loaded if file.file in expected} == {
+        name: entry["frames"] for name, entry in expected.items() if isinstance(entry, dict) and "frames" in entry
+    }
