@@ -20,6 +20,7 @@ CHANNEL_NAMES: Final = tuple(axis + kind for kind in ("position", "rotation") fo
 CHANNEL_COUNTS: Final = (0, 1, 3, 6)
 
 
+@lru_cache(maxsize=256)
 def channel_fault(channels: tuple[str, ...]) -> str | None:
     """Say why these canonical channel names cannot be one joint's, or None where they can."""
     for channel in channels:

@@ -21,6 +21,7 @@ _REST: Final = re.compile(rb"([^\n{]*+)")
 _OFFSET: Final = re.compile(rb"\s++(?:(\x01)|(NUM)\s++(NUM)\s++(NUM))(?![^\s{}])".replace(b"NUM", NUMBER))
 _CHANNELS: Final = re.compile(rb"[ \t]++([0-9]{1,9})(?![^\s{}])")
 _CHANNEL: Final = re.compile(rb"\s++([^\s{}]++)")
+_UNWRITABLE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f{}]")
 _SITE: Final = re.compile(r"site(?:[ \t]+|$)", re.I)
 _KEYWORDS: Final = (b"ROOT", b"JOINT", b"END", b"ENDSITE", b"OFFSET", b"CHANNELS", b"MOTION")
 _CANONICAL: Final = {name.upper().encode(): name for name in CHANNEL_NAMES}
@@ -183,10 +184,8 @@ def name_fault(name: str, *, may_be_empty: bool = False) -> str | None:
     """Say why a name cannot stand in a BVH file, or None where it can."""
     if not name and not may_be_empty:
         return "a name is missing"
-    if "{" in name or "}" in name:
-        return f"name {name!r} holds a brace"
-    if any((ord(c) < 32 and c != "\t") or ord(c) == 127 for c in name):
-        return f"name {name!r} holds a control character"
+    if found := _UNWRITABLE.search(name):
+        return f"name {name!r} holds {'a brace' if found[0] in '{}' else 'a control character'}"
     return None
 
 

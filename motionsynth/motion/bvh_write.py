@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -136,11 +136,10 @@ def _header_lines(path: Path, clip: Clip) -> list[str]:
     def close(depth: int) -> None:
         """Close joints down to a depth, each after the End Sites that follow its last child in file order."""
         while len(stack) > depth:
-            joint = stack.pop()
+            stack.pop()
             lines.append("\t" * len(stack) + "}")
             if stack:
                 end_sites(stack[-1])
-            del joint
 
     def end_sites(joint: int) -> None:
         indent = "\t" * len(stack)
@@ -149,13 +148,14 @@ def _header_lines(path: Path, clip: Clip) -> list[str]:
             lines.extend([indent + f"End Site {end.name}".rstrip(" "), indent + "{"])
             lines.extend([indent + "\tOFFSET " + _numbers(end.offset), indent + "}"])
 
+    offsets = skeleton.offsets.tolist()
     for joint, (name, depth) in enumerate(zip(skeleton.names, depths, strict=True)):
         close(depth)
         if (stack[-1] if stack else -1) != skeleton.parents[joint]:
             raise BvhError(path, None, f"joint {name!r} is not in depth-first order")
         indent, listed = "\t" * depth, skeleton.channels[joint]
         lines += [f"{indent}{'JOINT' if joint else 'ROOT'} {name}", indent + "{"]
-        lines.append(f"{indent}\tOFFSET {_numbers(skeleton.offsets[joint])}")
+        lines.append(f"{indent}\tOFFSET {_numbers(offsets[joint])}")
         lines.append(" ".join((f"{indent}\tCHANNELS {len(listed)}", *listed)))
         stack.append(joint)
         end_sites(joint)
@@ -165,8 +165,8 @@ def _header_lines(path: Path, clip: Clip) -> list[str]:
     return [*lines, "MOTION", f"Frames: {len(clip)}", f"Frame Time: {float(clip.frame_time)!r}", ""]
 
 
-def _numbers(values: FloatArray | tuple[float, float, float]) -> str:
-    return " ".join(repr(float(value)) for value in values)
+def _numbers(values: Iterable[float]) -> str:
+    return " ".join([repr(float(value)) for value in values])
 
 
 def _check_skeleton(path: Path, clip: Clip) -> None:
@@ -191,6 +191,6 @@ def _check_skeleton(path: Path, clip: Clip) -> None:
 def _written_name_fault(name: str, *, may_be_empty: bool = False) -> str | None:
     if name != name.strip(" \t\v\f"):
         return f"name {name!r} begins or ends with white space"
-    if not name.isprintable() and any("\ud800" <= c <= "\udfff" for c in name):
+    if not name.isascii() and any("\ud800" <= c <= "\udfff" for c in name):
         return f"name {name!r} cannot be written as UTF-8"
     return name_fault(name, may_be_empty=may_be_empty)
