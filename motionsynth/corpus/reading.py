@@ -108,7 +108,7 @@ def find_files(path: Path) -> tuple[Path, list[str]]:
     if path.is_file():
         return path.parent, [path.name]
     if not path.exists():
-        raise CorpusError(f"{path}: no such folder")
+        raise CorpusError(f"{path}: no such folder; 'motionsynth data make walkers' makes a corpus to start with")
     found, seen = [], set()
     for folder, inside, names in os.walk(path, followlinks=True):
         real = os.path.realpath(folder)

@@ -51,15 +51,20 @@ class Split:
         return tuple(sorted(file for file, there in self.of_file.items() if there == split))
 
     def keep_apart(self, pairs: Iterable[tuple[str, str]]) -> None:
-        """Drop one file of every pair that shares frames across splits: from training, else from validation."""
+        """Of clips that share frames keep those of one split: of test if there are any, else of validation.
+
+        Clips count as sharing also where a third one links them.
+        """
+        group: dict[str, set[str]] = {}
         for first, second in pairs:
-            there = (self.of_file.get(first), self.of_file.get(second))
-            if None in there or there[0] == there[1]:
-                continue
-            ranked = sorted((first, second), key=lambda file: SPLITS.index(self.of_file[file]))
-            loser, keeper = ranked
-            self.dropped[loser] = f"shares frames with {keeper}, which is in {self.of_file[keeper]}"
-            del self.of_file[loser]
+            if first in self.of_file and second in self.of_file:
+                joined = group.get(first, {first}) | group.get(second, {second})
+                group.update(dict.fromkeys(joined, joined))
+        for file in sorted(group):
+            keeper = max(sorted(group[file]), key=lambda other: SPLITS.index(self.of_file[other]))
+            if self.of_file[file] != self.of_file[keeper]:
+                self.dropped[file] = f"shares frames with {keeper}, which is in {self.of_file[keeper]}"
+        self.of_file = {file: there for file, there in self.of_file.items() if file not in self.dropped}
 
     def record(self, takes: Sequence[Take], config: SplitConfig) -> dict[str, Any]:
         """What ``splits.json`` holds."""

@@ -50,7 +50,8 @@ def frame_words(clip: Clip) -> Words:
 def shared_stretches(files: Sequence[str], words: Sequence[Words]) -> list[SharedStretch]:
     """Find the runs of at least 32 frames that two clips share.
 
-    Where more than two clips share a run, each is paired with the next. A clip's repetitions of itself do not count.
+    Where more than two clips share a run, each is paired with the next. A clip's repetitions of itself do not count,
+    nor do poses held still: a T-pose at the start of every file is not one performance cut twice.
 
     Args:
         files: names of the clips.
@@ -63,7 +64,10 @@ def shared_stretches(files: Sequence[str], words: Sequence[Words]) -> list[Share
     clip = np.repeat(np.arange(len(words)), runs)
     start = np.arange(runs.sum()) - np.repeat(np.cumsum(runs) - runs, runs)
     begins = np.cumsum(lengths) - lengths
-    hashes = _rolling(np.concatenate(words))[begins[clip] + start]
+    every = np.concatenate(words)
+    moving = ~_held(every)[begins[clip] + start]
+    clip, start = clip[moving], start[moving]
+    hashes = _rolling(every)[begins[clip] + start]
     order = np.lexsort((start, clip, hashes))
     first, second = order[:-1], order[1:]
     same = (hashes[first] == hashes[second]) & (clip[first] != clip[second])
@@ -71,6 +75,13 @@ def shared_stretches(files: Sequence[str], words: Sequence[Words]) -> list[Share
     if not len(first):
         return []
     return _join(files, clip[first], start[first], clip[second], start[second])
+
+
+def _held(words: Words) -> npt.NDArray[np.bool_]:
+    """(T,) whether the 32 frames from each frame on are all the same; meaningless for the last 31."""
+    changes = np.concatenate([[0], np.cumsum(words[1:] != words[:-1])])
+    later = np.minimum(np.arange(len(words)) + MIN_FRAMES - 1, len(words) - 1)
+    return np.asarray(changes[later] == changes)
 
 
 def _rolling(words: Words) -> Words:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -175,3 +177,11 @@ def test_many_processes_read_what_one_reads(folder: Path, tmp_path: Path, monkey
     )
     assert many.sha256 == one.sha256
     assert told == [(done, 6) for done in range(1, 7)]
+
+
+def test_readers_start_without_torch() -> None:
+    code = (
+        "import motionsynth.corpus.cache, sys; print([m for m in ('torch', 'pydantic', 'mlflow') if m in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert found.strip() == "[]"

@@ -102,6 +102,13 @@ def test_clips_that_share_frames_do_not_straddle() -> None:
     assert split.dropped[train] == f"shares frames with {test}, which is in test"
 
 
+def test_clips_linked_by_a_third_do_not_straddle() -> None:
+    split = split_takes(numbered(list(range(30))), SplitConfig(gap=0))
+    train, validation, test = (split.files(name)[0] for name in SPLITS)
+    split.keep_apart([(test, train), (train, validation)])
+    assert set(split.dropped) == {train, validation}
+
+
 def test_the_record_says_it_all() -> None:
     takes = numbered(list(range(12)))
     config = SplitConfig(seed=5)

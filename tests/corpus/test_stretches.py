@@ -51,3 +51,12 @@ def test_of_three_copies_each_is_paired_with_the_next() -> None:
     words = frame_words(walk(50, 30))
     found = shared_stretches(["a", "b", "c"], [words, words, words])
     assert [stretch.files for stretch in found] == [("a", "b"), ("b", "c")]
+
+
+def test_a_pose_held_still_is_no_performance() -> None:
+    held, moving = np.full(50, 7, dtype=np.uint64), np.arange(100, 140, dtype=np.uint64)
+    assert shared_stretches(["a", "b"], [held, held]) == []
+    clips = [np.concatenate([held, moving]), np.concatenate([held[:35], moving])]
+    (found,) = shared_stretches(["a", "b"], clips)
+    assert found.starts[1] - found.starts[0] == -15
+    assert found.frames >= 40
