@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["FusedKinematics", "Group", "joint_groups", "level_by_level"]
+__all__ = ["FusedKinematics", "Group", "joint_groups", "level_by_level", "plan_groups"]
 
 _NEAREST = 8
 """How many following joints are tried as the second of a group; keeps the plan of a 1,000-joint skeleton cheap."""
@@ -31,6 +31,11 @@ class Group(NamedTuple):
 
 @lru_cache(maxsize=64)
 def joint_groups(parents: tuple[int, ...]) -> tuple[Group, ...]:
+    """:func:`plan_groups`, remembered."""
+    return plan_groups(parents)
+
+
+def plan_groups(parents: tuple[int, ...]) -> tuple[Group, ...]:
     """Split all joints but the root into groups, parents before children.
 
     Raises:

@@ -70,7 +70,12 @@ def forward_transforms(
     """
     import torch
 
-    from motionsynth.motion._fused_kinematics import FusedKinematics, joint_groups, level_by_level
+    from motionsynth.motion._fused_kinematics import (
+        FusedKinematics,
+        joint_groups,
+        level_by_level,
+        plan_groups,
+    )
 
     joints, frames = len(parents), rotations_J33N.shape[-1]
     if rotations_J33N.shape[:-1] != (joints, 3, 3) or translations_J3N.shape not in (
@@ -86,10 +91,10 @@ def forward_transforms(
             f"rotations and translations must both be float32 or both float64 (half precision loses centimetres), "
             f"not {rotations_J33N.dtype} and {translations_J3N.dtype}"
         )
-    groups = joint_groups(tuple(parents))
     translations_J3N = translations_J3N.expand(-1, -1, frames)
-    if torch.compiler.is_compiling():
-        return level_by_level(rotations_J33N, translations_J3N, groups)
+    if torch.compiler.is_compiling():  # fuses plain operations better than views written in place; warns of caches
+        return level_by_level(rotations_J33N, translations_J3N, plan_groups(tuple(parents)))
+    groups = joint_groups(tuple(parents))
     apply: Callable[..., tuple[Tensor, Tensor]] = FusedKinematics.apply
     return apply(rotations_J33N, translations_J3N, groups)
 

@@ -124,6 +124,16 @@ def test_the_form_that_is_compiled_gives_the_same() -> None:
     torch.testing.assert_close(plain[1], fused[1])
 
 
+def test_it_compiles_as_one_graph() -> None:
+    clip = walk(6)
+    compiled = torch.compile(
+        lambda R, t: forward_transforms(R, t, clip.skeleton.parents), backend="eager", fullgraph=True
+    )
+    rotations = torch.tensor(clip.rotations()).permute(1, 2, 3, 0)
+    translations = torch.tensor(clip.translations).permute(1, 2, 0)
+    torch.testing.assert_close(compiled(rotations, translations)[0].permute(2, 0, 1), torch.tensor(clip.positions()))
+
+
 def test_deep_chains_and_wide_stars_work() -> None:
     chain, star = (-1, *range(199)), (-1, *[0] * 199)
     eye, along_x = torch.eye(3).view(1, 3, 3, 1), torch.tensor([1.0, 0, 0]).view(1, 3, 1)
