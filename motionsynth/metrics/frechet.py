@@ -5,6 +5,7 @@ Shapes: N windows, T frames, D features, K components.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Self
 
@@ -96,8 +97,13 @@ class PrincipalComponents:
     """Share of the variance that the axes hold."""
 
     @classmethod
-    def fit(cls, windows_NTD: npt.ArrayLike, components: int = 64) -> Self:
-        """Fit to windows without padded frames, flattened to T * D numbers; randomised, with a fixed seed.
+    def fit(cls, windows_NTD: npt.ArrayLike, components: int = 64, *, most: int = 4096) -> Self:
+        """Fit to windows, flattened to T * D numbers; randomised, with a fixed seed.
+
+        Args:
+            windows_NTD: (N, T, D) windows without padded frames.
+            components: K.
+            most: windows fitted to; of more, evenly spaced ones are taken, as neighbours overlap.
 
         Raises:
             ValueError: there are not more windows than components.
@@ -105,6 +111,7 @@ class PrincipalComponents:
         from sklearn.decomposition import PCA
 
         flat = _flat(windows_NTD)
+        flat = flat[:: math.ceil(len(flat) / most) or 1]
         if not 1 <= components <= min(len(flat) - 1, flat.shape[1]):
             raise ValueError(f"{components} components do not fit {len(flat)} windows of {flat.shape[1]} numbers")
         pca = PCA(components, svd_solver="randomized", random_state=0).fit(flat)

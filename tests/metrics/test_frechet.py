@@ -106,3 +106,9 @@ def test_a_shrunk_set_scores_between_the_mean_and_the_set_itself():
     real = components.moments(reference)
     half = components.moments(0.5 * (reference - reference.mean(0)) + reference.mean(0))
     assert half.distance(real) == pytest.approx(0.25 * np.trace(real.covariance))
+
+
+def test_principal_components_of_many_windows_are_fitted_to_evenly_spaced_ones():
+    windows = RNG.normal(size=(90, 3, 4))
+    few = PrincipalComponents.fit(windows, 5, most=40)
+    np.testing.assert_array_equal(few.axes, PrincipalComponents.fit(windows[::3], 5).axes)
