@@ -139,7 +139,7 @@ def _parse_as_json(block: bytes, channels: int) -> FloatArray | None:
         array = cast("simdjson.Array", _LOCAL.parser.parse(document.data))
         values = np.frombuffer(array.as_buffer(of_type="d"), dtype=np.float64)
         del array  # the parser cannot be used again while its array lives
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RuntimeError):  # RuntimeError: an integer beyond 64 bits
         return None
     if len(values) != rows * (channels + 1):
         return None

@@ -1,4 +1,4 @@
-"""Reading and writing BVH files against upc-pymotion, bvhsdk and pybvh: ``python -m tools.bench.bvh_files --corpus DIR``.
+"""BVH reading and writing against upc-pymotion, bvhsdk and pybvh: ``python -m tools.bench.bvh_files --corpus DIR``.
 
 All readers take turns on small batches of the same files, and the ratio is the median over batches, so that a busy
 processor slows all of them alike. Files are written in memory where there is /dev/shm: ours flushes to the disk
