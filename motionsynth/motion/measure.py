@@ -24,8 +24,8 @@ __all__ = [
 UNITS: Final = {"m": 1.0, "cm": 0.01, "mm": 0.001, "in": 0.0254, "cmu": 0.0254 / 0.45}
 """Metres in one unit; ``cmu``: inches divided by 0.45, as in the CMU mocap library and all that descends from it."""
 
-_PERSON_M: Final = (1.05, 2.3)
-"""Heights that :func:`skeleton_height` finds for people, in metres: it ends at the ankles and the head joint."""
+_PERSON_M: Final = (0.8, 2.3)
+"""Heights that :func:`skeleton_height` finds for people, children too, in metres: from the ankles to the head joint."""
 _ADULT_M: Final = 1.6
 _STILL: Final = 1e-4
 """A translation that stays within this share of the height stands still: 0.2 mm on a person."""
@@ -122,7 +122,10 @@ def skeleton_height(clip: Clip) -> float:
 
 
 def detect_units(clip: Clip) -> Units:
-    """Guess the unit of length from the skeleton's height: the unit in which it is a person's, 1.05 m to 2.3 m."""
+    """Guess the unit of length from the skeleton's height: the unit in which it is a person's, 0.8 m to 2.3 m.
+
+    Where several fit, the one that makes the person nearest to 1.6 m is named, and the result is not certain.
+    """
     height = skeleton_height(clip)
     fits = [name for name, metres in UNITS.items() if _PERSON_M[0] <= height * metres <= _PERSON_M[1]]
     fits.sort(key=lambda name: abs(np.log(height * UNITS[name] / _ADULT_M)))
