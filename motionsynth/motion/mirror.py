@@ -66,7 +66,8 @@ def mirror(clip: Clip, frames: FloatArray | None = None) -> Clip:
     angles = matrices_to_angles(rotations, skeleton.orders)
     _refuse_missing_channels(skeleton, angles)
     mirrored = np.einsum("jba,tjb->tja", above, clip.translations[:, other])
-    travels = [j in _carriers(clip) and _placed(skeleton, j) for j in range(len(skeleton))]
+    carriers = _carriers(clip)
+    travels = [joint in carriers and _placed(skeleton, joint) for joint in range(len(skeleton))]
     rest = clip.translations.mean(axis=0) - np.einsum("jba,jb->ja", above, clip.translations[:, other].mean(axis=0))
     still = (clip.translations == clip.translations[:1]).all(axis=(0, 2))
     still &= still[other]
