@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from motionsynth import BvhError, Clip, read_bvh
 from motionsynth.motion import bvh_header, bvh_motion
@@ -204,3 +206,27 @@ def test_files_that_share_a_hierarchy_keep_their_own_offsets(tmp_path: Path) -> 
     second = read_bytes(tmp_path, BASE.replace(b"OFFSET 0 6 0", b"OFFSET 0 7 0"))
     assert (first.skeleton.offsets[3, 1], second.skeleton.offsets[3, 1]) == (6, 7)
     assert first.skeleton != second.skeleton
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    tokens=st.lists(
+        st.sampled_from(
+            ["1", "-0", "0.5", "-1e-3", "2E5", "1e308", "-", ".5", "[", "]", "[1]", "1,2", "true", "\t", '"', "+1"]
+        )
+        | st.floats(allow_nan=False, allow_infinity=False).map(repr),
+        min_size=1,
+        max_size=12,
+    ),
+    gaps=st.lists(st.sampled_from([" ", " ", " ", "\n", "  ", "\t", ",", ""]), min_size=12, max_size=12),
+    channels=st.integers(1, 4),
+)
+def test_the_fast_path_accepts_nothing_that_the_strict_one_does_not(
+    tokens: list[str], gaps: list[str], channels: int
+) -> None:
+    text = "".join(token + gap for token, gap in zip(tokens, gaps, strict=False)).encode()
+    fast = bvh_motion._parse_as_json(text, channels)
+    if fast is not None:
+        strict = bvh_motion._parse_as_floats(bvh_motion._tidy(text), channels)
+        assert strict is not None
+        assert strict.tobytes() == np.ascontiguousarray(fast[:, :channels]).tobytes()
