@@ -58,7 +58,7 @@ class FeatureStore:
         clips: where each file's rows are, sorted by file.
         faults: the files that have none, and why.
         shared: stretches of frames that files share.
-        sha256: of the rows.
+        sha256: of the numbers in the files, not of the rows: these differ between processors in their last bits.
         rows: (frames of all clips, D) float32, mapped copy-on-write.
         from_cache: whether nothing had to be read.
         cache_note: why nothing could be kept, else empty.
@@ -238,11 +238,10 @@ def _write_rows(place: Path, results: Iterable[Encoded | Fault]) -> _Written:
             mirrored = result.mirrored_TD
             clips.append(StoredClip(result.file, rows, frames, None if mirrored is None else rows + frames))
             words.append(result.words)
+            digest.update(json.dumps([result.file, len(result.words)]).encode("ascii") + result.words.tobytes())
             for array in (result.features_TD, mirrored):
                 if array is not None:
-                    content = array.tobytes()
-                    stream.write(content)
-                    digest.update(content)
+                    stream.write(array.tobytes())
                     rows += len(array)
         stream.flush()
         os.fsync(stream.fileno())

@@ -16,6 +16,7 @@ from motionsynth.corpus.reading import EncodeSettings, Plan, Progress, conform, 
 from motionsynth.corpus.report import CorpusReport, SkippedFile
 from motionsynth.corpus.split import SPLITS, Split, SplitName, Take, split_takes
 from motionsynth.errors import CorpusError
+from motionsynth.features.encode import FEATURES_VERSION
 from motionsynth.features.normalise import Normaliser
 from motionsynth.features.spec import FeatureSpec
 
@@ -80,10 +81,13 @@ class Corpus:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of all that a model could see: features, labels, split and windows."""
+        """SHA-256 of what decides what a model sees: motion, labels, split, windows; the same on every machine."""
         content = {
-            "features": self.store.sha256,
+            "version": FEATURES_VERSION,
+            "motion": self.store.sha256,
             "spec": self.spec.to_dict(),
+            "up": self.store.up,
+            "mirror": self.config.mirror,
             "labels": {file: self.labels.clips[file].classes for file in sorted(self.split.of_file)},
             "splits": self.splits["splits"],
             "window": [self.config.window_frames, self.config.stride_frames],
@@ -252,7 +256,7 @@ def prepare_clip(path: Path, config: DataConfig, spec: FeatureSpec) -> Clip:
     clip = read_bvh(path)
     up = up_axis(clip) if config.up == "auto" else config.up
     try:
-        return conform(clip, Plan(spec, up, config.units, mirror=False))
+        return conform(clip, Plan(spec, up, config.units))
     except ValueError as error:
         raise CorpusError(f"{path}: {error}") from error
 

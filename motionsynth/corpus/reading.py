@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
@@ -20,6 +20,7 @@ from motionsynth.features.spec import FeatureSpec
 from motionsynth.motion.bvh import read_bvh
 from motionsynth.motion.clip import Clip
 from motionsynth.motion.measure import UNITS, detect_units, moving_joint, stretching_bones, up_axis
+from motionsynth.motion.skeleton import FloatArray
 from motionsynth.motion.transform import to_y_up
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ class Plan:
     spec: FeatureSpec
     up: str
     units: str
-    mirror: bool
+    mirror_frames: FloatArray | None = None
+    """How each joint mirrors its counterpart, the same for all clips; None where no mirror images are wanted."""
 
 
 class Encoded(NamedTuple):
@@ -130,7 +132,7 @@ def make_plan(root: Path, files: Sequence[str], settings: EncodeSettings) -> Pla
     """
     spread = dict.fromkeys(files[i] for i in np.linspace(0, len(files) - 1, _PROBES).round().astype(int))
     rest = [file for file in files if file not in spread]
-    plans: list[Plan] = []
+    plans: list[tuple[Plan, Clip]] = []
     first_error = ""
     for number, file in enumerate([*spread, *rest]):
         if number >= len(spread) and plans:
@@ -142,25 +144,37 @@ def make_plan(root: Path, files: Sequence[str], settings: EncodeSettings) -> Pla
             first_error = first_error or text
     if not plans:
         raise CorpusError(f"{root}: none of its {len(files)} BVH files can be used; {first_error}")
-    kinds = [(p.spec.names, p.spec.parents, p.spec.moving_joint, p.up, p.units, p.spec.orders) for p in plans]
-    return plans[kinds.index(Counter(kinds).most_common(1)[0][0])]
+    kinds = [(p.spec.names, p.spec.parents, p.spec.moving_joint, p.up, p.units, p.spec.orders) for p, _ in plans]
+    common = Counter(kinds).most_common(1)[0][0]
+    plan = plans[kinds.index(common)][0]
+    if not settings.mirror:
+        return plan
+    from motionsynth.motion.mirror import mirror_frames
+
+    try:
+        alike = [clip for (_, clip), kind in zip(plans, kinds, strict=True) if kind == common]
+        return replace(plan, mirror_frames=mirror_frames(alike))
+    except ValueError as error:
+        raise CorpusError(f"{root}: data.mirror: {error}") from error
 
 
-def _plan_for(clip: Clip, settings: EncodeSettings) -> Plan:
+def _plan_for(clip: Clip, settings: EncodeSettings) -> tuple[Plan, Clip]:
+    """What one clip by itself suggests, and the clip with y up."""
     if len(clip) < 2:
         raise ValueError("fewer than 2 frames")
     up = up_axis(clip) if settings.up == "auto" else settings.up
     found = detect_units(clip)
     units = found.name if settings.units == "auto" else settings.units
+    upright = to_y_up(clip, "z" if up == "z" else "y")
     spec = FeatureSpec.for_clip(
-        to_y_up(clip, "z" if up == "z" else "y"),
+        upright,
         frame_rate=settings.frame_rate,
         metres_per_unit=found.metres if settings.units == "auto" else UNITS[settings.units],
         velocities=settings.velocities,
         contacts=settings.contacts,
         moving_joint=moving_joint(clip),
     )
-    return Plan(spec, up, units, settings.mirror)
+    return Plan(spec, up, units), upright
 
 
 def conform(clip: Clip, plan: Plan) -> Clip:
@@ -198,7 +212,9 @@ def _encode_file(plan: Plan, root: Path, file: str) -> Encoded | Fault:
     try:
         clip = read_bvh(root / file)
         conformed = conform(clip, plan)
-        mirrored = encode_array(mirror(conformed), plan.spec) if plan.mirror else None
+        mirrored = None
+        if plan.mirror_frames is not None:
+            mirrored = encode_array(mirror(conformed, plan.mirror_frames), plan.spec)
         return Encoded(file, encode_array(conformed, plan.spec), mirrored, frame_words(clip))
     except BvhError as error:
         return Fault(file, str(error))

@@ -38,13 +38,19 @@ def frame_words(clip: Clip) -> Words:
     """(T,) one 64-bit word a frame; frames whose angles and translations are the same bits have the same word."""
     rows = np.concatenate([clip.angles.reshape(len(clip), -1), clip.translations.reshape(len(clip), -1)], axis=1)
     numbers = np.ascontiguousarray(rows + 0.0).view(np.uint64)  # + 0.0: minus zero is zero
-    weights = np.random.default_rng(0).integers(1, 2**63, numbers.shape[1], dtype=np.uint64) * np.uint64(2) + np.uint64(
-        1
-    )
+    weights = _weights(numbers.shape[1])
     mixed = (numbers ^ (numbers >> np.uint64(31))) * weights
     mixed ^= mixed >> np.uint64(29)
     words: Words = (mixed * np.uint64(_BASE)).sum(axis=1, dtype=np.uint64)
     return words
+
+
+def _weights(count: int) -> Words:
+    """(count,) odd words without pattern: splitmix64 (Steele, Lea and Flood, 2014), the same on every machine."""
+    word: Words = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(_BASE)
+    word = (word ^ (word >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    word = (word ^ (word >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return (word ^ (word >> np.uint64(31))) | np.uint64(1)
 
 
 def shared_stretches(files: Sequence[str], words: Sequence[Words]) -> list[SharedStretch]:

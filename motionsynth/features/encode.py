@@ -28,8 +28,10 @@ from motionsynth.motion.skeleton import FloatArray
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["decode", "decode_batch", "encode", "encode_array"]
+__all__ = ["FEATURES_VERSION", "decode", "decode_batch", "encode", "encode_array"]
 
+FEATURES_VERSION: Final = 1
+"""Raised whenever the same clip would give other features, beyond rounding."""
 CONTACT_HEIGHT_M: Final = 0.02
 """A foot joint this much above the floor still rests on it: motion capture locks toes to a plateau, not to zero."""
 CONTACT_SPEED_M_S: Final = 0.4

@@ -62,6 +62,7 @@ def test_the_fingerprint_is_of_the_content(folder: Path, tmp_path: Path) -> None
     copy = write_clips(tmp_path / "elsewhere", cell_names(8))
     assert open_folder(copy, tmp_path / "cache").fingerprint == first
     changes = [{"window_frames": 20}, {"stride_frames": 3}, {"contacts": False}, {"split": {"seed": 1}}]
+    changes += [{"mirror": True}, {"frame_rate": 29.0}, {"units": "m"}]
     changes += [{"pattern": r"(?P<content>[a-z]+)_[a-z]+_(?P<take>\d+)"}]
     assert len({first, *(fingerprint(**change) for change in changes)}) == 1 + len(changes)
     write_bvh(clip_of(99), folder / "walk_calm_001.bvh")
@@ -196,6 +197,17 @@ def test_mirror_images_are_for_training_only(folder: Path, tmp_path: Path) -> No
     assert not torch.allclose(image, original, atol=0.01)
     with pytest.raises(CorpusError, match="no usable clip"):
         plain.features(f"{name} (mirrored)")
+
+
+def test_a_skeleton_without_sides_is_not_mirrored(tmp_path: Path) -> None:
+    (tmp_path / "clips").mkdir()
+    clip = clip_of(0)
+    names = tuple(f"j{joint}" for joint in range(len(clip.skeleton)))
+    nameless = replace(clip, skeleton=replace(clip.skeleton, names=names))
+    write_bvh(nameless, tmp_path / "clips" / "walk_calm_001.bvh")
+    assert open_folder(tmp_path / "clips", tmp_path / "cache").clips("train")
+    with pytest.raises(CorpusError, match=r"data\.mirror: .*left from right"):
+        open_folder(tmp_path / "clips", tmp_path / "cache", mirror=True)
 
 
 def test_a_whole_clip_comes_back_for_viewing(folder: Path, tmp_path: Path) -> None:
