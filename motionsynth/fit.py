@@ -13,7 +13,7 @@ from motionsynth.errors import RunError
 from motionsynth.run import Run
 from motionsynth.training.determinism import build_family
 from motionsynth.training.journal import Journal
-from motionsynth.training.trainer import ProgressListener, Trainer, TrainingResult
+from motionsynth.training.trainer import ProgressListener, Score, Trainer, TrainingResult
 
 __all__ = ["train_run"]
 
@@ -26,6 +26,7 @@ def train_run(
     resume: bool = False,
     device: torch.device | str = "cpu",
     listener: ProgressListener | None = None,
+    score: Score | None = None,
     finish: Callable[[Run], None] | None = None,
 ) -> TrainingResult:
     """Train a run until its budget is spent or a signal stops it; a finished one has its weights in the directory.
@@ -37,6 +38,7 @@ def train_run(
         resume: whether to go on from the newest intact checkpoint.
         device: where to train.
         listener: told of every row of the journal.
+        score: judges the family where the validation losses are computed.
         finish: what belongs to a finished run besides its weights, such as samples; called when they are written and
             before the state says so.
 
@@ -62,6 +64,7 @@ def train_run(
                 journal=journal,
                 checkpoints=run.checkpoints_path,
                 listener=listener,
+                score=score,
             )
             step = trainer.resume() if resume else 0
             run.update(state="running", pid=os.getpid(), host=socket.gethostname(), step=step, error=None)

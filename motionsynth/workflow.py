@@ -185,6 +185,7 @@ def _fit(run: Run, corpus: Corpus, device: str, track: bool, progress: ProgressL
                 resume=True,
                 device=resolve_device(device),
                 listener=progress,
+                score=_sample_score(run, corpus),
                 finish=lambda trained: keep_samples(trained, corpus),
             )
         finally:

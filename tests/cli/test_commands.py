@@ -251,3 +251,8 @@ def test_a_copied_run_still_generates(invoke: Invoke, vae: Path, tmp_path: Path)
     assert (tmp_path / "a" / "0001.bvh").read_bytes() == (tmp_path / "b" / "0001.bvh").read_bytes()
     (copy / "weights.safetensors").write_bytes(b"no weights")
     assert invoke("generate", copy).code == 2
+
+
+def test_training_journals_the_frechet_distance_of_its_samples(vae: Path) -> None:
+    rows = [json.loads(line) for line in (vae / "metrics.jsonl").read_text().splitlines()]
+    assert rows[-1]["metrics"]["validation/frechet"] > 0
