@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
@@ -52,22 +52,20 @@ def write_bvh(clip: Clip, path: str | os.PathLike[str], *, decimals: int | None 
 
 def _replace(path: Path, header: bytes, blocks: Iterator[bytes]) -> None:
     """Write to a temporary name in the same folder, flush it to the disk, and rename it."""
-    if path.is_dir():
-        raise BvhError(path, None, "is a directory")
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".tmp", dir=path.parent)
+    if path.exists() and not path.is_file():  # renaming onto a device would replace the device
+        raise BvhError(path, None, f"is {'a directory' if path.is_dir() else 'a FIFO, socket or device'}, not a file")
+    temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(8)}.tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(header)
             for block in blocks:
                 file.write(block)
             file.flush()
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(name).chmod(0o666 & ~umask)
-        Path(name).replace(path)
+            os.fsync(descriptor)
+        temporary.replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -180,10 +181,12 @@ def test_skeletons_that_no_file_can_hold_are_refused(tmp_path: Path) -> None:
 def test_places_that_cannot_be_written_are_one_error(tmp_path: Path) -> None:
     clip = read_bvh(FIXTURES / "figure.bvh")
     (tmp_path / "folder").mkdir()
-    for path in (tmp_path / "absent" / "clip.bvh", tmp_path / "folder", tmp_path / ("x" * 300)):
-        with pytest.raises(BvhError, match=r"cannot be written|directory"):
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path / "absent" / "clip.bvh", tmp_path / "folder", tmp_path / "fifo", tmp_path / ("x" * 300)):
+        with pytest.raises(BvhError, match=r"cannot be written|not a file"):
             write_bvh(clip, path)
-    assert [entry.name for entry in tmp_path.iterdir()] == ["folder"]
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["fifo", "folder"]
+    assert (tmp_path / "fifo").is_fifo()
 
 
 def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
