@@ -28,6 +28,7 @@ SCORE_SAMPLES = 512
 """How the samples of a run in training are judged: principal components, and samples drawn."""
 
 Reading = Callable[[int, int], None]
+Announce = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,7 @@ def train(
     track: bool = True,
     progress: ProgressListener | None = None,
     reading: Reading | None = None,
+    announce: Announce | None = None,
 ) -> Outcome:
     """Train one model, sample it, and deliver the run to MLflow.
 
@@ -87,6 +89,7 @@ def train(
         track: whether MLflow is fed while it trains.
         progress: told of every row of the journal.
         reading: told how many clips are read, of how many.
+        announce: told, a line at a time, what the corpus holds and what was left out.
 
     Raises:
         ConfigError, CorpusError, BvhError: the configuration or the clips cannot be used.
@@ -102,6 +105,9 @@ def train(
 
     resolve_device(device)  # a missing GPU is told before the clips are read
     corpus = open_corpus(config.data, progress=reading)
+    if announce:
+        for line in corpus.report.lines():
+            announce(line)
     run = create_run(
         run_dir or Path("runs") / f"{config.family.name}-{datetime.now():%Y%m%d-%H%M%S}",
         config,
@@ -150,6 +156,7 @@ def train_once(
     run_dir: Path,
     progress: ProgressListener | None = None,
     reading: Reading | None = None,
+    announce: Announce | None = None,
 ) -> Outcome:
     """``train``, or ``resume`` where ``run_dir`` already holds this very configuration.
 
@@ -160,7 +167,7 @@ def train_once(
     from motionsynth.run import open_run
 
     if not (run_dir / "run.json").exists():
-        return train(config, run_dir=run_dir, progress=progress, reading=reading)
+        return train(config, run_dir=run_dir, progress=progress, reading=reading, announce=announce)
     if open_run(run_dir).record.config_hash != config_hash(config):
         raise RunError(run_dir, "holds a run of another configuration; delete it, or name another folder")
     return resume(run_dir, progress=progress, reading=reading)

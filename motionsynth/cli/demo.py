@@ -36,7 +36,13 @@ def demo(
             family, data=data, overrides=(f"train.minutes={minutes * share:g}", f"train.seed={seed}")
         )
         with TrainingBar(family) as progress, CorpusBar() as reading:
-            outcome = workflow.train_once(config, run_dir=run_dir, progress=progress, reading=reading)
+            outcome = workflow.train_once(
+                config,
+                run_dir=run_dir,
+                progress=progress,
+                reading=reading,
+                announce=lambda line: typer.echo(line, err=True),
+            )
         for warning in outcome.warnings:
             typer.secho(f"warning: {warning}", fg="yellow", err=True)
         if outcome.exit_code:

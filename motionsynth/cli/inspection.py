@@ -43,8 +43,8 @@ def print_inspection(inspection: Inspection) -> None:
             console.print(
                 f"[yellow]{escape(file.file)}: bones change length ({escape(bones)}); training refuses it[/yellow]"
             )
-    for file in inspection.refused:
-        console.print(f"[red]refused {escape(file.reason)}[/red]")
+    for refusal in inspection.refused:
+        console.print(f"[red]refused {escape(refusal.reason)}[/red]")
 
 
 def _print_labels(console: Console, inspection: Inspection) -> None:

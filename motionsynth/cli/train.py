@@ -65,7 +65,13 @@ def train(
             return
         with TrainingBar() as bar, CorpusBar() as reading:
             outcome = workflow.train(
-                resolved, run_dir=run_dir, device=device, track=track, progress=bar, reading=reading
+                resolved,
+                run_dir=run_dir,
+                device=device,
+                track=track,
+                progress=bar,
+                reading=reading,
+                announce=lambda line: typer.echo(line, err=True),
             )
     for warning in outcome.warnings:
         typer.secho(f"warning: {warning}", fg="yellow", err=True)
