@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.tracking import MlflowClient
 
-__all__ = ["process_alive", "process_started", "run_state", "sweep_dead_runs"]
+__all__ = ["last_sign", "process_alive", "process_started", "run_state", "sweep_dead_runs"]
 
 STATUS_OF_STATE = {"finished": "FINISHED", "failed": "FAILED", "stopped": "KILLED", "killed": "KILLED"}
 _CLOCK_SLACK_SECONDS = 2.0
@@ -66,6 +66,12 @@ def run_state(run_dir: Path, record: dict[str, Any]) -> str:
     return "killed" if process_alive(record.get("pid"), record.get("host"), written) is False else state
 
 
+def last_sign(run_dir: Path) -> float:
+    """Unix time at which the run last wrote its state or its journal: its end, once it is over."""
+    files = (run_dir / "run.json", run_dir / "metrics.jsonl")
+    return max(path.stat().st_mtime for path in files if path.exists())
+
+
 def sweep_dead_runs(uri: str | None = None) -> list[str]:
     """Give runs of this machine that MLflow still calls RUNNING, though their process is gone, the status they earned.
 
@@ -108,7 +114,7 @@ def _outcome(run: Run) -> tuple[str, float]:
     try:
         record = json.loads((run_dir / "run.json").read_bytes())
         if record.get("tracking_id") == tags.get("motionsynth.tracking_id"):
-            return run_state(run_dir, record), (run_dir / "run.json").stat().st_mtime
+            return run_state(run_dir, record), last_sign(run_dir)
     except (OSError, ValueError, AttributeError):
         pass  # moved or deleted: the tags still know the process
     pid, started = tags.get("motionsynth.pid", ""), tags.get("motionsynth.process_started")

@@ -15,7 +15,7 @@ from motionsynth.errors import TrackingError
 from motionsynth.tracking.artifacts import digest_of, run_artifacts
 from motionsynth.tracking.cursor import Cursor
 from motionsynth.tracking.journal import JOURNAL, DamagedRow, JournalRow, count_rows, read_rows
-from motionsynth.tracking.liveness import STATUS_OF_STATE, run_state, sweep
+from motionsynth.tracking.liveness import STATUS_OF_STATE, last_sign, run_state, sweep
 from motionsynth.tracking.record import Description, describe, mlflow_key, read_record
 from motionsynth.tracking.store import (
     ensure_experiment,
@@ -266,8 +266,7 @@ class Delivery:
         if status == "RUNNING":
             client.update_run(self._run_id, status=status)
         else:
-            ended = (self.run_dir / "run.json").stat().st_mtime
-            client.set_terminated(self._run_id, status, end_time=round(ended * 1000))
+            client.set_terminated(self._run_id, status, end_time=round(last_sign(self.run_dir) * 1000))
         self.cursor.status = status
         self._save()
 
