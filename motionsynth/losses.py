@@ -34,7 +34,7 @@ def masked_squared_error(motion_BTD: Tensor, other_BTD: Tensor, mask_BT: Tensor)
     Returns:
         (B,)
     """
-    difference_BTD = (motion_BTD - other_BTD).masked_fill(~mask_BT.unsqueeze(2), 0.0)
+    difference_BTD = (motion_BTD - other_BTD).masked_fill_(~mask_BT.unsqueeze(2), 0.0)
     return difference_BTD.square().sum((1, 2))
 
 

@@ -57,4 +57,6 @@ class Decoder(nn.Module):
         """(B, Z) -> (B, T, D) normalised features, float32."""
         start_BTC = self.mapping(z_BZ).unflatten(1, (self.coarse_frames, -1))
         motion_BTD: Tensor = self.output(F.leaky_relu(self.levels(start_BTC), 0.2))
-        return motion_BTD[:, : self.frames].float()
+        if motion_BTD.shape[1] > self.frames:
+            motion_BTD = motion_BTD[:, : self.frames]
+        return motion_BTD.float()

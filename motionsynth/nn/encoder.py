@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -56,8 +57,9 @@ class Trunk(nn.Module):
     def forward(self, motion_BTD: Tensor, mask_BT: Tensor) -> Tensor:
         """(B, T, D) normalised features and their (B, T) mask -> (B, T', C) features at the coarsest level."""
         mask_BT1 = mask_BT.unsqueeze(2)
-        x_BTC = F.pad(motion_BTD.masked_fill(~mask_BT1, 0.0), (0, 1, 0, self.frames - motion_BTD.shape[1]))
-        x_BTC[:, : mask_BT.shape[1], -1:] = mask_BT1.to(x_BTC.dtype)
+        x_BTC = torch.cat((motion_BTD, mask_BT1.to(motion_BTD.dtype)), 2).masked_fill_(~mask_BT1, 0.0)
+        if motion_BTD.shape[1] < self.frames:
+            x_BTC = F.pad(x_BTC, (0, 0, 0, self.frames - motion_BTD.shape[1]))
         return F.leaky_relu(self.levels(self.input(x_BTC)), 0.2)
 
 
