@@ -31,7 +31,7 @@ __all__ = ["GAN"]
 class R1Config(FrozenConfig):
     """Penalty on the critic's gradient at real windows (Mescheder et al., 2018)."""
 
-    gamma: float = Field(10.0, ge=0)
+    gamma: float = Field(100.0, ge=0)
     """Weight: ``gamma / 2 E[|grad|^2]`` is added to the critic's loss; 0 switches it off."""
     every: int = Field(4, ge=1)
     """Computed at steps that are multiples of it, weighted by it (lazy regularisation, Karras et al., 2020)."""
@@ -94,7 +94,8 @@ class GAN(Family):
         terms = {"adversarial": adversarial, "real_logit": real_B.mean(), "fake_logit": fake_B.mean()}
         r1 = self.config.r1
         if r1.gamma and self.training and context.step % r1.every == 0:
-            penalty = r1_penalty(lambda real_BTD: self.critic(real_BTD, mask_BT), motion_BTD)
+            # forward, not call: a compiled network (train.compile) cannot be differentiated twice
+            penalty = r1_penalty(lambda real_BTD: self.critic.forward(real_BTD, mask_BT), motion_BTD)
             total = adversarial + 0.5 * r1.gamma * r1.every * penalty
             terms["r1"] = penalty
         return Loss(total, {name: term.detach() for name, term in terms.items()})
