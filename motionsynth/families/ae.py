@@ -32,7 +32,7 @@ class Autoencoder(Family):
         PHASES: ClassVar[tuple[str, ...]] = ("all",)
 
         name: Literal["ae"] = "ae"
-        latent_dim: int = Field(32, ge=1)
+        latent_dim: int = Field(16, ge=1)
         """Z, numbers in a code."""
         backbone: ConvConfig = ConvConfig()
         """Networks of encoder and decoder."""

@@ -28,7 +28,6 @@ class ConvConfig(FrozenConfig):
     """Frames of each convolution, odd."""
     upsample: Literal["linear", "nearest"] = "linear"
     """How a decoder doubles the frames; ``nearest`` leaves combs in the spectrum."""
-
     mapping_layers: int = Field(2, ge=0)
     """Hidden layers between a latent and the coarsest level of a decoder."""
     mapping_width: int = Field(256, ge=1)

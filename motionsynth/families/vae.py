@@ -56,7 +56,7 @@ class VAE(Family):
         PHASES: ClassVar[tuple[str, ...]] = ("all",)
 
         name: Literal["vae"] = "vae"
-        latent_dim: int = Field(32, ge=1)
+        latent_dim: int = Field(16, ge=1)
         """Z, numbers in a latent."""
         backbone: ConvConfig = ConvConfig()
         """Networks of encoder and decoder."""
