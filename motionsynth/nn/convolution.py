@@ -44,12 +44,7 @@ class Conv(nn.Module):
     def forward(self, x_BTC: Tensor) -> Tensor:
         """(B, T, inputs) -> (B, T, outputs)."""
         image = x_BTC.transpose(1, 2).unsqueeze(2)
-        weight: Tensor = self.weight
-        device = x_BTC.device.type
-        if torch.is_autocast_enabled(device):
-            # what autocast would do, but before the view: casting a strided one takes far longer
-            weight = weight.to(torch.get_autocast_dtype(device))
-        weight = weight.transpose(1, 2).unsqueeze(2)
+        weight = self.weight.transpose(1, 2).unsqueeze(2)
         image = F.conv2d(image, weight, self.bias, padding=(0, self.weight.shape[1] // 2))
         return image.squeeze(2).transpose(1, 2)
 
