@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 
 import pytest
 import torch
@@ -189,3 +190,15 @@ def test_a_phase_that_trains_nothing_is_refused(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(Toy, "phases", property(lambda self: (Phase("critic", self.critic_loss, ()),)))
     with pytest.raises(ValueError, match="phase critic trains nothing"):
         make_rule()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")  # torch's compiler uses what torch deprecates
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_compiled_networks_learn_the_same() -> None:
+    eager, compiled = make_rule(), make_rule(compile=True)
+    for rule in (eager, compiled):
+        take_steps(rule, 3)
+    assert all(child._compiled_call_impl is not None for child in compiled.family.children())
+    assert compiled.collect(0.0) == pytest.approx(eager.collect(0.0), rel=1e-4)
+    assert compiled.family.state_dict().keys() == eager.family.state_dict().keys()

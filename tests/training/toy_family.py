@@ -63,7 +63,9 @@ class Toy(Family):
         total = adversarial
         if context.step % 2 == 0:
             real_BTD = batch.motion_BTD.detach().requires_grad_(True)
-            (slope_BTD,) = torch.autograd.grad(self.critic(real_BTD.flatten(1)).sum(), real_BTD, create_graph=True)
+            # forward, not call: a compiled network cannot be differentiated twice
+            logit = self.critic.forward(real_BTD.flatten(1)).sum()
+            (slope_BTD,) = torch.autograd.grad(logit, real_BTD, create_graph=True)
             penalty = slope_BTD.square().sum() / len(real_BTD)
             terms["penalty"] = penalty.detach()
             total = total + penalty
