@@ -4,22 +4,42 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
-__all__ = ["hash_bytes", "sync_folder", "write_bytes", "write_synced"]
+__all__ = ["hash_bytes", "replacing", "sync_folder", "write_bytes", "write_synced"]
 
 
-def write_bytes(path: str | Path, content: bytes) -> None:
-    """Replace a file by ``content`` so that a crash at any moment leaves either the old file or the new one."""
+@contextmanager
+def replacing(path: str | Path) -> Iterator[BinaryIO]:
+    """A file to write that takes the place of ``path`` when the block ends: a crash leaves the old one or the new one.
+
+    Raises:
+        OSError: the file cannot be written; ``path`` is then as it was.
+    """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # not mkstemp: its files are for the owner only, and the umask cannot be read without changing it for every thread
+    temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(8)}.tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
-        write_synced(temporary, content)
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(descriptor)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
+
+
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Replace a file by ``content`` and wait until its name is on the disk too; see ``replacing``."""
+    with replacing(path) as file:
+        file.write(content)
+    sync_folder(Path(path).parent)
 
 
 def write_synced(path: Path, content: bytes) -> None:

@@ -53,7 +53,10 @@ def edited(tmp_path: Path, old: str, new: str) -> Path:
         ("family.latent_dmi=4", "family.latent_dmi: unknown key, did you mean latent_dim?"),
         ("family.sigma.knd=fixed", "family.sigma.knd: unknown key, did you mean kind?"),
         ("family.optimise.all.learning=1", "family.optimise.all.learning: unknown key, known: betas"),
-        ("family.optimise={critic: {lr: 1.0e-3}}", "family: optimise: lacks 'all', unknown 'critic'; the phases of vae are all"),
+        (
+            "family.optimise={critic: {lr: 1.0e-3}}",
+            "family: optimise: lacks 'all', unknown 'critic'; the phases of vae are all",
+        ),
         ("train.batch_sise=4", "train.batch_sise: unknown key, did you mean batch_size?"),
         ("data.split.tset=0.1", "data.split.tset: unknown key, did you mean test?"),
         ("trian.steps=4", "trian: unknown key, did you mean train?"),

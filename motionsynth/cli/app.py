@@ -33,6 +33,9 @@ app.command("view")(view.view)
 app.command("ui")(ui.ui)
 app.command("demo")(demo.demo)
 
+_WRONG_PATHS = (FileExistsError, FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
+"""What a user can put right; a full disk is none of these."""
+
 
 def _print_version(wanted: bool) -> None:
     if wanted:
@@ -68,4 +71,4 @@ def run() -> None:
         if logging.getLogger().isEnabledFor(logging.INFO):
             raise
         typer.secho(f"error: {error.filename or 'system'}: {error.strerror or error}", fg="red", err=True)
-        sys.exit(1)
+        sys.exit(2 if isinstance(error, _WRONG_PATHS) else 1)

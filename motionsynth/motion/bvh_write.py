@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
@@ -11,6 +10,7 @@ from typing import Final
 import numpy as np
 import orjson
 
+from motionsynth.durable import replacing
 from motionsynth.errors import BvhError
 from motionsynth.motion.bvh_layout import MAX_JOINTS, ChannelLayout, channel_fault, channel_layout
 from motionsynth.motion.bvh_scan import name_fault
@@ -45,28 +45,18 @@ def write_bvh(clip: Clip, path: str | os.PathLike[str], *, decimals: int | None 
     path = Path(path)
     header = "\n".join(_header_lines(path, clip)).encode()
     try:
-        _replace(path, header, _row_blocks(path, clip, decimals))
+        _check_place(path)
+        with replacing(path) as file:
+            file.write(header)
+            file.writelines(_row_blocks(path, clip, decimals))
     except OSError as error:
         raise BvhError(path, None, f"cannot be written: {error.strerror or error}") from error
 
 
-def _replace(path: Path, header: bytes, blocks: Iterator[bytes]) -> None:
-    """Write to a temporary name in the same folder, flush it to the disk, and rename it."""
-    if path.exists() and not path.is_file():  # renaming onto a device would replace the device
+def _check_place(path: Path) -> None:
+    """Renaming onto a device would replace the device."""
+    if path.exists() and not path.is_file():
         raise BvhError(path, None, f"is {'a directory' if path.is_dir() else 'a FIFO, socket or device'}, not a file")
-    temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(8)}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(header)
-            for block in blocks:
-                file.write(block)
-            file.flush()
-            os.fsync(descriptor)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _row_blocks(path: Path, clip: Clip, decimals: int | None) -> Iterator[bytes]:

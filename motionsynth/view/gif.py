@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from motionsynth.durable import write_bytes
 from motionsynth.motion.clip import Clip
 from motionsynth.motion.skeleton import FloatArray
-from motionsynth.view.atomic import write_atomically
 from motionsynth.view.figure import Figure, captioned_figure
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def write_gif(
 
     Raises:
         ValueError: no clip, a clip without frames or with positions that are not finite, or an argument out of range.
-        MotionSynthError: the file cannot be written.
+        OSError: the file cannot be written.
     """
     if not clips:
         raise ValueError("a GIF needs at least one clip")
@@ -91,7 +91,7 @@ def write_gif(
     images[0].save(
         buffer, "GIF", save_all=True, append_images=images[1:], duration=delays, loop=0, optimize=False, disposal=1
     )
-    write_atomically(path, buffer.getvalue())
+    write_bytes(path, buffer.getvalue())
 
 
 def _scene(figure: Figure, clip: Clip, times: FloatArray) -> Scene:

@@ -17,8 +17,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from motionsynth.durable import write_bytes
 from motionsynth.motion.clip import Clip
-from motionsynth.view.atomic import write_atomically
 from motionsynth.view.figure import Figure, captioned_figure
 
 __all__ = ["write_player"]
@@ -49,7 +49,7 @@ def write_player(
 
     Raises:
         ValueError: no clip, a clip without frames or with positions that are not finite, or no positive rate.
-        MotionSynthError: the file cannot be written.
+        OSError: the file cannot be written.
     """
     if not max_frame_rate > 0:
         raise ValueError(f"max_frame_rate must be positive, not {max_frame_rate}")
@@ -63,7 +63,7 @@ def write_player(
     middle, tail = rest.split("/*data*/null")
     document = {"format": FORMAT, "title": title, "panels": panels}
     text = head + html.escape(title or "motionsynth player") + middle + _script_safe(document) + tail
-    write_atomically(path, text.encode("utf-8", errors="replace"))
+    write_bytes(path, text.encode("utf-8", errors="replace"))
 
 
 def _panel(group: str, caption: str, clip: Clip, max_frame_rate: float) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def test_it_follows_a_run_to_its_end(sqlite_uri: str, make_run: RunMaker) -> Non
     feeder = start_feeder(run_dir)
     assert os.getpgid(feeder.pid) != os.getpgid(0)  # Ctrl-C in a terminal goes to the trainer's group
     assert os.getsid(feeder.pid) == os.getsid(0)  # where niceness still counts
-    assert wait_for((run_dir / "tracking.json").exists, 60)
+    assert wait_for((run_dir / "tracking.json").exists, 180)
     assert os.getpriority(os.PRIO_PROCESS, feeder.pid) > os.getpriority(os.PRIO_PROCESS, 0)
     os.kill(feeder.pid, signal.SIGTERM)  # as a batch system does to all of a job: the last rows are still to come
     write_rows(run_dir, range(3, 50))
@@ -101,13 +101,13 @@ def test_a_store_that_comes_back_is_fed_while_training_goes_on(
     time.sleep(3.0)
     assert not (run_dir / "tracking.json").exists()
     database.write_bytes(content)
-    assert wait_for((run_dir / "tracking.json").exists, 60)
+    assert wait_for((run_dir / "tracking.json").exists, 180)
     assert feeder.close().complete
 
 
 TRAINER = """
 import sys, time
-from motionsynth.tracking import start_feeder
+from motionsynth.tracking.feeder import start_feeder
 feeder = start_feeder(sys.argv[1])
 print(feeder.pid, flush=True)
 time.sleep(600)
@@ -117,13 +117,15 @@ time.sleep(600)
 def test_it_outlives_a_killed_trainer_only_to_say_so(sqlite_uri: str, make_run: RunMaker) -> None:
     run_dir = make_run()
     with subprocess.Popen([sys.executable, "-c", TRAINER, str(run_dir)], stdout=subprocess.PIPE, text=True) as trainer:
-        change_record(run_dir, pid=trainer.pid)
-        assert trainer.stdout is not None
-        feeder_pid = int(trainer.stdout.readline())
-        assert wait_for((run_dir / "tracking.json").exists, 60)
-        write_rows(run_dir, range(30, 35))
-        trainer.kill()
-    assert wait_for(lambda: not process_alive(feeder_pid, socket.gethostname()), 60)
+        try:
+            change_record(run_dir, pid=trainer.pid)
+            assert trainer.stdout is not None
+            feeder_pid = int(trainer.stdout.readline())
+            assert wait_for((run_dir / "tracking.json").exists, 180)
+            write_rows(run_dir, range(30, 35))
+        finally:
+            trainer.kill()
+    assert wait_for(lambda: not process_alive(feeder_pid, socket.gethostname()), 180)
     report = sync_run(run_dir)
     assert report.rows == 0  # it had delivered the last rows by itself
     assert points(sqlite_uri, str(report.run_id)) == journal_points(run_dir)

@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from motionsynth.tracking import sweep_dead_runs
-from motionsynth.tracking.liveness import process_alive, process_started
+from motionsynth.tracking.liveness import process_alive, process_started, sweep_dead_runs
 from motionsynth.tracking.sync import sync_run
 
 from .conftest import RunMaker, change_record

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from motionsynth.tracking import start_feeder, start_ui, sync_run, ui_command
+from motionsynth.tracking.feeder import start_feeder
+from motionsynth.tracking.sync import sync_run
+from motionsynth.tracking.ui import start_ui, ui_command
 
 from .conftest import RunMaker, change_record, journal_points, points, wait_for, write_rows
 

