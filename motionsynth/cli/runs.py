@@ -74,7 +74,9 @@ def sync(
     ] = None,
     folder: Annotated[Path, _FOLDER] = Path("runs"),
 ) -> None:
-    """Deliver to MLflow what it does not have yet; nothing is delivered twice. Exits with 1 if something is left.
+    """Deliver to MLflow what it does not have yet; nothing is delivered twice.
+
+    Exits with 1 if something is left, with 2 if a run directory cannot be read.
 
     Example: `MLFLOW_TRACKING_URI=http://localhost:5000 motionsynth runs sync runs/vae`
     """
@@ -85,18 +87,18 @@ def sync(
     paths = runs or [summary.path for summary in list_runs(folder)]
     if not paths:
         raise RunError(folder, "holds no run directory")
-    left = 0
+    left = damaged = 0
     for path in paths:
         try:
             report = sync_run(path)
         except RunError as error:  # one damaged run must not keep the others from being delivered
-            typer.echo(str(error), err=True)
-            left += 1
+            typer.secho(f"error: {error}", fg="red", err=True)
+            damaged += 1
             continue
         typer.echo(f"{path}: {report}", err=not report.complete)
         left += not report.complete
-    if left:
-        raise typer.Exit(1)
+    if damaged or left:
+        raise typer.Exit(2 if damaged else 1)
 
 
 def _print_json(value: Any) -> None:
