@@ -1,0 +1,5 @@
+"""``python -m motionsynth`` is ``motionsynth``."""
+
+from motionsynth.cli import main
+
+main()
