@@ -1,10 +1,10 @@
 """BVH reading and writing against upc-pymotion, bvhsdk and pybvh: ``python -m tools.bench.bvh_files --corpus DIR``.
 
-All readers take turns on small batches of the same files, and the ratio is the median over batches, so that a busy
-processor slows all of them alike. Files are written in memory where there is /dev/shm: ours flushes to the disk
-before it renames, the peers do neither, and a disk's flush is no measure of a writer. A peer that is not installed,
-or that refuses the files, is named and skipped. Without ``--corpus`` an embedded random corpus of the same shape as
-Bandai Namco's (22 joints of 6 channels) is written.
+All readers take turns on tenths of the same files, each the first in its turn, and the ratio is the median over the
+tenths, so that a busy processor slows all of them alike. Files are written in memory where there is /dev/shm: ours
+flushes to the disk before it renames, the peers do neither, and a disk's flush is no measure of a writer. A peer that
+is not installed, or that refuses the files, is named and skipped. Without ``--corpus`` an embedded random corpus of the
+same shape as Bandai Namco's (22 joints of 6 channels) is written.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _pick(folder: Path, count: int | None) -> list[Path]:
 
 
 def _batches(files: list[Path]) -> list[list[Path]]:
-    size = max(1, min(20, len(files) // 5))
+    size = max(1, len(files) // 10)  # a corpus is read file after file: long enough turns to warm up
     return [files[start : start + size] for start in range(0, len(files), size)]
 
 
@@ -85,8 +85,10 @@ def _time_in_turns(tasks: dict[str, Task], batches: list[list[Path]]) -> Timings
             print(f"  {name} skipped: {type(error).__name__}: {str(error).splitlines()[0][:90]}")
             del tasks[name]
     timings: Timings = {name: [] for name in tasks}
-    for batch in batches:
-        for name, task in tasks.items():
+    for turn, batch in enumerate(batches):
+        names = list(tasks)
+        for name in names[turn % len(names) :] + names[: turn % len(names)]:  # nobody always finds cold caches
+            task = tasks[name]
             with _quiet():
                 start = time.perf_counter()
                 for file in batch:
