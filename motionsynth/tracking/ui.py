@@ -166,14 +166,16 @@ def start_ui(port: int = DEFAULT_PORT, uri: str | None = None) -> UiServer:
 
 
 def _columns(client: MlflowClient, experiment_id: str) -> list[str]:
-    """Columns for the list of runs: what tells runs apart, then the metrics that most of them share, scores first."""
-    counts: dict[str, int] = {}
+    """Columns for the list of runs: what tells runs apart, then the metrics that most families share, scores first."""
+    families: dict[str, set[str]] = {}
     runs = client.search_runs([experiment_id], max_results=200)
     for run in runs:
         for name in run.data.metrics:
-            if name.startswith("validation/") or name.endswith("/total"):
-                counts[name] = counts.get(name, 0) + 1
-    best = sorted(counts, key=lambda name: (-counts[name], not name.startswith("validation/"), name))[:_METRIC_COLUMNS]
+            if name.startswith(("validation/", "budget/", "speed/")) or name.endswith("/total"):
+                families.setdefault(name, set()).add(run.data.tags.get("family", ""))
+    best = sorted(families, key=lambda name: (-len(families[name]), not name.startswith("validation/"), name))[
+        :_METRIC_COLUMNS
+    ]
     tags = [tag for tag in ("family", "corpus", "seed", "study") if any(tag in run.data.tags for run in runs)]
     return [f"tags.`{tag}`" for tag in tags] + [f"metrics.`{name}`" for name in best]
 
