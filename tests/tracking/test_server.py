@@ -64,7 +64,7 @@ def test_the_list_of_runs_shows_metrics(sqlite_uri: str, make_run: RunMaker) -> 
     view = json.loads(experiment.tags["mlflow.sharedViewState.motionsynth"])
     assert view["selectedColumns"] == [
         *("tags.`family`", "tags.`corpus`", "tags.`seed`"),
-        *("metrics.`validation/frechet`", "metrics.`train/all/total`"),
+        *("metrics.`validation/frechet`", "metrics.`speed/steps_per_second`", "metrics.`train/all/total`"),
     ]
     arguments = " ".join(command.arguments)
     assert "--workers 1" in arguments and "--host 127.0.0.1" in arguments and sqlite_uri in arguments
