@@ -22,6 +22,10 @@ def train(
     data: Annotated[
         Path | None, typer.Option("--data", help="Folder of BVH files, or a YAML of the data section.")
     ] = None,
+    on_bad_file: Annotated[
+        str | None,
+        typer.Option(help="stop or skip where a clip cannot be used; skipped ones are listed.", show_default="stop"),
+    ] = None,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key; may be repeated.")
     ] = None,
@@ -49,16 +53,17 @@ def train(
     from motionsynth.cli.progress import CorpusBar, TrainingBar
     from motionsynth.config import config_hash, dump_config
 
+    choice = [f"data.on_bad_file={on_bad_file}"] if on_bad_file else []
     if resume:
-        if run_dir is None or config or data or overrides:
+        if run_dir is None or config or data or overrides or choice:
             raise typer.BadParameter(
-                "goes with --run-dir, which holds the configuration; --config, --data and --set do not apply",
+                "goes with --run-dir, which holds the configuration; no option that changes it applies",
                 param_hint="--resume",
             )
         with TrainingBar() as bar, CorpusBar() as reading:
             outcome = workflow.resume(run_dir, family=family, device=device, track=track, progress=bar, reading=reading)
     else:
-        resolved = workflow.resolve_config(family, config=config, data=data, overrides=overrides or ())
+        resolved = workflow.resolve_config(family, config=config, data=data, overrides=[*choice, *(overrides or ())])
         if dry_run:
             typer.echo(dump_config(resolved), nl=False)
             typer.echo(f"# hash {config_hash(resolved)}")

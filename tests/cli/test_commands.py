@@ -256,3 +256,22 @@ def test_a_copied_run_still_generates(invoke: Invoke, vae: Path, tmp_path: Path)
 def test_training_journals_the_frechet_distance_of_its_samples(vae: Path) -> None:
     rows = [json.loads(line) for line in (vae / "metrics.jsonl").read_text().splitlines()]
     assert rows[-1]["metrics"]["validation/frechet"] > 0
+
+
+def test_a_bad_file_stops_training_unless_it_may_be_skipped(invoke: Invoke, corpus: Path, tmp_path: Path) -> None:
+    import shutil
+
+    folder = tmp_path / "clips"
+    shutil.copytree(corpus, folder)
+    bad = min(folder.glob("walk_*.bvh"))
+    bad.write_text(bad.read_text().replace("Frames:", "Frames: 9", 1))
+    command = ("train", "vae", "--data", folder, "--set", "train.steps=2", *SMALL, "--no-track", "--run-dir")
+    stopped = invoke(*command, tmp_path / "a")
+    assert stopped.code == 2
+    assert f"{bad}:" in stopped.err
+    assert "--on-bad-file skip" in stopped.err
+    assert not (tmp_path / "a").exists()
+    skipped = invoke(*command, tmp_path / "b", "--on-bad-file", "skip")
+    assert skipped.code == 0
+    assert f"skipped {bad}:" in skipped.err
+    assert "stop" in invoke(*command, tmp_path / "c", "--on-bad-file", "repair").err
