@@ -15,6 +15,8 @@ __all__ = ["resample"]
 
 _SAME: Final = 1e-4
 """Rates closer than this are one rate: files write 1/30 s as 0.033333, or as 0.0333."""
+_MOST_NEW: Final = 100
+"""New frames to one old: a frame time in milliseconds would fill the memory with what was never recorded."""
 _STOP_DB: Final = 50.0
 _PASS: Final = 0.7
 """Share of the new Nyquist frequency that passes untouched; from there the filter falls to ``_STOP_DB`` at Nyquist."""
@@ -40,7 +42,7 @@ def resample(clip: Clip, frame_rate: float, *, low_pass: bool = True) -> Clip:
         The clip itself where the rates are equal to 1e-4.
 
     Raises:
-        ValueError: the rate is not a positive number.
+        ValueError: the rate is not a positive number, or asks for more than a hundred frames to one of the clip's.
 
     References:
         Shoemake, "Animating rotation with quaternion curves", SIGGRAPH 1985.
@@ -49,10 +51,15 @@ def resample(clip: Clip, frame_rate: float, *, low_pass: bool = True) -> Clip:
         raise ValueError(f"frame_rate must be a positive number of frames a second, not {frame_rate}")
     if abs(frame_rate * clip.frame_time - 1) < _SAME:
         return clip
-    if len(clip) < 2:
-        return replace(clip, frame_time=1 / frame_rate)
+    if frame_rate * clip.frame_time > _MOST_NEW and len(clip) > 1:
+        raise ValueError(
+            f"a frame time of {clip.frame_time:g} s would need more than {_MOST_NEW} frames for each of the clip's "
+            f"at {frame_rate:g} frames a second; is it in milliseconds?"
+        )
+    count = int(np.floor((len(clip) - 1) * frame_rate * clip.frame_time + 1e-6)) + 1 if len(clip) else 0
+    if count < 2:
+        return replace(clip[:1], frame_time=1 / frame_rate)
     ratio = 1 / (frame_rate * clip.frame_time)  # old frames in one new
-    count = int(np.floor((len(clip) - 1) / ratio + 1e-6)) + 1
     moments = np.minimum(np.arange(count) * ratio, len(clip) - 1)
     quaternions, translations = _continuous_quaternions(clip), clip.translations
     before = np.minimum(moments.astype(np.intp), len(clip) - 2)

@@ -133,6 +133,18 @@ def test_a_full_spin_is_followed_through_the_seams() -> None:
     assert wrong.max() < 3.0
 
 
+def test_frame_times_far_from_any_recording_cost_nothing() -> None:
+    clip = walk(30, 30.0)
+    assert len(resample(replace(clip, frame_time=1.0), 100.0)) == 2901
+    for frame_time in (33.333, 1e300):
+        with pytest.raises(ValueError, match="is it in milliseconds"):
+            resample(replace(clip, frame_time=frame_time), 30.0)
+    for frame_time in (1e-9, 5e-324):
+        out = resample(replace(clip, frame_time=frame_time), 30.0)
+        np.testing.assert_array_equal(out.angles, clip.angles[:1])
+        assert out.frame_time == 1 / 30.0
+
+
 @pytest.mark.parametrize("rate", [0.0, -30.0, float("nan"), float("inf")])
 def test_a_rate_that_is_none_is_refused(rate: float) -> None:
     with pytest.raises(ValueError, match="frames a second"):
