@@ -52,7 +52,8 @@ def encode(clip: Clip, spec: FeatureSpec) -> Tensor:
         (T, D) float32, computed in float64; metres, seconds, radians.
 
     Raises:
-        ValueError: the clip's joints or frame rate are not the spec's, or it has fewer than two frames.
+        ValueError: the clip's joints or frame rate are not the spec's, it has fewer than two frames, or its numbers go
+            beyond float32.
     """
     import torch
 
@@ -87,6 +88,9 @@ def encode_array(clip: Clip, spec: FeatureSpec) -> npt.NDArray[np.float32]:
     features_TD = np.empty((len(clip), spec.width), dtype=np.float32)
     for name, columns in spec.slices.items():
         features_TD[:, columns] = parts[name].reshape(len(clip), -1)
+    if not np.isfinite(features_TD).all():
+        bad = spec.columns()[int(np.argmin(np.isfinite(features_TD).all(axis=0)))]
+        raise ValueError(f"its numbers are too large: {bad} goes beyond float32")
     return features_TD
 
 

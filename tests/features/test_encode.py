@@ -173,6 +173,8 @@ def test_misuse_is_refused() -> None:
         encode(resample(clip, 20), spec)
     with pytest.raises(ValueError, match="at least 2"):
         encode(clip[:1], spec)
+    with np.errstate(over="ignore"), pytest.raises(ValueError, match="root_height_m goes beyond float32"):
+        encode(replace(clip, translations=clip.translations * 1e40), spec)
     with pytest.raises(ValueError, match="not those of the features"):
         encode(replace(clip, skeleton=replace(clip.skeleton, names=clip.skeleton.names[::-1])), spec)
     with pytest.raises(ValueError, match="must have shape"):
