@@ -232,6 +232,8 @@ def open_corpus(
         raise CorpusError(_refusal(config.path, skipped, len(files)))
     split = split_takes([Take(file, labels.cell(file), labels.clips[file].take) for file in stored], config.split)
     split.keep_apart(stretch.files for stretch in store.shared)
+    if not split.files("train"):
+        raise CorpusError(f"{config.path}: no clip is left to train on: {_first(split.dropped)}")
     names = {label: tuple(sorted({labels.clips[file].classes[label] for file in stored})) for label in labels.names}
     return Corpus(
         config, store, labels, split, names, tuple(SkippedFile(f, r) for f, r in sorted(skipped.items())), stored
@@ -268,6 +270,11 @@ def _refusal(path: Path, skipped: dict[str, str], files: int) -> str:
         f"{path}: {len(reasons)} of {files} files cannot be used: {'; '.join(reasons[:3])}{more}; "
         "--on-bad-file skip (data.on_bad_file=skip) leaves such files out"
     )
+
+
+def _first(dropped: dict[str, str]) -> str:
+    file, reason = min(dropped.items())
+    return f"{file}: {reason}" + (f" (and {len(dropped) - 1} more)" if len(dropped) > 1 else "")
 
 
 def _known(split: SplitName) -> SplitName:

@@ -100,7 +100,7 @@ def _from_csv(path: Path, files: Sequence[str]) -> Labels:
     present = set(files)
     for file in files:
         if file not in rows:
-            faults[file] = f"{path} does not list it"
+            faults[file] = f"{path} does not list {file}"
             continue
         line, row = rows[file]
         empty = [name for name in names if not row[name]]

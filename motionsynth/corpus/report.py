@@ -71,7 +71,7 @@ class CorpusReport:
             "windows: " + ", ".join(f"{split} {count}" for split, count in self.windows.items()),
         ]
         if self.padded:
-            whole = [cell for cell, count in self.padded.items() if count == self.cells.get(cell)]
+            whole = [cell or "the corpus" for cell, count in self.padded.items() if count == self.cells.get(cell)]
             listed.append(
                 f"{sum(self.padded.values())} clip(s) are shorter than a window and padded"
                 + (f"; all clips of {_some(whole)}" if whole else "")

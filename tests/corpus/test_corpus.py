@@ -180,6 +180,24 @@ def test_tiny_corpora_open(tmp_path: Path, takes: int) -> None:
     assert corpus.report.lines()
 
 
+def test_copies_leave_nothing_to_train_on_and_say_so(tmp_path: Path) -> None:
+    folder = write_clips(tmp_path / "clips", ["walk_calm_001.bvh"], frames=60)
+    copy = folder / "walk_calm_002.bvh"
+    copy.write_bytes((folder / "walk_calm_001.bvh").read_bytes())
+    with pytest.raises(
+        CorpusError, match=r"no clip is left to train on: .*_00\d\.bvh: shares frames with .*_00\d\.bvh"
+    ):
+        open_folder(folder, tmp_path / "cache")
+    write_bvh(clip_of(9, 60), copy)
+    assert len(open_folder(folder, tmp_path / "cache").windows("train"))
+
+
+def test_short_clips_without_labels_are_those_of_the_corpus(tmp_path: Path) -> None:
+    folder = write_clips(tmp_path / "clips", ["a.bvh"], frames=9)
+    lines = open_folder(folder, tmp_path / "cache", pattern=None).report.lines()
+    assert any(line.endswith("all clips of the corpus") for line in lines)
+
+
 def test_one_file_is_a_corpus(tmp_path: Path) -> None:
     folder = write_clips(tmp_path / "clips", ["walk_calm_001.bvh", "walk_calm_002.bvh"])
     corpus = open_folder(folder / "walk_calm_001.bvh", tmp_path / "cache")

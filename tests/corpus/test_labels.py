@@ -63,7 +63,7 @@ def test_a_table_that_is_not_text_is_refused(tmp_path: Path) -> None:
 def test_rows_and_files_that_do_not_meet_are_faults(tmp_path: Path) -> None:
     labels = read_labels(table(tmp_path, "file,style\na.bvh,\nc.bvh,x\n"), FILES)
     assert "labels.csv:2: its style is empty" in labels.faults["a.bvh"]
-    assert "does not list it" in labels.faults["sub/b.bvh"]
+    assert "labels.csv does not list sub/b.bvh" in labels.faults["sub/b.bvh"]
     assert "labels.csv:3: there is no such file" in labels.faults["c.bvh"]
     assert not labels.clips
 
