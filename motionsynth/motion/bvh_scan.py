@@ -91,7 +91,7 @@ class _Scanner:
         name = self.name(rest[1], start, is_end, keyword)
         brace, brace_at, position = self.word(rest.end())
         if brace != b"{":
-            raise HeaderFault(brace_at, f"expected '{{' after {_show(keyword)} {name}, found {_show(brace)}")
+            raise HeaderFault(brace_at, f"expected '{{' after {_show(keyword)} {name!r}, found {_show(brace)}")
         node = NodeSeen(name, parent, is_end, self.closes, start)
         self.closes = 0
         self.nodes.append(node)
