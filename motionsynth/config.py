@@ -81,8 +81,8 @@ class TrainConfig(FrozenConfig):
     """Windows a step."""
     seed: int = 0
     """Seed of weights, order and noise."""
-    threads: int = Field(2, ge=1)
-    """CPU threads; part of the configuration because sums depend on it."""
+    threads: int = Field(1, ge=1)
+    """CPU threads; part of the configuration because sums depend on it. More help on idle cores, and hurt on busy ones."""
     precision: Literal["float32", "bf16"] = "float32"
     """``bf16`` runs the networks under autocast."""
     compile: bool = False
