@@ -82,7 +82,7 @@ class TrainConfig(FrozenConfig):
     seed: int = 0
     """Seed of weights, order and noise."""
     threads: int = Field(1, ge=1)
-    """CPU threads; part of the configuration because sums depend on it. More help on idle cores, and hurt on busy ones."""
+    """CPU threads; sums depend on it, so it belongs to the run. More help on idle cores and hurt on busy ones."""
     precision: Literal["float32", "bf16"] = "float32"
     """``bf16`` runs the networks under autocast."""
     compile: bool = False
