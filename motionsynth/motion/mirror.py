@@ -20,7 +20,7 @@ import numpy as np
 
 from motionsynth.motion.clip import Clip
 from motionsynth.motion.kinematics import world_transforms
-from motionsynth.motion.measure import moving_joint, up_axis
+from motionsynth.motion.measure import moving_joint, skeleton_height, up_axis
 from motionsynth.motion.rotations import matrices_to_angles
 from motionsynth.motion.sides import left_right_pairs
 from motionsynth.motion.skeleton import AXES, FloatArray, Skeleton
@@ -36,6 +36,9 @@ _MISFIT: Final = 0.15
 _FIT: Final = 0.02
 """Bones that miss by less are taken to be lopsided themselves."""
 _NOT_A_MIRROR: Final = 0.5
+_SHAKE: Final = 1e-5
+"""Share of the height by which an exporter's rounding shakes a rigid bone, which a joint without position channels
+cannot take over from a counterpart that has them."""
 
 
 def mirror(clip: Clip, frames: FloatArray | None = None) -> Clip:
@@ -67,9 +70,11 @@ def mirror(clip: Clip, frames: FloatArray | None = None) -> Clip:
     _refuse_missing_channels(skeleton, angles)
     mirrored = np.einsum("jba,tjb->tja", above, clip.translations[:, other])
     carriers = _carriers(clip)
-    travels = [joint in carriers and _placed(skeleton, joint) for joint in range(len(skeleton))]
+    placed = np.array([_placed(skeleton, joint) for joint in range(len(skeleton))])
+    travels = [joint in carriers and placed[joint] for joint in range(len(skeleton))]
     rest = clip.translations.mean(axis=0) - np.einsum("jba,jb->ja", above, clip.translations[:, other].mean(axis=0))
-    still = (clip.translations == clip.translations[:1]).all(axis=(0, 2))
+    shake = np.where(placed & placed[other], 0.0, _SHAKE * skeleton_height(clip))
+    still = np.ptp(clip.translations, axis=0).max(axis=-1) <= shake
     still &= still[other]
     bones = np.where(still[:, None], clip.translations, mirrored + rest)
     translations = np.where(np.array(travels)[:, None], mirrored, bones)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from motionsynth.motion.bvh import read_bvh
+from motionsynth.errors import BvhError
+from motionsynth.motion.bvh import read_bvh, write_bvh
 from motionsynth.motion.clip import Clip
 from motionsynth.motion.measure import skeleton_height
 from motionsynth.motion.mirror import mirror, mirror_frames
@@ -86,6 +87,21 @@ def test_bones_keep_their_own_length_and_pass_on_their_stretching() -> None:
     np.testing.assert_allclose(mirror(mirrored).translations, clip.translations, atol=1e-12)
 
 
+def test_a_bone_shaken_by_rounding_stays_where_its_counterpart_has_no_position_channels(tmp_path: Path) -> None:
+    clip = walk(30)
+    translations, channels = np.array(clip.translations), list(clip.skeleton.channels)
+    translations[:, 9] += 1e-5 * np.random.default_rng(0).uniform(-1, 1, (30, 3))
+    channels[9] = ("Xposition", "Yposition", "Zposition", *channels[9])
+    skeleton = replace(clip.skeleton, channels=tuple(channels))
+    mirrored = mirror(replace(clip, skeleton=skeleton, translations=translations))
+    write_bvh(mirrored, tmp_path / "mirrored.bvh")
+    assert (mirrored.translations[:, 13] == clip.translations[:, 13]).all()
+    translations[:, 9, 0] += np.linspace(-1, 1, 30)
+    stretching = mirror(replace(clip, skeleton=skeleton, translations=translations))
+    with pytest.raises(BvhError, match=r"'RightHand' moves along X"):
+        write_bvh(stretching, tmp_path / "stretching.bvh")
+
+
 def test_one_axis_joints_stay_on_their_axis_or_are_refused() -> None:
     clip = walk(10)
     angles, channels = np.array(clip.angles), list(clip.skeleton.channels)
@@ -160,13 +176,14 @@ def test_names_without_a_counterpart_are_listed() -> None:
         mirror(replace(walk(2), skeleton=replace(walk(2).skeleton, names=tuple(map(str, range(20))))))
 
 
-def test_files_of_many_writers_are_mirrored_to_within_their_own_asymmetry(shared_mocap: Path) -> None:
+def test_files_of_many_writers_are_mirrored_to_within_their_own_asymmetry(shared_mocap: Path, tmp_path: Path) -> None:
     found = 0
     for path in sorted((shared_mocap / "exporters").glob("*.bvh")):
         if path.name.startswith("BAD-") or path.stem in UNPAIRED:
             continue
         clip = read_bvh(path)
         mirrored, size = mirror(clip), skeleton_height(clip)
+        write_bvh(mirrored, tmp_path / path.name)
         # ACCAD's and CMU's people are up to 2 % lopsided, the VR recorder's hands are where they are held
         assert np.abs(mirrored.positions() - reflected(clip)).max() < 0.05 * size, path.name
         assert np.abs(mirror(mirrored).positions() - clip.positions()).max() < 1e-6 * size, path.name
