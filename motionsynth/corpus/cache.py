@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -145,9 +146,10 @@ def open_features(
         place = Path(tempfile.mkdtemp(prefix="motionsynth-"))
     try:
         _build(place, root, files, settings, workers, progress)
+        # mapped before it is published: from then on another process may replace it
+        store = FeatureStore.load(place, from_cache=False, cache_note=note)
         if not note:
             _publish(place, entry)
-        store = FeatureStore.load(place if note else entry, from_cache=False, cache_note=note)
     finally:
         shutil.rmtree(place, ignore_errors=True)  # what is mapped stays readable
     assert store is not None
@@ -257,8 +259,10 @@ def _publish(place: Path, entry: Path) -> None:
     except OSError:
         if FeatureStore.load(entry, from_cache=False) is None:  # damaged; else another process was faster
             shutil.rmtree(entry, ignore_errors=True)
-            place.rename(entry)
+            with suppress(OSError):  # another process mends it too, and was faster
+                place.rename(entry)
     for other in entry.parent.iterdir():
-        fresh = other.name.startswith(".") and time.time() - other.stat().st_mtime < _ABANDONED_S
-        if other != entry and not fresh:
-            shutil.rmtree(other, ignore_errors=True)
+        with suppress(FileNotFoundError):  # another process' temporary folder has got its name meanwhile
+            fresh = other.name.startswith(".") and time.time() - other.stat().st_mtime < _ABANDONED_S
+            if other != entry and not fresh:
+                shutil.rmtree(other, ignore_errors=True)

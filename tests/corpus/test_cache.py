@@ -123,6 +123,33 @@ def test_two_processes_may_build_at_once(folder: Path, tmp_path: Path) -> None:
     assert len(entries(tmp_path / "cache")) == 1
 
 
+def test_two_processes_may_mend_an_entry_at_once(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = open_store(folder, tmp_path / "cache")
+    (entry,) = entries(tmp_path / "cache")
+    whole = shutil.copytree(entry, tmp_path / "whole")
+    os.truncate(entry / "index.json", 100)
+    remove = shutil.rmtree
+
+    def overtaken(path: Path, **options: bool) -> None:
+        remove(path, **options)
+        if Path(path) == entry:
+            shutil.copytree(whole, entry)
+
+    monkeypatch.setattr(shutil, "rmtree", overtaken)
+    again = open_store(folder, tmp_path / "cache")
+    assert (again.from_cache, again.sha256) == (False, good.sha256)
+    assert np.array_equal(again.rows, good.rows)
+    assert open_store(folder, tmp_path / "cache").from_cache
+
+
+def test_a_folder_that_vanishes_while_clearing_away_does_not_matter(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    list_folder = Path.iterdir
+    monkeypatch.setattr(Path, "iterdir", lambda path: iter([*list_folder(path), path / ".gone"]))
+    assert len(open_store(folder, tmp_path / "cache").rows)
+
+
 def test_abandoned_work_is_cleared_away_and_fresh_work_is_not(folder: Path, tmp_path: Path) -> None:
     open_store(folder, tmp_path / "cache")
     (entry,) = entries(tmp_path / "cache")
