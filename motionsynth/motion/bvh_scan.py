@@ -91,7 +91,7 @@ class _Scanner:
         name = self.name(rest[1], start, is_end, keyword)
         brace, brace_at, position = self.word(rest.end())
         if brace != b"{":
-            raise HeaderFault(brace_at, f"expected '{{' after {_show(keyword)} {name!r}, found {_show(brace)}")
+            raise HeaderFault(brace_at, f"expected '{{' after {_show(keyword)} {name[:40]!r}, found {_show(brace)}")
         node = NodeSeen(name, parent, is_end, self.closes, start)
         self.closes = 0
         self.nodes.append(node)
@@ -185,7 +185,7 @@ def name_fault(name: str, *, may_be_empty: bool = False) -> str | None:
     if not name and not may_be_empty:
         return "a name is missing"
     if found := _UNWRITABLE.search(name):
-        return f"name {name!r} holds {'a brace' if found[0] in '{}' else 'a control character'}"
+        return f"name {name[:40]!r} holds {'a brace' if found[0] in '{}' else 'a control character'}"
     return None
 
 

@@ -261,12 +261,14 @@ def test_hostile_lengths_are_quick(tmp_path: Path) -> None:
         BASE.replace(b" 9 ", b" " + b"1" * long + b"x "),
         BASE.replace(b" 9 ", b" " * long + b"x "),
         b"HIERARCHY\n" + b"{" * long,
+        b"HIERARCHY\nROOT " + b"a" * long,
     ):
         path.write_bytes(data)
         start = time.perf_counter()
-        with pytest.raises(BvhError):
+        with pytest.raises(BvhError) as caught:
             read_bvh(path)
         assert time.perf_counter() - start < 5
+        assert len(caught.value.reason) < 300
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
