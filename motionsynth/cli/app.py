@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import errno
 import logging
 import os
 import sys
@@ -57,6 +59,9 @@ def _options(
 
 def run() -> None:
     """Parse the command line and run the command; a user's error is one line on stderr and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal's encoding lacks is no reason to fail
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except MotionSynthError as error:
@@ -67,8 +72,13 @@ def run() -> None:
     except BrokenPipeError:  # `motionsynth data inspect … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except UnicodeEncodeError as error:  # what the system's file names become where they are no text
+        if logging.getLogger().isEnabledFor(logging.INFO):
+            raise
+        typer.secho(f"error: {ascii(error.object[:80])}: a name that is not UTF-8 text; rename it", fg="red", err=True)
+        sys.exit(2)
     except OSError as error:
         if logging.getLogger().isEnabledFor(logging.INFO):
             raise
         typer.secho(f"error: {error.filename or 'system'}: {error.strerror or error}", fg="red", err=True)
-        sys.exit(2 if isinstance(error, _WRONG_PATHS) else 1)
+        sys.exit(2 if isinstance(error, _WRONG_PATHS) or error.errno == errno.EROFS else 1)

@@ -101,6 +101,16 @@ def test_inspect_refuses_what_is_no_motion(invoke: Invoke, tmp_path: Path) -> No
     assert invoke("data", "inspect", tmp_path / "absent").code == 2
 
 
+def test_names_that_no_terminal_shows_are_escaped(invoke: Invoke, corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.bvh").write_bytes(next(corpus.rglob("*.bvh")).read_bytes())
+    (tmp_path / "b\udcff.bvh").write_text("no motion")
+    found = invoke("data", "inspect", tmp_path)
+    assert found.code == 0
+    assert "b\\udcff.bvh:1: not a BVH file" in found.out
+    told = json.loads(invoke("data", "inspect", tmp_path, "--json").out)
+    assert told["refused"][0]["file"] == "b\udcff.bvh"
+
+
 def test_convert_does_what_each_option_says(invoke: Invoke, corpus: Path, tmp_path: Path) -> None:
     source = min(corpus.glob("walk_normal_*.bvh"))
     clip = motionsynth.read_bvh(source)
