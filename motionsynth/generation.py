@@ -85,6 +85,7 @@ def reconstruct(run_dir: Path, clips: Sequence[Path], out: Path, *, device: str 
     Raises:
         RunError: no run, or a family that does not reconstruct.
         BvhError, CorpusError: a clip cannot be read, or does not have the run's skeleton.
+        MotionSynthError: two clips have the same name.
     """
     import torch
 
@@ -96,6 +97,10 @@ def reconstruct(run_dir: Path, clips: Sequence[Path], out: Path, *, device: str 
     from motionsynth.training.device import resolve_device
 
     run = open_run(run_dir)
+    sources: dict[str, Path] = {}
+    for path in clips:
+        if sources.setdefault(path.stem, path) != path:
+            raise MotionSynthError(f"{path}: would be written over {sources[path.stem]}, which has the same name")
     device = resolve_device(device)
     family = run.load_family(device)
     if not isinstance(family, Reconstructs):
