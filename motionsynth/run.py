@@ -60,7 +60,7 @@ class RunRecord(BaseModel):
     family: str
     config_hash: str
     corpus_path: str
-    """Where the corpus was, as the configuration names it; only a resumed training looks there."""
+    """Where the corpus was, in full; only a resumed training looks there."""
     corpus_fingerprint: str
     tracking_id: str
     """Made with the run, so that a tracker can find it again from here."""
@@ -264,7 +264,7 @@ def create_run(
         format=FORMAT,
         family=config.family.name,
         config_hash=config_hash(config),
-        corpus_path=str(config.data.path),
+        corpus_path=str(config.data.path.absolute()),
         corpus_fingerprint=corpus_fingerprint,
         tracking_id=uuid.uuid4().hex,
         state="created",

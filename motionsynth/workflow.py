@@ -144,9 +144,12 @@ def resume(
         raise RunError(run_dir, f"is a run of {run.record.family}, but {family} was asked for")
     if run.record.state == "finished":
         return Outcome(run, run.record.step)
-    corpus = open_corpus(run.config.data, progress=reading)
+    # the configuration may name the clips from the folder that the run began in, which need not be this one
+    began_with = Path(run.record.corpus_path)
+    data = run.config.data.model_copy(update={"path": began_with}) if began_with.exists() else run.config.data
+    corpus = open_corpus(data, progress=reading)
     if corpus.fingerprint != run.record.corpus_fingerprint:
-        raise RunError(run_dir, f"the clips in {run.config.data.path} are not those that the run began with")
+        raise RunError(run_dir, f"the clips in {data.path} are not those that the run began with")
     return _fit(run, corpus, device, track, progress)
 
 
