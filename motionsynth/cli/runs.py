@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 __all__ = ["app"]
 
@@ -29,17 +32,17 @@ def list_(
     if as_json:
         _print_json([summary.to_dict() for summary in summaries])
         return
-    from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
     for heading in ("run", "family", "state", "step", "corpus", "seed", "created"):
         table.add_column(heading, justify="right" if heading in ("step", "seed") else "left")
     for run in summaries:
-        table.add_row(
-            run.path.name, run.family, run.state, str(run.step), Path(run.corpus).name, str(run.seed), run.created
-        )
-    Console().print(table if summaries else f"no runs in {folder}")
+        corpus = Path(run.corpus).name
+        row = (run.path.name, run.family, run.state, str(run.step), corpus, str(run.seed), run.created)
+        table.add_row(*map(escape, row))
+    _console().print(table if summaries else f"no runs in {escape(str(folder))}")
 
 
 @app.command()
@@ -57,14 +60,15 @@ def show(
     if as_json:
         _print_json(summary)
         return
-    from rich.console import Console
+    from rich.markup import escape
 
     metrics: dict[str, Any] = summary.pop("metrics")
-    console = Console(highlight=False)
+    console = _console()
     for key, value in summary.items():
-        console.print(f"[bold]{key}[/bold]  {value}")
+        console.print(f"[bold]{key}[/bold]  {escape(str(value))}")
     for name, value in sorted(metrics.items()):
-        console.print(f"  {name:40} {value:.6g}" if isinstance(value, float) else f"  {name:40} {value}")
+        shown = f"{value:.6g}" if isinstance(value, float) else str(value)
+        console.print(f"  {escape(f'{name:40} {shown}')}")
 
 
 @app.command()
@@ -99,6 +103,16 @@ def sync(
         left += not report.complete
     if damaged or left:
         raise typer.Exit(2 if damaged else 1)
+
+
+def _console() -> Console:
+    """A console that cuts and wraps nothing where the output goes to a file or a pipe."""
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        console.width = 200
+    return console
 
 
 def _print_json(value: Any) -> None:
