@@ -12,17 +12,30 @@ from typing import BinaryIO
 
 __all__ = ["hash_bytes", "replacing", "sync_folder", "write_bytes", "write_synced"]
 
+_SUFFIX = ".tmp"
+
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[BinaryIO]:
     """A file to write that takes the place of ``path`` when the block ends: a crash leaves the old one or the new one.
 
     Raises:
-        OSError: the file cannot be written; ``path`` is then as it was.
+        OSError: the file cannot be written, and ``path`` is then as it was; names ``path``, never the temporary file.
     """
     path = Path(path)
+    try:
+        with _temporary(path) as file:
+            yield file
+    except OSError as error:
+        if error.filename is not None and Path(error.filename).name.endswith(_SUFFIX):
+            error.filename, error.filename2 = str(path), None
+        raise
+
+
+@contextmanager
+def _temporary(path: Path) -> Iterator[BinaryIO]:
     # not mkstemp: its files are for the owner only, and the umask cannot be read without changing it for every thread
-    temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(8)}.tmp")
+    temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(8)}{_SUFFIX}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         with os.fdopen(descriptor, "wb") as file:
