@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import errno
+import io
 import logging
 import os
 import sys
@@ -75,7 +75,8 @@ def run() -> None:
     except UnicodeEncodeError as error:  # what the system's file names become where they are no text
         if logging.getLogger().isEnabledFor(logging.INFO):
             raise
-        typer.secho(f"error: {ascii(error.object[:80])}: a name that is not UTF-8 text; rename it", fg="red", err=True)
+        name = ascii(error.object[max(0, error.start - 40) : error.end + 40])
+        typer.secho(f"error: {name}: not UTF-8 text; rename the file", fg="red", err=True)
         sys.exit(2)
     except OSError as error:
         if logging.getLogger().isEnabledFor(logging.INFO):

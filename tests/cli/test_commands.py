@@ -236,6 +236,66 @@ def test_reconstruct_keeps_names_and_lengths(invoke: Invoke, vae: Path, corpus: 
         assert len(motionsynth.read_bvh(tmp_path / path.name)) == len(motionsynth.read_bvh(path))
 
 
+def test_reconstruct_refuses_two_clips_of_one_name(invoke: Invoke, vae: Path, corpus: Path, tmp_path: Path) -> None:
+    clip = min(corpus.glob("*.bvh")).read_bytes()
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x.bvh").write_bytes(clip)
+    result = invoke("reconstruct", vae, tmp_path / "a", tmp_path / "b", "--out", tmp_path / "back")
+    assert result.code == 2
+    assert "same name" in result.err
+    assert not (tmp_path / "back").exists()
+    assert invoke("reconstruct", vae, tmp_path / "a", "--out", tmp_path / "back").code == 0
+
+
+def test_a_run_resumes_from_another_folder(
+    invoke: Invoke, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(corpus.parent)
+    run = tmp_path / "run"
+    short = ("--set", "train.steps=2", *SMALL, "--no-track")
+    assert invoke("train", "vae", "--data", corpus.name, *short, "--run-dir", run).code == 0
+    record = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(record | {"state": "stopped"}))
+    monkeypatch.chdir(tmp_path)
+    assert invoke("train", "vae", "--resume", "--no-track", "--run-dir", run).code == 0
+    assert json.loads((run / "run.json").read_text())["state"] == "finished"
+
+
+def test_names_of_runs_are_no_markup(invoke: Invoke, vae: Path, tmp_path: Path) -> None:
+    import shutil
+
+    copy = tmp_path / "a[" / "b]"
+    shutil.copytree(vae, copy)
+    assert str(copy) in invoke("runs", "show", copy).out
+    shutil.copytree(vae, tmp_path / "[red]")
+    assert "[red]" in invoke("runs", "list", "--folder", tmp_path).out
+
+
+def test_a_place_that_cannot_be_written_is_named_as_it_was_given(invoke: Invoke, corpus: Path, tmp_path: Path) -> None:
+    clip = min(corpus.glob("*.bvh"))
+    for place in (tmp_path, tmp_path / "absent" / "page.html"):
+        result = invoke("view", clip, "--out", place, "--no-open")
+        assert result.code == 2
+        assert f"{place}: " in result.err
+        assert ".tmp" not in result.err
+
+
+def test_a_file_name_that_is_no_text_is_one_line(invoke: Invoke, corpus: Path, tmp_path: Path) -> None:
+    import os
+
+    clip = min(corpus.glob("*.bvh"))
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    (folder / os.fsdecode(b"caf\xe9.bvh")).write_bytes(clip.read_bytes())
+    run = tmp_path / "run"
+    result = invoke("train", "vae", "--data", folder, "--set", "train.steps=2", *SMALL, "--no-track", "--run-dir", run)
+    assert result.code == 2
+    assert "rename" in result.err
+    assert "Traceback" not in result.err
+    assert not run.exists()
+
+
 def test_reconstruct_refuses_a_family_without_encoder(invoke: Invoke, corpus: Path, tmp_path: Path) -> None:
     gan = tmp_path / "gan"
     assert invoke("train", "gan", "--data", corpus, "--set", "train.steps=2", *SMALL, "--no-track", "--run-dir", gan)
