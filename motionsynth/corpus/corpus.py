@@ -224,6 +224,8 @@ def open_corpus(
     )
     skipped = {fault.file: fault.reason for fault in store.faults}
     for file, reason in labels.faults.items():
+        if config.path.is_file() and file not in files:
+            continue  # the table beside a single file may list the others of its folder
         skipped.setdefault(file, reason if reason.startswith(str(root)) else f"{root / file}: {reason}")
     if skipped and config.on_bad_file == "stop":
         raise CorpusError(_refusal(config.path, skipped, len(files)))

@@ -258,6 +258,16 @@ def test_rates_axes_and_units_are_brought_to_one(tmp_path: Path) -> None:
     torch.testing.assert_close(features[2], features[0], rtol=1e-3, atol=1e-3)
 
 
+def test_one_file_is_a_corpus_whatever_a_table_beside_it_lists(folder: Path, tmp_path: Path) -> None:
+    first, second = sorted(path.name for path in folder.iterdir())[:2]
+    (folder / "labels.csv").write_text(f"file,content\n{first},walk\n{second},run\nabsent.bvh,run\n")
+    assert open_folder(folder / first, tmp_path / "cache", labels="auto", pattern=None).label_names == {
+        "content": ("walk",)
+    }
+    with pytest.raises(CorpusError, match="15 of 16 files"):
+        open_folder(folder, tmp_path / "cache", labels="auto", pattern=None)
+
+
 def test_labels_csv_with_parameters(folder: Path, tmp_path: Path) -> None:
     with (folder / "labels.csv").open("w", newline="") as stream:
         writer = csv.writer(stream)
