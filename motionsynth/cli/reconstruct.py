@@ -18,7 +18,8 @@ def reconstruct(
 ) -> None:
     """Send real clips through a model's encoder and decoder, and write what comes back as BVH.
 
-    Each clip is read at the run's frame rate and cut into windows that lie end to end; the last is padded and cut back.
+    Each clip is read at the run's frame rate and cut into windows that lie end to end; the last
+    ends on the last frame, and a clip shorter than a window is padded and cut back.
 
     Example: `motionsynth reconstruct runs/vae data/walkers/walk_normal_001.bvh --out /tmp/back`
     """
