@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from motionsynth.features.spec import FeatureSpec
     from motionsynth.motion.skeleton import Skeleton
 
-__all__ = ["FORMAT", "Run", "RunRecord", "create_run", "open_run"]
+__all__ = ["FORMAT", "Run", "RunRecord", "create_run", "open_run", "refuse_taken"]
 
 FORMAT = 1
 _RECORD, _CONFIG, _WEIGHTS, _NORMALISER = "run.json", "config.yaml", "weights.safetensors", "normaliser.safetensors"
@@ -285,10 +285,15 @@ def create_run(
     return Run(path, record, config)
 
 
-def _place(path: Path, files: Mapping[str, bytes], write_skeleton: Callable[[Path], None]) -> None:
-    """Make the directory under a temporary name and rename it."""
+def refuse_taken(path: Path) -> None:
+    """Raise ``RunError`` where a new run cannot be made because something is there."""
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise RunError(path, "is there already and not empty; go on with it by --resume, or name another --run-dir")
+
+
+def _place(path: Path, files: Mapping[str, bytes], write_skeleton: Callable[[Path], None]) -> None:
+    """Make the directory under a temporary name and rename it."""
+    refuse_taken(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}.tmp"
     temporary.mkdir()

@@ -100,16 +100,18 @@ def train(
 
     from motionsynth.corpus.corpus import open_corpus
     from motionsynth.motion.bvh import write_bvh
-    from motionsynth.run import create_run
+    from motionsynth.run import create_run, refuse_taken
     from motionsynth.training.device import resolve_device
 
-    resolve_device(device)  # a missing GPU is told before the clips are read
+    run_dir = run_dir or Path("runs") / f"{config.family.name}-{datetime.now():%Y%m%d-%H%M%S}"
+    resolve_device(device)  # a missing GPU and a taken place are told before the clips are read
+    refuse_taken(run_dir)
     corpus = open_corpus(config.data, progress=reading)
     if announce:
         for line in corpus.report.lines():
             announce(line)
     run = create_run(
-        run_dir or Path("runs") / f"{config.family.name}-{datetime.now():%Y%m%d-%H%M%S}",
+        run_dir,
         config,
         spec=corpus.spec.to_dict(),
         width=corpus.spec.width,

@@ -13,7 +13,7 @@ import typer
 
 from motionsynth import __version__
 from motionsynth.cli import data, demo, generate, reconstruct, runs, train, ui, view
-from motionsynth.errors import MotionSynthError
+from motionsynth.errors import MotionSynthError, TrainingError
 
 __all__ = ["app", "run"]
 
@@ -68,7 +68,7 @@ def run() -> None:
         if logging.getLogger().isEnabledFor(logging.INFO):
             raise
         typer.secho(f"error: {error}", fg="red", err=True)
-        sys.exit(2)
+        sys.exit(1 if isinstance(error, TrainingError) else 2)
     except BrokenPipeError:  # `motionsynth data inspect … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

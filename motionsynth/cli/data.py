@@ -51,7 +51,7 @@ def inspect(
     from motionsynth.cli.inspection import print_inspection
     from motionsynth.corpus.inspect import inspect_path
 
-    inspection = inspect_path(path, pattern=pattern)
+    inspection = inspect_path(path, labels="pattern" if pattern else "auto", pattern=pattern)
     if as_json:
         import json
 
