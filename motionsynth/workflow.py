@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from motionsynth.run import Run
     from motionsynth.training.trainer import ProgressListener, Score
 
-__all__ = ["Outcome", "resolve_config", "resume", "train", "train_once"]
+__all__ = ["Outcome", "new_run", "resolve_config", "resume", "train", "train_once"]
 
 SCORE_COMPONENTS = 64
 SCORE_SAMPLES = 512
@@ -99,8 +99,7 @@ def train(
     from datetime import datetime
 
     from motionsynth.corpus.corpus import open_corpus
-    from motionsynth.motion.bvh import write_bvh
-    from motionsynth.run import create_run, refuse_taken
+    from motionsynth.run import refuse_taken
     from motionsynth.training.device import resolve_device
 
     run_dir = run_dir or Path("runs") / f"{config.family.name}-{datetime.now():%Y%m%d-%H%M%S}"
@@ -110,7 +109,19 @@ def train(
     if announce:
         for line in corpus.report.lines():
             announce(line)
-    run = create_run(
+    return _fit(new_run(run_dir, config, corpus), corpus, device, track, progress)
+
+
+def new_run(run_dir: Path, config: RunConfig, corpus: Corpus) -> Run:
+    """Make the directory of a run that is to learn from a corpus.
+
+    Raises:
+        RunError: the directory is not empty, or cannot be made.
+    """
+    from motionsynth.motion.bvh import write_bvh
+    from motionsynth.run import create_run
+
+    return create_run(
         run_dir,
         config,
         spec=corpus.spec.to_dict(),
@@ -121,7 +132,6 @@ def train(
         splits=corpus.splits,
         write_skeleton=lambda path: write_bvh(corpus.spec.reference_clip(), path),
     )
-    return _fit(run, corpus, device, track, progress)
 
 
 def resume(

@@ -99,7 +99,7 @@ class FeatureSpec:
 
             moving_joint = measure.moving_joint(clip)
         moving = moving_joint
-        above = ancestors(skeleton.parents, moving)
+        above = skeleton.ancestors(moving)
         below = descendants(skeleton.parents, moving)
         beside = sorted(set(range(len(skeleton))) - set(above) - set(below) - {moving})
         if beside:
@@ -237,15 +237,6 @@ class FeatureSpec:
             raise ValueError(f"not a feature specification: {error}") from error
 
 
-def ancestors(parents: tuple[int, ...], joint: int) -> tuple[int, ...]:
-    """The joints from the root down to the parent of ``joint``."""
-    chain: list[int] = []
-    while parents[joint] >= 0:
-        joint = parents[joint]
-        chain.insert(0, joint)
-    return tuple(chain)
-
-
 def descendants(parents: tuple[int, ...], joint: int) -> tuple[int, ...]:
     """The joints below ``joint``, in file order."""
     inside = {joint}
@@ -261,7 +252,7 @@ def _contact_groups(skeleton: Skeleton, below: tuple[int, ...], heights: FloatAr
     for word in _CONTACT_WORDS:
         named = [joint for joint in below if word.search(skeleton.names[joint])]
         # of "LeftToeBase" and "LeftToeThumb1" below it only the first is a foot's joint
-        tops = tuple(j for j in named if not set(ancestors(skeleton.parents, j)) & set(named))
+        tops = tuple(j for j in named if not set(skeleton.ancestors(j)) & set(named))
         taken = {joint for group in groups for joint in group}
         groups += [group for group in (tuple(j for j in tops if j not in taken),) if group]
     if groups:

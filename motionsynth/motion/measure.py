@@ -113,10 +113,10 @@ def skeleton_height(clip: Clip) -> float:
     if head is None or not feet or not len(clip):
         return _box(clip)
     lengths = np.linalg.norm(np.median(clip.translations, axis=0), axis=-1)
-    to_head = _ancestry(skeleton, head)
+    to_head = (head, *skeleton.ancestors(head))
     chains = []
     for foot in feet:
-        to_foot = _ancestry(skeleton, foot)
+        to_foot = (foot, *skeleton.ancestors(foot))
         chains.append(float(lengths[sorted(set(to_head) ^ set(to_foot))].sum()))
     return max(chains) or _box(clip)
 
@@ -192,15 +192,7 @@ def _feet(skeleton: Skeleton) -> list[int]:
     """The ankles: joints called so, or a foot where there is none."""
     for word in ("ankle", "foot"):
         found = [joint for joint, name in enumerate(skeleton.names) if word in name.rsplit(":", 1)[-1].lower()]
-        shallow = [j for j in found if not set(_ancestry(skeleton, j)[1:]) & set(found)]
+        shallow = [j for j in found if not set(skeleton.ancestors(j)) & set(found)]
         if shallow:
             return shallow
     return []
-
-
-def _ancestry(skeleton: Skeleton, joint: int) -> list[int]:
-    """The joint, its parent, and so on up to the root."""
-    chain = [joint]
-    while skeleton.parents[chain[-1]] >= 0:
-        chain.append(skeleton.parents[chain[-1]])
-    return chain

@@ -100,6 +100,13 @@ class Skeleton:
             depths.append(0 if parent < 0 else depths[parent] + 1)
         return tuple(depths)
 
+    def ancestors(self, joint: int) -> tuple[int, ...]:
+        """The joints above one, its parent first and the root last."""
+        chain: list[int] = []
+        while (joint := self.parents[joint]) >= 0:
+            chain.append(joint)
+        return tuple(chain)
+
     @cached_property
     def children(self) -> tuple[tuple[int, ...], ...]:
         """Each joint's children, in file order."""

@@ -81,7 +81,7 @@ def stick_figure(clip: Clip) -> Figure:
         frame = int(np.argwhere(~np.isfinite(positions))[0][0])
         raise ValueError(f"frame {frame} has positions that are not finite")
     moving = moving_joint(clip)
-    above = _ancestors(skeleton, moving)
+    above = set(skeleton.ancestors(moving))
     above_or_tip = above | {joint for joint, name in enumerate(skeleton.names) if _TIP.search(name)}
     kept = [joint for joint in range(len(skeleton)) if joint not in above]
     kept += [len(skeleton) + k for k, site in enumerate(skeleton.end_sites) if site.parent not in above_or_tip]
@@ -137,13 +137,6 @@ def _with_tips(clip: Clip) -> Clip:
     )
 
 
-def _ancestors(skeleton: Skeleton, joint: int) -> set[int]:
-    above = set()
-    while (joint := skeleton.parents[joint]) >= 0:
-        above.add(joint)
-    return above
-
-
 def _sides(skeleton: Skeleton) -> tuple[int, ...]:
     """The side of each joint and then of each End Site; what has no side of its own takes its parent's."""
     known = set(skeleton.names)
@@ -174,7 +167,7 @@ def _head(skeleton: Skeleton, place: dict[int, int]) -> tuple[int, int] | None:
     """The ends of the head's bone; the joint twice where the bone has no length or no end."""
     joints = len(skeleton)
     for joint, name in enumerate(skeleton.names):
-        below = sum(joint in _ancestors(skeleton, other) for other in range(joint + 1, joints))
+        below = sum(joint in skeleton.ancestors(other) for other in range(joint + 1, joints))
         if joint not in place or not _HEAD.search(name) or 3 * below >= joints:
             continue
         tips = [joints + k for k, site in enumerate(skeleton.end_sites) if site.parent == joint and any(site.offset)]

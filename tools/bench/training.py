@@ -25,9 +25,9 @@ from motionsynth.config import RunConfig, load_config
 from motionsynth.corpus.corpus import Corpus, open_corpus
 from motionsynth.families.base import Family, MotionShape, StepContext
 from motionsynth.fit import train_run
-from motionsynth.run import Run, create_run
 from motionsynth.training.determinism import build_family, torch_threads
 from motionsynth.training.journal import JournalRow, read_journal
+from motionsynth.workflow import new_run
 
 __all__ = ["main"]
 
@@ -180,7 +180,8 @@ def _trained(
     train = setting.config.train.model_copy(
         update={"steps": steps, "checkpoint_every_steps": steps // 2, "log_every_steps": 5, "precision": precision}
     )
-    run = _new_run(setting, setting.config.model_copy(update={"train": train}))
+    folder = Path(tempfile.mkdtemp(dir=setting.folder)) / "run"
+    run = new_run(folder, setting.config.model_copy(update={"train": train}), setting.corpus)
     feeder, watch = None, _Stopwatch()
     if track:
         from motionsynth.tracking.feeder import start_feeder
@@ -192,21 +193,6 @@ def _trained(
         if feeder:
             feeder.close()
     return watch.seconds(), read_journal(run.journal_path)
-
-
-def _new_run(setting: Setting, config: RunConfig) -> Run:
-    corpus = setting.corpus
-    return create_run(
-        Path(tempfile.mkdtemp(dir=setting.folder)) / "run",
-        config,
-        spec=corpus.spec.to_dict(),
-        width=corpus.spec.width,
-        labels=corpus.label_names,
-        normaliser=corpus.normaliser.tensors(),
-        corpus_fingerprint=corpus.fingerprint,
-        splits=corpus.splits,
-        write_skeleton=lambda path: path.touch(),
-    )
 
 
 class _NoModules:
