@@ -1,0 +1,91 @@
+"""Windows of motion in physical units: what instruments take, wherever the motion came from.
+
+Shapes: N windows, T frames, D features.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from motionsynth.corpus.corpus import Corpus
+    from motionsynth.corpus.split import SplitName
+    from motionsynth.features.spec import FeatureSpec
+
+__all__ = ["MotionSet", "split_motions"]
+
+
+@dataclass(frozen=True, eq=False)
+class MotionSet:
+    """Whole windows of motion, none padded, in the units of the features.
+
+    Args:
+        features_NTD: float32 features in metres, seconds and radians, not normalised; on the CPU.
+        spec: what a row holds.
+        takes: N names of what each window is part of; windows of one take are drawn together when intervals are
+            computed. A generated window is a take of its own.
+        names: N readable names, such as ``walk_001.bvh:48``.
+        labels: label name -> (N,) int64 class indices, where they are known; else empty.
+        nyquist_hz: highest frequency that the motion can hold: half the frame rate, or less where it was recorded at a
+            lower rate and resampled.
+        notes: what was left out or resampled on the way, as sentences for the user.
+    """
+
+    features_NTD: Tensor
+    spec: FeatureSpec
+    takes: tuple[str, ...]
+    names: tuple[str, ...]
+    labels: dict[str, Tensor]
+    nyquist_hz: float
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.features_NTD)
+
+    def __post_init__(self) -> None:
+        if not len(self.features_NTD) == len(self.takes) == len(self.names):
+            raise ValueError("features, takes and names must be of one length")
+
+    def subset(self, index_N: Tensor) -> MotionSet:
+        """The windows at those indices."""
+        places = index_N.tolist()
+        return replace(
+            self,
+            features_NTD=self.features_NTD[index_N],
+            takes=tuple(self.takes[i] for i in places),
+            names=tuple(self.names[i] for i in places),
+            labels={name: value[index_N] for name, value in self.labels.items()},
+        )
+
+    def draw(self, count: int, seed: int) -> MotionSet:
+        """``count`` windows without replacement, in their order; all of them where there are no more."""
+        import torch
+
+        if count >= len(self):
+            return self
+        chosen = np.random.default_rng(seed).choice(len(self), count, replace=False)
+        return self.subset(torch.from_numpy(np.sort(chosen)))
+
+
+def split_motions(corpus: Corpus, split: SplitName) -> MotionSet:
+    """The whole windows of a split; those of clips shorter than a window are left out, and a note says so."""
+    windows = corpus.windows(split)
+    whole_N = windows.mask_NT.all(1)
+    names = [windows.clips[i] for i in windows.clip_N[whole_N].tolist()]
+    starts = windows.start_N[whole_N].tolist()
+    short = len({windows.clips[i] for i in windows.clip_N[~whole_N].tolist()})
+    frames = corpus.config.window_frames
+    return MotionSet(
+        features_NTD=corpus.normaliser.denormalise(windows.motion_NTD[whole_N]),
+        spec=corpus.spec,
+        takes=tuple(names),
+        names=tuple(f"{name}:{start}" for name, start in zip(names, starts, strict=True)),
+        labels={name: value[whole_N] for name, value in windows.labels.items()},
+        nyquist_hz=corpus.spec.frame_rate / 2,
+        notes=(f"{split}: {short} clips shorter than {frames} frames are left out",) if short else (),
+    )
