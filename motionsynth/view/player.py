@@ -21,10 +21,36 @@ from motionsynth.durable import write_bytes
 from motionsynth.motion.clip import Clip
 from motionsynth.view.figure import Figure, captioned_figure
 
-__all__ = ["write_player"]
+__all__ = ["player_html", "write_player"]
 
 LARGEST: Final = 32767
 FORMAT: Final = 1
+
+
+def player_html(
+    clips: Sequence[tuple[str, Clip]],
+    *,
+    title: str = "",
+    groups: Mapping[str, Sequence[tuple[str, Clip]]] | None = None,
+    max_frame_rate: float = 60.0,
+) -> str:
+    """The page of :func:`write_player` as text, to put into a frame of another page.
+
+    Raises:
+        ValueError: no clip, a clip without frames or with positions that are not finite, or no positive rate.
+    """
+    if not max_frame_rate > 0:
+        raise ValueError(f"max_frame_rate must be positive, not {max_frame_rate}")
+    rows = [("", clips), *(groups or {}).items()]
+    panels = [_panel(group, caption, clip, max_frame_rate) for group, members in rows for caption, clip in members]
+    if not panels:
+        raise ValueError("a player needs at least one clip")
+    page = files("motionsynth.view").joinpath("player.html").read_text(encoding="utf-8")
+    # One pass: what a title or a caption contains is never looked at again.
+    head, rest = page.split("<!--title-->")
+    middle, tail = rest.split("/*data*/null")
+    document = {"format": FORMAT, "title": title, "panels": panels}
+    return head + html.escape(title or "motionsynth player") + middle + _script_safe(document) + tail
 
 
 def write_player(
@@ -51,18 +77,7 @@ def write_player(
         ValueError: no clip, a clip without frames or with positions that are not finite, or no positive rate.
         OSError: the file cannot be written.
     """
-    if not max_frame_rate > 0:
-        raise ValueError(f"max_frame_rate must be positive, not {max_frame_rate}")
-    rows = [("", clips), *(groups or {}).items()]
-    panels = [_panel(group, caption, clip, max_frame_rate) for group, members in rows for caption, clip in members]
-    if not panels:
-        raise ValueError("a player needs at least one clip")
-    page = files("motionsynth.view").joinpath("player.html").read_text(encoding="utf-8")
-    # One pass: what a title or a caption contains is never looked at again.
-    head, rest = page.split("<!--title-->")
-    middle, tail = rest.split("/*data*/null")
-    document = {"format": FORMAT, "title": title, "panels": panels}
-    text = head + html.escape(title or "motionsynth player") + middle + _script_safe(document) + tail
+    text = player_html(clips, title=title, groups=groups, max_frame_rate=max_frame_rate)
     write_bytes(path, text.encode("utf-8", errors="replace"))
 
 
