@@ -4,6 +4,7 @@
     ├── BvhError(path, line, reason)         a BVH file cannot be read or written
     ├── ConfigError(path, key, reason)       a configuration file or ``--set`` is wrong
     ├── CorpusError                          a folder of clips cannot become training data
+    ├── ExtractorError(path, reason)         a feature extractor is damaged, or does not fit the motion
     ├── RunError(path, reason)               a run directory is missing, damaged or of another kind
     ├── TrackingError                        an MLflow store does not take what a run has to tell
     └── TrainingError(step, phase, reason)   training cannot go on
@@ -15,7 +16,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["BvhError", "ConfigError", "CorpusError", "MotionSynthError", "RunError", "TrackingError", "TrainingError"]
+__all__ = [
+    "BvhError",
+    "ConfigError",
+    "CorpusError",
+    "ExtractorError",
+    "MotionSynthError",
+    "RunError",
+    "TrackingError",
+    "TrainingError",
+]
 
 
 class MotionSynthError(Exception):
@@ -40,6 +50,14 @@ class ConfigError(MotionSynthError):
 
 class CorpusError(MotionSynthError):
     """A folder of clips cannot become training data."""
+
+
+class ExtractorError(MotionSynthError):
+    """A feature extractor is missing or damaged, cannot be fitted, or does not fit the motion it is given."""
+
+    def __init__(self, path: str | Path | None, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"{path}: {reason}" if path is not None else reason)
 
 
 class RunError(MotionSynthError):

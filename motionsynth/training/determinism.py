@@ -11,7 +11,7 @@ import torch
 from motionsynth.families import family_class
 from motionsynth.families.base import Family, FamilyConfig, MotionShape
 
-__all__ = ["build_family", "stream_seed", "torch_threads"]
+__all__ = ["build_family", "initial_weights", "stream_seed", "torch_threads"]
 
 
 def stream_seed(seed: int, purpose: str) -> int:
@@ -21,7 +21,14 @@ def stream_seed(seed: int, purpose: str) -> int:
 
 
 def build_family(config: FamilyConfig, shape: MotionShape, seed: int) -> Family:
-    """A family with its initial weights, on the CPU: a function of its arguments alone.
+    """A family with its initial weights, on the CPU: a function of its arguments alone."""
+    with initial_weights(seed):
+        return family_class(config.name)(config, shape)
+
+
+@contextmanager
+def initial_weights(seed: int) -> Iterator[None]:
+    """Inside the block networks draw their initial weights from ``seed``, on the CPU.
 
     ``nn`` layers draw their weights from torch's global generator and take no other, so it is seeded here and given
     back afterwards as it was; drawing on the CPU makes the weights the same for every device.
@@ -29,7 +36,7 @@ def build_family(config: FamilyConfig, shape: MotionShape, seed: int) -> Family:
     with torch.random.fork_rng(devices=[]):
         # the CPU generator alone: ``torch.manual_seed`` would also reseed every GPU, which fork_rng was told to skip
         torch.default_generator.manual_seed(stream_seed(seed, "weights"))
-        return family_class(config.name)(config, shape)
+        yield
 
 
 @contextmanager

@@ -1,0 +1,223 @@
+"""Extractors on the disk: a folder that is whole or not there, and the ones kept for corpora seen before."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import uuid
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from motionsynth.durable import hash_bytes, sync_folder, write_synced
+from motionsynth.errors import ExtractorError
+from motionsynth.extractors.recipe import RECIPE
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from motionsynth.corpus.corpus import Corpus
+    from motionsynth.extractors.extractor import Extractor
+
+__all__ = ["extractor_for", "load_extractor", "save_extractor"]
+
+_FORMAT: Final = 1
+_HEADER, _WEIGHTS = "extractor.json", "weights.safetensors"
+
+
+def extractor_for(
+    corpus: Corpus,
+    *,
+    folder: Path | None = None,
+    device: torch.device | str = "cpu",
+    progress: Callable[[int, int], None] | None = None,
+) -> Extractor:
+    """The extractor of a corpus: the one that is kept, or else one that is trained now and kept.
+
+    Args:
+        corpus: whose training split it is fitted on.
+        folder: where it is kept; None for the cache, by the corpus' fingerprint and the version of the recipe.
+        device: where it is trained.
+        progress: called with (steps done, steps in all) while it is trained.
+
+    Raises:
+        ExtractorError: ``folder`` holds one of another corpus, or a damaged one; the corpus is too small.
+    """
+    from motionsynth.extractors.fitting import train_extractor
+
+    place = folder or _cache_place(corpus)
+    kept = _open_kept(place, corpus, mend=folder is None)
+    if kept is not None:
+        return kept
+    extractor = train_extractor(corpus, device=device, progress=progress)
+    try:
+        save_extractor(extractor, place)
+    except ExtractorError:
+        # another process was faster, or the cache cannot be written: neither is a reason not to judge
+        if folder is not None:
+            raise
+    return extractor
+
+
+def save_extractor(extractor: Extractor, folder: Path) -> None:
+    """Write an extractor into a new folder; see ``Extractor.save``."""
+    from safetensors.torch import save as save_tensors
+
+    tensors = {name: value.detach().cpu().clone().contiguous() for name, value in _tensors(extractor).items()}
+    weights = save_tensors(tensors)
+    header = _header(extractor)
+    hashes = {_HEADER: _header_hash(header), _WEIGHTS: hash_bytes(weights)}
+    document = json.dumps({**header, "sha256": hashes}, indent=1, ensure_ascii=False)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ExtractorError(folder, "is there already and not empty; name another folder")
+    temporary = folder.parent / f".{folder.name}.{uuid.uuid4().hex}.tmp"
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary.mkdir()
+        write_synced(temporary / _WEIGHTS, weights)
+        write_synced(temporary / _HEADER, document.encode() + b"\n")
+        sync_folder(temporary)
+        temporary.rename(folder)  # the kernel refuses this where the folder has meanwhile been filled by another
+        sync_folder(folder.parent)
+    except OSError as error:
+        raise ExtractorError(folder, f"cannot be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def load_extractor(folder: Path) -> Extractor:
+    """Open a stored extractor.
+
+    Raises:
+        ExtractorError: it is missing, damaged, or of a format that this version does not know.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load as load_tensors
+
+    folder = Path(folder)
+    if not (folder / _HEADER).is_file():
+        raise ExtractorError(folder, f"is no extractor: has no {_HEADER}; make one with `motionsynth extractor train`")
+    header = _read_header(folder / _HEADER)
+    try:
+        weights = (folder / _WEIGHTS).read_bytes()
+    except OSError as error:
+        raise ExtractorError(error.filename or folder, error.strerror or str(error)) from error
+    if hash_bytes(weights) != header["sha256"][_WEIGHTS]:
+        raise ExtractorError(folder / _WEIGHTS, f"is damaged or was changed: its SHA-256 is not the one in {_HEADER}")
+    try:
+        return _rebuild(header, load_tensors(weights))
+    except (KeyError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
+        raise ExtractorError(folder / _HEADER, f"is damaged: {error}") from error
+
+
+def _read_header(path: Path) -> dict[str, Any]:
+    try:
+        header: dict[str, Any] = json.loads(path.read_bytes())
+        found = header["format"]
+    except OSError as error:
+        raise ExtractorError(path, error.strerror or str(error)) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ExtractorError(path, "is damaged: not the JSON of an extractor") from error
+    if found != _FORMAT:
+        raise ExtractorError(path, f"format {found!r} is unknown to this version, which reads {_FORMAT}")
+    hashes = header.get("sha256")
+    if not isinstance(hashes, dict) or hashes.get(_HEADER) != _header_hash(header) or _WEIGHTS not in hashes:
+        raise ExtractorError(path, "is damaged or was changed: its SHA-256 is not the one it holds")
+    return header
+
+
+def _header_hash(header: Mapping[str, Any]) -> str:
+    """Of all that a header says, apart from hashes; the same before and after a trip through JSON."""
+    content = {key: value for key, value in header.items() if key != "sha256"}
+    return hash_bytes(json.dumps(content, sort_keys=True).encode("ascii"))
+
+
+def _cache_place(corpus: Corpus) -> Path:
+    from motionsynth.corpus.cache import default_cache
+
+    return default_cache() / "extractors" / f"{corpus.fingerprint[:32]}-{RECIPE}"
+
+
+def _open_kept(place: Path, corpus: Corpus, *, mend: bool) -> Extractor | None:
+    """The extractor kept at a place; None where there is none, or where a damaged one was cleared away to mend it."""
+    if not place.exists() or (place.is_dir() and not any(place.iterdir())):
+        return None
+    try:
+        kept = load_extractor(place)
+    except ExtractorError:
+        if not mend:
+            raise
+        # renamed first: another process that opens it now finds it whole or not at all
+        doomed = place.parent / f".{place.name}.{uuid.uuid4().hex}.tmp"
+        with suppress(OSError):
+            place.rename(doomed)
+            shutil.rmtree(doomed, ignore_errors=True)
+        return None
+    if kept.fingerprint != corpus.fingerprint:
+        reason = kept.mismatch(corpus.spec, corpus.config.window_frames) or "its clips, labels, split or stride differ"
+        raise ExtractorError(place, f"was fitted on another corpus than {corpus.config.path}: {reason}")
+    return kept
+
+
+def _header(extractor: Extractor) -> dict[str, Any]:
+    gate = extractor.gate
+    return {
+        "format": _FORMAT,
+        "recipe": RECIPE,
+        "motionsynth": extractor.version,
+        "corpus_fingerprint": extractor.fingerprint,
+        "seed": extractor.seed,
+        "frames": extractor.frames,
+        "features": extractor.spec.to_dict(),
+        "labels": extractor.labels,
+        "cells": {"source": extractor.cells.source, "names": extractor.cells.names},
+        "gate": gate and {"threshold": gate.threshold, "percentile": gate.percentile, "source": gate.source},
+        "networks": extractor.networks and extractor.networks.header(),
+        "accuracy": extractor.accuracy,
+    }
+
+
+def _tensors(extractor: Extractor) -> dict[str, Tensor]:
+    return {
+        **{f"normaliser.{name}": value for name, value in extractor.normaliser.tensors().items()},
+        **{f"pca.{name}": value for name, value in extractor.axes._asdict().items()},
+        **{f"kinetic.{name}": value for name, value in extractor.kinetic._asdict().items()},
+        "cells": extractor.cells.table,
+        **({"gate": extractor.gate.train_MK} if extractor.gate else {}),
+        **(extractor.networks.tensors() if extractor.networks else {}),
+    }
+
+
+def _rebuild(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Extractor:
+    from motionsynth.extractors.cells import Cells
+    from motionsynth.extractors.extractor import Extractor
+    from motionsynth.extractors.gate import Gate
+    from motionsynth.extractors.networks import Networks
+    from motionsynth.extractors.spaces import Axes, Standard
+    from motionsynth.families.base import MotionShape
+    from motionsynth.features.normalise import Normaliser
+    from motionsynth.features.spec import FeatureSpec
+
+    def below(part: str) -> dict[str, Tensor]:
+        return {name.removeprefix(f"{part}."): value for name, value in tensors.items() if name.startswith(f"{part}.")}
+
+    spec = FeatureSpec.from_dict(header["features"])
+    labels = {name: tuple(classes) for name, classes in header["labels"].items()}
+    shape = MotionShape(header["frames"], spec.width, {name: len(classes) for name, classes in labels.items()})
+    return Extractor(
+        fingerprint=header["corpus_fingerprint"],
+        frames=header["frames"],
+        spec=spec,
+        labels=labels,
+        seed=header["seed"],
+        version=header["motionsynth"],
+        normaliser=Normaliser.from_tensors(below("normaliser")),
+        axes=Axes(**below("pca")),
+        kinetic=Standard(**below("kinetic")),
+        cells=Cells(tuple(header["cells"]["names"]), header["cells"]["source"], tensors["cells"]),
+        gate=Gate(train_MK=tensors["gate"], **header["gate"]) if header["gate"] else None,
+        networks=Networks.rebuild(header["networks"], shape, tensors) if header["networks"] else None,
+        accuracy=dict(header["accuracy"]),
+    )
