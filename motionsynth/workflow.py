@@ -220,7 +220,7 @@ def _sample_score(run: Run, corpus: Corpus) -> Score | None:
 
     In the space of the first principal components of training windows; None where the corpus is too small for it.
     """
-    from motionsynth.metrics.frechet import PrincipalComponents
+    from motionsynth.metrics.components import PrincipalComponents
     from motionsynth.sampling import draw_from
     from motionsynth.training.determinism import build_family
 

@@ -1,27 +1,32 @@
-"""Frechet distance between sets of windows, in the space of principal components.
+"""Frechet distance between sets of windows in a feature space.
 
-Shapes: N windows, T frames, D features, K components.
+Shapes: N windows, K features.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Moments", "PrincipalComponents", "frechet_distance"]
+from motionsynth.metrics.record import Measure, Metric, Sets, UndefinedError
+
+__all__ = ["MEASURES", "Moments", "frechet_distance"]
 
 Array = npt.NDArray[np.float64]
+
+_SINGULAR: Final = 1e-10
+"""Share of the largest eigenvalue of ``cov_a cov_b`` under which the root of an eigenvalue has lost its digits."""
 
 
 def frechet_distance(mean_a: Array, cov_a: Array, mean_b: Array, cov_b: Array) -> float:
     """``|mean_a - mean_b|^2 + tr(cov_a + cov_b - 2 (cov_a cov_b)^(1/2))``: squared 2-Wasserstein between Gaussians.
 
-    The trace of the root is taken as the sum of the roots of the eigenvalues of ``R cov_b R`` with ``R`` the symmetric
-    root of ``cov_a``, which are real also where a covariance is singular.
+    The trace of the root is the sum of the roots of the eigenvalues of ``L^T cov_b L`` with ``L L^T = cov_a``, so no
+    matrix root is taken. Where a covariance is singular, or nearly so, it is the sum of the singular values of
+    ``L^T M`` with ``M M^T = cov_b``: the same number, without the rounding that roots of zeros blow up.
 
     References:
         Dowson & Landau, The Frechet Distance between Multivariate Normal Distributions, 1982; Heusel et al., GANs
@@ -45,11 +50,29 @@ def frechet_distance(mean_a: Array, cov_a: Array, mean_b: Array, cov_b: Array) -
         raise ValueError(f"shapes {mean_a.shape}, {cov_a.shape}, {mean_b.shape} and {cov_b.shape} do not fit together")
     if not all(np.isfinite(a).all() for a in (mean_a, cov_a, mean_b, cov_b)):
         raise ValueError("means and covariances must be finite")
-    values, vectors = np.linalg.eigh(cov_a)
-    root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
-    cross = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ cov_b @ root), 0.0)).sum()
-    distance = np.square(mean_a - mean_b).sum() + np.trace(cov_a) + np.trace(cov_b) - 2.0 * cross
+    distance = np.square(mean_a - mean_b).sum() + np.trace(cov_a) + np.trace(cov_b) - 2.0 * _trace_of_root(cov_a, cov_b)
     return max(float(distance), 0.0)
+
+
+def _trace_of_root(cov_a: Array, cov_b: Array) -> float:
+    from scipy.linalg import eigh
+
+    try:
+        # "gv", the implicit QR algorithm, is the quickest of LAPACK's where no vectors are asked for
+        values = eigh(cov_b, cov_a, type=2, driver="gv", eigvals_only=True, check_finite=False)
+    except np.linalg.LinAlgError:
+        values = np.zeros(1)
+    if values[0] > _SINGULAR * values[-1]:
+        return float(np.sqrt(values).sum())
+    return float(np.linalg.svd(_factor(cov_a).T @ _factor(cov_b), compute_uv=False).sum())
+
+
+def _factor(covariance: Array) -> Array:
+    """(K, R) ``F`` with ``F F^T`` the covariance, and R its rank."""
+    values, vectors = np.linalg.eigh(covariance)
+    kept = values > len(values) * np.finfo(np.float64).eps * values[-1]
+    factor: Array = vectors[:, kept] * np.sqrt(values[kept])
+    return factor
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,64 +105,36 @@ class Moments:
         return frechet_distance(self.mean, self.covariance, other.mean, other.covariance)
 
 
-@dataclass(frozen=True, slots=True)
-class PrincipalComponents:
-    """Orthogonal axes along which windows vary most, of unit length and unscaled.
-
-    Distances between projections are those between the windows, as far as the axes span them.
-    """
-
-    mean: Array
-    """(T * D,) mean window."""
-    axes: Array
-    """(K, T * D) orthonormal rows, by falling variance."""
-    explained: float
-    """Share of the variance that the axes hold."""
-
-    @classmethod
-    def fit(cls, windows_NTD: npt.ArrayLike, components: int = 64, *, most: int = 4096) -> Self:
-        """Fit to windows, flattened to T * D numbers; randomised, with a fixed seed.
-
-        Args:
-            windows_NTD: (N, T, D) windows without padded frames.
-            components: K.
-            most: windows fitted to; of more, evenly spaced ones are taken, as neighbours overlap.
-
-        Raises:
-            ValueError: there are not more windows than components.
-        """
-        from sklearn.decomposition import PCA
-
-        flat = _flat(windows_NTD)
-        flat = flat[:: math.ceil(len(flat) / most) or 1]
-        if not 1 <= components <= min(len(flat) - 1, flat.shape[1]):
-            raise ValueError(f"{components} components do not fit {len(flat)} windows of {flat.shape[1]} numbers")
-        pca = PCA(components, svd_solver="randomized", random_state=0).fit(flat)
-        return cls(
-            pca.mean_.astype(np.float64),
-            pca.components_.astype(np.float64),
-            float(pca.explained_variance_ratio_.sum()),
-        )
-
-    def project(self, windows_NTD: npt.ArrayLike) -> Array:
-        """(N, T, D) windows -> (N, K) coordinates.
-
-        Raises:
-            ValueError: the windows are not of the size fitted to.
-        """
-        flat = _flat(windows_NTD)
-        if flat.shape[1] != len(self.mean):
-            raise ValueError(f"windows of {flat.shape[1]} numbers do not fit axes of {len(self.mean)}")
-        coordinates: Array = (flat - self.mean) @ self.axes.T
-        return coordinates
-
-    def moments(self, windows_NTD: npt.ArrayLike) -> Moments:
-        """Moments of the projected windows."""
-        return Moments.of(self.project(windows_NTD))
+def _frechet(sets: Sets, space: str | None) -> dict[str, float]:
+    moments = []
+    for name, windows in (("generated", sets.generated), ("reference", sets.reference)):
+        features_NK = windows.embeddings[space or ""].cpu().numpy()
+        windows_needed = features_NK.shape[1] + 1
+        if len(features_NK) < windows_needed:
+            raise UndefinedError(
+                f"a covariance in {features_NK.shape[1]} dimensions needs {windows_needed} windows a side, "
+                f"the {name} set has {len(features_NK)}"
+            )
+        moments.append(Moments.of(features_NK))
+    return {"frechet": moments[0].distance(moments[1])}
 
 
-def _flat(windows_NTD: npt.ArrayLike) -> npt.NDArray[np.floating]:
-    windows = np.asarray(windows_NTD)
-    if windows.ndim != 3:
-        raise ValueError(f"windows must have shape (N, T, D), not {windows.shape}")
-    return windows.reshape(len(windows), -1)
+MEASURES: Final = (
+    Measure(
+        (
+            Metric(
+                "frechet",
+                "fidelity",
+                "1",
+                "lower",
+                "Squared 2-Wasserstein distance between Gaussians with the moments of the sets, |m - m'|^2 + tr(S + S' "
+                "- 2 (S S')^(1/2)), in squared units of the space; biased upwards by about 1/N, so it is comparable "
+                "only at equal N and in one space.",
+                "Heusel et al. 2017; Dowson & Landau 1982",
+            ),
+        ),
+        _frechet,
+        resample="takes",
+        spaces=True,
+    ),
+)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from scipy.linalg import sqrtm
 
-from motionsynth.metrics.frechet import Moments, PrincipalComponents, frechet_distance
+from motionsynth.metrics.frechet import MEASURES, Moments, frechet_distance
+from motionsynth.metrics.record import Sets, UndefinedError
+from tests.metrics.sets import points
 
 RNG = np.random.default_rng(0)
 
@@ -74,41 +77,47 @@ def test_moments_are_unbiased_and_need_two_rows():
         Moments.of(x[:1])
 
 
-def test_principal_components_find_the_plane_the_windows_lie_in():
-    plane = RNG.normal(size=(2, 4 * 5))
-    windows = (RNG.normal(size=(200, 2)) @ plane + 3.0).reshape(200, 4, 5)
-    components = PrincipalComponents.fit(windows, 2)
-    assert components.explained == pytest.approx(1.0)
-    flat = windows.reshape(200, -1)
-    distances = np.linalg.norm(flat[:50] - flat[50:100], axis=1)
-    projected = components.project(windows)
-    np.testing.assert_allclose(np.linalg.norm(projected[:50] - projected[50:100], axis=1), distances)
-    np.testing.assert_allclose(projected.mean(0), 0, atol=1e-9)
-    again = PrincipalComponents.fit(windows, 2)
-    np.testing.assert_array_equal(components.axes, again.axes)
+def test_agrees_with_the_matrix_root_to_seven_digits_in_512_dimensions():
+    scales = np.geomspace(1, 0.05, 512)
+    a, b = (
+        np.cov(RNG.normal(size=(2000, 512)) @ np.linalg.qr(covariance(512))[0] * scales, rowvar=False) for _ in "ab"
+    )
+    expected = np.trace(a + b - 2 * sqrtm(a @ b).real)
+    assert frechet_distance(np.zeros(512), a, np.zeros(512), b) == pytest.approx(expected, rel=1e-7)
 
 
-def test_principal_components_refuse_what_does_not_fit():
-    windows = RNG.normal(size=(10, 4, 5))
-    with pytest.raises(ValueError, match="10 components do not fit 10 windows of 20 numbers"):
-        PrincipalComponents.fit(windows, 10)
-    components = PrincipalComponents.fit(windows, 3)
-    with pytest.raises(ValueError, match="do not fit axes"):
-        components.project(RNG.normal(size=(10, 4, 6)))
-    with pytest.raises(ValueError, match=r"\(N, T, D\)"):
-        components.project(windows[0])
+@pytest.mark.parametrize("rank", [1, 5, 20])
+def test_a_set_of_few_points_is_at_zero_from_itself_and_from_its_double_as_theory_says(rank):
+    """The roots of zeros that are 1e-16 by rounding would be 1e-8, once for each dimension that the points leave."""
+    root = RNG.normal(size=(64, rank))
+    a = root @ root.T
+    assert frechet_distance(np.zeros(64), a, np.zeros(64), a) == pytest.approx(0.0, abs=1e-12 * np.trace(a))
+    assert frechet_distance(np.zeros(64), 4 * a, np.zeros(64), a) == pytest.approx(np.trace(a), rel=1e-12)
+    full = covariance(64)
+    cross = np.sqrt(np.maximum(np.linalg.eigvalsh(root.T @ full @ root), 0)).sum()
+    for first, second in ((a, full), (full, a)):
+        found = frechet_distance(np.zeros(64), first, np.zeros(64), second)
+        assert found == pytest.approx(np.trace(a) + np.trace(full) - 2 * cross, rel=1e-12)
 
 
-def test_a_shrunk_set_scores_between_the_mean_and_the_set_itself():
-    """The convention: smaller is better, and shrinking towards the mean costs in proportion to (1 - scale)^2."""
-    reference = RNG.normal(size=(4000, 4, 5))
-    components = PrincipalComponents.fit(reference, 8)
-    real = components.moments(reference)
-    half = components.moments(0.5 * (reference - reference.mean(0)) + reference.mean(0))
-    assert half.distance(real) == pytest.approx(0.25 * np.trace(real.covariance))
+def measured(generated: torch.Tensor, reference: torch.Tensor) -> float:
+    (measure,) = MEASURES
+    return measure.compute(Sets(points(generated), points(reference)), "space")["frechet"]
 
 
-def test_principal_components_of_many_windows_are_fitted_to_evenly_spaced_ones():
-    windows = RNG.normal(size=(90, 3, 4))
-    few = PrincipalComponents.fit(windows, 5, most=40)
-    np.testing.assert_array_equal(few.axes, PrincipalComponents.fit(windows[::3], 5).axes)
+def test_the_measure_compares_sets_in_a_space():
+    a = torch.randn(2000, 4, generator=torch.Generator().manual_seed(0))
+    assert measured(a, a) == pytest.approx(0.0, abs=1e-9)
+    assert measured(a + torch.tensor([3.0, 0, 0, 0]), a) == pytest.approx(9.0, rel=1e-5)
+    assert measured(a[:1].expand(2000, 4), a) == pytest.approx(
+        float(a.var(0).sum() + (a[0] - a.mean(0)).square().sum())
+    )
+    half = measured(a[::2], a[1::2])
+    assert half < 0.1 < measured(3 * a[::2], a[1::2])
+
+
+def test_fewer_windows_than_dimensions_are_undefined_and_say_how_many_are_needed():
+    few, many = torch.randn(16, 16), torch.randn(17, 16)
+    measured(many, many)
+    with pytest.raises(UndefinedError, match="16 dimensions needs 17 windows a side, the reference set has 16"):
+        measured(many, few)

@@ -20,7 +20,8 @@ import numpy.typing as npt
 
 from motionsynth.corpus.corpus import Corpus, open_corpus
 from motionsynth.corpus.split import SplitName
-from motionsynth.metrics.frechet import Moments, PrincipalComponents
+from motionsynth.metrics.components import PrincipalComponents
+from motionsynth.metrics.frechet import Moments
 from motionsynth.run import open_run
 from motionsynth.sampling import draw_from, draw_samples
 from motionsynth.training.determinism import build_family
