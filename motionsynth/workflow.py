@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import socket
@@ -15,13 +16,13 @@ from motionsynth.errors import ConfigError, RunError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from motionsynth.config import RunConfig
+    from motionsynth.config import DataConfig, RunConfig
     from motionsynth.corpus.corpus import Corpus
     from motionsynth.families.base import Family
     from motionsynth.run import Run
     from motionsynth.training.trainer import ProgressListener, Score
 
-__all__ = ["Outcome", "new_run", "resolve_config", "resume", "train", "train_once"]
+__all__ = ["Outcome", "new_run", "resolve_config", "resolve_data", "resume", "train", "train_once"]
 
 SCORE_COMPONENTS = 64
 SCORE_SAMPLES = 512
@@ -59,6 +60,29 @@ def resolve_config(
     if resolved.family.name != family:
         raise ConfigError(config, "family.name", f"is {resolved.family.name}, but {family} was asked for")
     return resolved
+
+
+def resolve_data(corpus: Path | None, *, settings: Path | None = None, overrides: Iterable[str] = ()) -> DataConfig:
+    """Which clips, and what becomes of them, for commands that train no family.
+
+    Args:
+        corpus: folder of BVH files, or a YAML of the data section; the folder that ``settings`` names where None.
+        settings: a YAML of the data section; what neither says is as in the shipped runs.
+        overrides: as ``--set`` takes them, such as ``data.stride_frames=16``.
+
+    Raises:
+        ConfigError: a file, key or value is wrong, an override is not of the data section, or no clips are named.
+    """
+    from motionsynth.config import load_config
+
+    overrides = tuple(overrides)
+    if corpus is None and settings is None:
+        raise ConfigError(None, "CORPUS", "is missing: name a folder of BVH files, or a YAML by --data")
+    if stranger := next((text for text in overrides if not text.strip().startswith("data.")), None):
+        raise ConfigError("--set", stranger, "is not of the data section, such as data.window_frames=32")
+    if corpus is not None and settings is not None:
+        overrides = (f"data.path={json.dumps(str(corpus))}", *overrides)
+    return load_config(baseline("vae"), data=settings or corpus, overrides=overrides).data
 
 
 def baseline(family: str) -> Path:

@@ -133,7 +133,8 @@ def _train_networks(
 ) -> Networks:
     counts = {name: len(corpus.label_names[name]) for name in corpus.labels.cell_names} if cells else {}
     shape = MotionShape(corpus.config.window_frames, corpus.spec.width, counts)
-    total = STEPS["autoencoder"] + (STEPS["classifier"] if cells else 0)
+    before = STEPS["classifier"] if cells else 0
+    total = before + STEPS["ae"]
     levels = ConvConfig(widths=(64, 64, 48, 32))
     adam = {"all": AdamConfig(lr=2e-3, decay_share=0.5)}
     code_config = Autoencoder.Config(latent_dim=32, backbone=levels, optimise=adam)
@@ -141,8 +142,7 @@ def _train_networks(
     if cells:
         judge_config = Classifier.Config(backbone=levels, optimise=adam)
         judge = _train(Classifier, judge_config, shape, train, seed, device, _Steps(progress, 0, total))
-    done = total - STEPS["autoencoder"]
-    autoencoder = _train(Autoencoder, code_config, shape, train, seed, device, _Steps(progress, done, total))
+    autoencoder = _train(Autoencoder, code_config, shape, train, seed, device, _Steps(progress, before, total))
     return Networks(autoencoder, code_config, judge, judge_config)
 
 

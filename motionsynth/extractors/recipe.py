@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["COMPONENTS", "KINETIC_BLOCK", "RECIPE", "STEPS"]
+__all__ = ["BATCH", "COMPONENTS", "KINETIC_BLOCK", "RECIPE", "STEPS"]
 
 RECIPE: Final = 1
 """Version of what is fitted and how."""
@@ -19,8 +19,8 @@ COMPONENTS: Final = 64
 KINETIC_BLOCK: Final = 2048
 """Training windows whose positions are held at a time."""
 
-STEPS: Final = {"classifier": 1500, "autoencoder": 2000}
-"""Optimiser steps of each network, of ``BATCH`` windows each."""
+STEPS: Final = {"classifier": 1500, "ae": 2000}
+"""Optimiser steps of each network, by name of its configuration, of ``BATCH`` windows each."""
 
 BATCH: Final = 64
 """Windows a step."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from motionsynth.corpus.corpus import Corpus
     from motionsynth.extractors.extractor import Extractor
 
-__all__ = ["extractor_for", "load_extractor", "save_extractor"]
+__all__ = ["extractor_for", "load_extractor", "refuse_taken", "save_extractor"]
 
 _FORMAT: Final = 1
 _HEADER, _WEIGHTS = "extractor.json", "weights.safetensors"
@@ -70,8 +70,7 @@ def save_extractor(extractor: Extractor, folder: Path) -> None:
     header = _header(extractor)
     hashes = {_HEADER: _header_hash(header), _WEIGHTS: hash_bytes(weights)}
     document = json.dumps({**header, "sha256": hashes}, indent=1, ensure_ascii=False)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ExtractorError(folder, "is there already and not empty; name another folder")
+    refuse_taken(folder)
     temporary = folder.parent / f".{folder.name}.{uuid.uuid4().hex}.tmp"
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -85,6 +84,12 @@ def save_extractor(extractor: Extractor, folder: Path) -> None:
         raise ExtractorError(folder, f"cannot be written: {error.strerror or error}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def refuse_taken(folder: Path) -> None:
+    """Raise ``ExtractorError`` where an extractor cannot be written because something is there."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ExtractorError(folder, "is there already and not empty; name another folder")
 
 
 def load_extractor(folder: Path) -> Extractor:
