@@ -18,7 +18,16 @@ from torch import Tensor
 from motionsynth.metrics.descriptors import Descriptors
 from motionsynth.metrics.record import UndefinedError
 
-__all__ = ["LEAST_WINDOWS", "SharedCells", "cell_means", "cell_rows", "mean_of", "means_within", "shared_cells"]
+__all__ = [
+    "LEAST_WINDOWS",
+    "SharedCells",
+    "cell_means",
+    "cell_rows",
+    "mean_difference",
+    "mean_of",
+    "means_within",
+    "shared_cells",
+]
 
 LEAST_WINDOWS = 8
 """Windows of a cell that each set needs, for the cell to be compared."""
@@ -70,6 +79,32 @@ def cell_means(values_N: Tensor, cell_N: Tensor, cells_C: Tensor) -> Tensor:
     return _sums(values_N, cell_N, size)[cells_C] / counts.reshape(-1, *[1] * (values_N.ndim - 1))
 
 
+def mean_difference(
+    generated: Descriptors, reference: Descriptors, values_N: Tensor, values_M: Tensor, *, within: bool
+) -> Tensor:
+    """How much larger what was measured of each window is in the mean: over all windows, or cell by cell.
+
+    Args:
+        generated: N windows.
+        reference: M windows.
+        values_N: (N, ...) values of the generated windows.
+        values_M: (M, ...) values of the reference.
+        within: whether to take the weighted mean, over the cells that both have, of the difference in each.
+
+    Returns:
+        (...) float64.
+
+    Raises:
+        UndefinedError: ``within``, and there is no such cell.
+    """
+    if not within:
+        return values_N.mean(0, dtype=torch.float64) - values_M.mean(0, dtype=torch.float64)
+    cells_C, weights_C = shared_cells(generated, reference)
+    assert generated.cell_N is not None and reference.cell_N is not None  # or there would be no shared cells
+    means_C = cell_means(values_N, generated.cell_N, cells_C) - cell_means(values_M, reference.cell_N, cells_C)
+    return (weights_C.reshape(-1, *[1] * (means_C.ndim - 1)) * means_C).sum(0)
+
+
 def cell_rows(cell_N: Tensor, cells_C: Tensor) -> list[Tensor]:
     """Indices of the windows of each cell, rising; for what cannot be had from sums."""
     order = torch.argsort(cell_N, stable=True)
@@ -78,6 +113,9 @@ def cell_rows(cell_N: Tensor, cells_C: Tensor) -> list[Tensor]:
     ends = torch.searchsorted(ranked, cells_C, right=True).tolist()
     return [order[start:end] for start, end in zip(starts, ends, strict=True)]
 
+
+_ROWS = 64
+"""Windows whose values are added up in float64 at a time."""
 
 _SUMS: WeakKeyDictionary[Descriptors, dict[object, Tensor]] = WeakKeyDictionary()
 """Sums over the cells of a set, as long as the set lives: the mean over all windows and those within cells share it."""
@@ -116,4 +154,7 @@ def _cell_sums(windows: Descriptors, compute: Callable[[Descriptors], Tensor]) -
 
 def _sums(values_N: Tensor, cell_N: Tensor, size: int) -> Tensor:
     sums = torch.zeros(size, *values_N.shape[1:], dtype=torch.float64, device=values_N.device)
-    return sums.index_add_(0, cell_N, values_N.double())
+    # part by part: a float64 copy of the whole would take longer to make than to add up
+    for values_n, cell_n in zip(torch.split(values_N, _ROWS), torch.split(cell_N, _ROWS), strict=True):
+        sums.index_add_(0, cell_n, values_n.double())
+    return sums
