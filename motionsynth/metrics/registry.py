@@ -13,7 +13,13 @@ from motionsynth.metrics.record import Group, Measure, Metric
 
 __all__ = ["MEASURES", "MODULES", "choose", "figure_key", "figure_keys", "records"]
 
-MODULES: Final[tuple[str, ...]] = ()
+MODULES: Final[tuple[str, ...]] = (
+    "spectra",
+    "derivatives",
+    "entropy",
+    "variance",
+    "frechet",
+)
 """Modules of this package with measures, in the order of tables."""
 
 MEASURES: Final[tuple[Measure, ...]] = tuple(
