@@ -75,6 +75,8 @@ class TrainConfig(FrozenConfig):
     """Budget in optimiser steps (each runs every phase that is due)."""
     samples: int | None = Field(None, ge=1)
     """Budget in windows seen."""
+    passes: int | None = Field(None, ge=1)
+    """Budget in passes over all windows."""
     minutes: float | None = Field(None, gt=0)
     """Budget in minutes of training."""
     batch_size: int = Field(128, ge=2)
@@ -100,8 +102,8 @@ class TrainConfig(FrozenConfig):
 
     @model_validator(mode="after")
     def _one_budget(self) -> TrainConfig:
-        if sum(budget is not None for budget in (self.steps, self.samples, self.minutes)) != 1:
-            raise ValueError("give exactly one of steps, samples and minutes")
+        if sum(budget is not None for budget in (self.steps, self.samples, self.passes, self.minutes)) != 1:
+            raise ValueError("give exactly one of steps, samples, passes and minutes")
         return self
 
 
@@ -111,6 +113,13 @@ class RunConfig(FrozenConfig):
     data: DataConfig = DataConfig()
     family: FamilyConfig
     train: TrainConfig
+
+    @model_validator(mode="after")
+    def _train_suits_family(self) -> RunConfig:
+        for key in self.family.UNUSED:
+            if getattr(self.train, key) != TrainConfig.model_fields[key].default:
+                raise ValueError(f"train.{key} means nothing to {self.family.name}, which learns in closed form")
+        return self
 
 
 class _Loader(yaml.SafeLoader):
@@ -204,7 +213,7 @@ def _override(document: dict[str, Any], override: str) -> None:
             node.pop(other, None)
 
 
-_BUDGETS = frozenset({"steps", "samples", "minutes"})
+_BUDGETS = frozenset({"steps", "samples", "passes", "minutes"})
 
 
 def _unknown(what: str, word: str, known: Iterable[str]) -> str:

@@ -102,7 +102,7 @@ def test_numbers_in_scientific_notation_are_numbers(text: str, value: float) -> 
 def test_a_budget_replaces_another_and_two_are_refused() -> None:
     assert load_config(VAE, overrides=["train.minutes=2"]).train.minutes == 2
     assert load_config(VAE, overrides=["train.minutes=2"]).train.steps is None
-    with pytest.raises(ConfigError, match="exactly one of steps, samples and minutes"):
+    with pytest.raises(ConfigError, match="exactly one of steps, samples, passes and minutes"):
         load_config(VAE, overrides=["train={steps: 3, minutes: 2}"])
 
 

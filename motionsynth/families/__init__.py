@@ -13,6 +13,7 @@ __all__ = ["FAMILIES", "family_class"]
 FAMILIES: dict[str, str] = {
     "ae": "motionsynth.families.ae:Autoencoder",
     "gan": "motionsynth.families.gan:GAN",
+    "gmm": "motionsynth.families.gmm:GMM",
     "vae": "motionsynth.families.vae:VAE",
 }
 """Name -> ``module:class``; adding a family adds a line here."""

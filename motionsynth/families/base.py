@@ -1,4 +1,4 @@
-"""What a family is: networks and phases.
+"""What a family is: networks and phases, or a model that learns by expectation maximisation.
 
 Shapes: B batch, N samples, T frames, D features, Z latent dimensions.
 """
@@ -17,13 +17,16 @@ from motionsynth.corpus.windows import Batch
 
 __all__ = [
     "AdamConfig",
+    "EMConfig",
     "Encodes",
     "Family",
     "FamilyConfig",
+    "LearnsByEM",
     "Loss",
     "MotionShape",
     "Phase",
     "Reconstructs",
+    "Scores",
     "StepContext",
 ]
 
@@ -99,6 +102,8 @@ class FamilyConfig(FrozenConfig):
 
     PHASES: ClassVar[tuple[str, ...]] = ()
     """Names of the phases, in order: the keys that ``optimise`` must have."""
+    UNUSED: ClassVar[tuple[str, ...]] = ()
+    """Keys of ``train`` that mean nothing to the family: another value than their default is refused."""
 
     @model_validator(mode="after")
     def _phases_have_optimisers(self) -> Self:
@@ -106,8 +111,19 @@ class FamilyConfig(FrozenConfig):
         extra = set(self.optimise) - set(self.PHASES)
         if missing or extra:
             wrong = [f"lacks {name!r}" for name in sorted(missing)] + [f"unknown {name!r}" for name in sorted(extra)]
-            raise ValueError(f"optimise: {', '.join(wrong)}; the phases of {self.name} are {', '.join(self.PHASES)}")
+            raise ValueError(
+                f"optimise: {', '.join(wrong)}; the phases of {self.name} are {', '.join(self.PHASES) or 'none'}"
+            )
         return self
+
+
+class EMConfig(FamilyConfig):
+    """What the ``Config`` of every family has that learns by expectation maximisation."""
+
+    UNUSED: ClassVar[tuple[str, ...]] = ("precision", "compile", "ema_decay", "clip_norm")
+
+    tolerance: float = Field(0.01, ge=0)
+    """Training has converged where a pass adds less to the mean log-likelihood of a window, in nats."""
 
 
 class Family(nn.Module):
@@ -126,7 +142,7 @@ class Family(nn.Module):
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        """The moves of one step, in order."""
+        """The moves of one step, in order; none for a family that ``LearnsByEM``."""
         raise NotImplementedError
 
     def sample(self, count: int, *, generator: torch.Generator, frames: int | None = None) -> Tensor:
@@ -178,4 +194,50 @@ class Reconstructs(Protocol):
 
     def reconstruct(self, batch: Batch) -> Tensor:
         """(B, T, D) normalised features."""
+        ...
+
+
+@runtime_checkable
+class Scores(Protocol):
+    """Families that have a density."""
+
+    def log_density(self, batch: Batch) -> Tensor:
+        """(B,) float64 log-densities of the frames that are there, in nats, of normalised features."""
+        ...
+
+
+@runtime_checkable
+class LearnsByEM(Scores, Protocol):
+    """Families that learn by expectation maximisation (Dempster, Laird & Rubin, 1977).
+
+    A pass adds up statistics over batches under the parameters it began with; then new parameters follow from them
+    in closed form. The first passes may look for a start instead.
+    """
+
+    @property
+    def learnt(self) -> bool:
+        """Whether at least one M step was made: before it there is no model of the windows."""
+        ...
+
+    def new_statistics(self) -> dict[str, Tensor]:
+        """What a pass begins with, by name: sums, and so zeros.
+
+        ``windows`` is the number of windows learnt from, and ``log_likelihood`` the sum of their log-densities, in
+        nats; the latter is missing from a pass that looks for a start.
+        """
+        ...
+
+    def accumulate(self, batch: Batch, statistics: dict[str, Tensor]) -> None:
+        """E step: add what a batch says, in place. Sums of batches are those of one batch that holds them all."""
+        ...
+
+    def maximise(self, statistics: dict[str, Tensor], *, generator: torch.Generator) -> dict[str, float]:
+        """M step: the parameters that the statistics of a pass give; never lowers their log-likelihood.
+
+        Returns:
+            What is worth a line in the journal, by name.
+
+        Raises:
+            ValueError: the windows do not suffice.
+        """
         ...

@@ -1,4 +1,4 @@
-"""How a family learns: one small protocol, and by gradient for families of networks.
+"""How a family learns: one small protocol, and its rule by gradient, for families of networks.
 
 Shapes: B batch, T frames, D features.
 """
@@ -15,27 +15,38 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from motionsynth.config import TrainConfig
 from motionsynth.corpus.windows import Batch
-from motionsynth.families.base import AdamConfig, Family, FamilyConfig, Loss, Phase, StepContext
+from motionsynth.families.base import AdamConfig, Family, FamilyConfig, LearnsByEM, Loss, Phase, StepContext
 
-__all__ = ["GradientRule", "LearningRule", "NonFiniteError", "rule_for"]
+__all__ = ["GradientRule", "LearningError", "LearningRule", "NonFiniteError", "rule_for"]
 
 
-class NonFiniteError(Exception):
-    """A loss or a gradient stopped being finite; the weights are those before that phase's update."""
+class LearningError(Exception):
+    """Learning cannot go on; raised in the step it names, counted from 0."""
 
     def __init__(self, step: int, phase: str, reason: str) -> None:
         self.step, self.phase, self.reason = step, phase, reason
         super().__init__(f"step {step}, phase {phase}: {reason}")
 
 
+class NonFiniteError(LearningError):
+    """What a batch gave is not finite; the weights are those before that phase's update."""
+
+
 class LearningRule(Protocol):
     """What the trainer asks of a way to learn."""
 
+    @property
+    def whole_passes(self) -> bool:
+        """Whether a pass must hold every window exactly once, be its last batch smaller."""
+
     def step(self, batch: Batch, context: StepContext) -> None:
-        """Learn from one batch; may raise ``NonFiniteError``."""
+        """Learn from one batch; may raise ``LearningError``."""
 
     def end_pass(self) -> None:
-        """Called when every window has been seen once more."""
+        """Called after the last step of a pass; may raise ``LearningError``."""
+
+    def finish(self) -> None:
+        """Called when no step follows; raises ``LearningError`` where what was learnt is no model yet."""
 
     @property
     def converged(self) -> bool:
@@ -65,6 +76,10 @@ class LearningRule(Protocol):
 
 def rule_for(family: Family, config: FamilyConfig, train: TrainConfig) -> LearningRule:
     """The rule that a family learns by; the only place that asks."""
+    if isinstance(family, LearnsByEM):
+        from motionsynth.training.em import EMRule
+
+        return EMRule(family, config, train)
     return GradientRule(family, config.optimise, train)
 
 
@@ -213,12 +228,20 @@ class GradientRule:
         }
 
     @property
+    def whole_passes(self) -> bool:
+        """No: batches of one size make gradients of one spread."""
+        return False
+
+    @property
     def converged(self) -> bool:
         """Never: a gradient's budget ends it."""
         return False
 
     def end_pass(self) -> None:
         """Nothing: each step is complete in itself."""
+
+    def finish(self) -> None:
+        """Nothing: any number of steps leaves a model."""
 
     def averaged_weights(self) -> dict[str, Tensor]:
         """The moving average of every parameter, with the buffers as they are; empty without ``ema_decay``."""

@@ -24,7 +24,7 @@ from motionsynth.training.checkpoint import Checkpoint, load_newest, save_checkp
 from motionsynth.training.determinism import stream_seed, torch_threads
 from motionsynth.training.journal import Journal
 from motionsynth.training.order import BatchOrder
-from motionsynth.training.rules import NonFiniteError, rule_for
+from motionsynth.training.rules import LearningError, NonFiniteError, rule_for
 from motionsynth.training.signals import StopRequest
 
 __all__ = ["ProgressListener", "Score", "Trainer", "TrainingResult"]
@@ -108,9 +108,10 @@ class Trainer:
         for split in filter(None, (windows, validation)):
             if split.motion_NTD.shape[1:] != size:
                 raise ValueError(f"windows of {tuple(split.motion_NTD.shape[1:])}, but the family is built for {size}")
-        self.order = BatchOrder(len(windows), train.batch_size, stream_seed(train.seed, "order"), self.device)
         self.family = family.to(self.device)
         self.rule = rule_for(family, config, train)
+        seed, whole = stream_seed(train.seed, "order"), self.rule.whole_passes
+        self.order = BatchOrder(len(windows), train.batch_size, seed, self.device, whole=whole)
         self._identity = _identity(windows)
         self.windows = windows.to(self.device)
         self.validation = validation.to(self.device) if validation is not None and len(validation) else None
@@ -129,7 +130,7 @@ class Trainer:
     @property
     def samples(self) -> int:
         """Windows seen."""
-        return self.step * self.order.batch_size
+        return self.order.seen(self.step)
 
     @property
     def progress(self) -> float:
@@ -140,8 +141,10 @@ class Trainer:
 
     @property
     def _budget_steps(self) -> int:
+        if self.train.passes:
+            return self.train.passes * self.order.steps_per_pass
         assert self.train.steps or self.train.samples
-        return self.train.steps or math.ceil((self.train.samples or 0) / self.order.batch_size)
+        return self.train.steps or self.order.steps_until(self.train.samples or 0)
 
     def resume(self) -> int:
         """Go on from the newest intact checkpoint, or from the start where there is none; the step that it is at.
@@ -173,7 +176,8 @@ class Trainer:
         A signal lets the step finish and a checkpoint be written; a second one ends the process at once.
 
         Raises:
-            TrainingError: a loss or a gradient is not finite; names step, phase, loss term, and the batch's clips.
+            TrainingError: a loss or a gradient is not finite; names step, phase, loss term, and the batch's clips. Or
+                a rule cannot go on, such as where a likelihood falls that must not.
         """
         with torch_threads(self.train.threads), StopRequest() as stop:
             self._started = time.monotonic()
@@ -188,6 +192,8 @@ class Trainer:
                     self._save()
             self._check()
             self._save()
+            if done:
+                self._finish_rule()
         outcome: Literal["finished", "converged", "stopped"] = "finished"
         if not done:
             outcome = "stopped"
@@ -205,11 +211,17 @@ class Trainer:
         self._since_log.append((self.step, index_cpu_B))
         try:
             self.rule.step(self.windows.batch(index_B), self._context())
-        except NonFiniteError as error:
+            if self.order.ends_pass:
+                self.rule.end_pass()
+        except LearningError as error:
             raise self._named(error) from error
-        if self.order.ends_pass:
-            self.rule.end_pass()
         self.step += 1
+
+    def _finish_rule(self) -> None:
+        try:
+            self.rule.finish()
+        except LearningError as error:
+            raise self._named(error) from error
 
     def _context(self) -> StepContext:
         return StepContext(self.step, self.progress, self.generator)
@@ -264,7 +276,7 @@ class Trainer:
     def _check(self) -> None:
         try:
             self.rule.check()
-        except NonFiniteError as error:
+        except LearningError as error:
             raise self._named(error) from error
         self._since_log.clear()
 
@@ -285,8 +297,10 @@ class Trainer:
         save_checkpoint(self.checkpoints, Checkpoint(self.step, weights, self.rule.averaged_weights(), state))
         self._saved = self.step
 
-    def _named(self, error: NonFiniteError) -> TrainingError:
-        """The user's error: counts steps from 1 as the journal does, and names the clips, suspects first."""
+    def _named(self, error: LearningError) -> TrainingError:
+        """The user's error: counts steps from 1 as the journal does, and names a batch's clips, suspects first."""
+        if not isinstance(error, NonFiniteError):
+            return TrainingError(error.step + 1, error.phase, error.reason)
         index_B = next(index for step, index in self._since_log if step == error.step)
         clip_B = self.windows.clip_N[index_B.to(self.device)]
         broken_B = ~self.windows.motion_NTD[index_B.to(self.device)].isfinite().all(dim=2).all(dim=1)

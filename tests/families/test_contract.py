@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -10,8 +11,19 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from motionsynth.corpus.windows import Batch
 from motionsynth.families import FAMILIES, family_class
-from motionsynth.families.base import Encodes, Family, Loss, Phase, Reconstructs, StepContext
+from motionsynth.families.base import (
+    EMConfig,
+    Encodes,
+    Family,
+    LearnsByEM,
+    Loss,
+    Phase,
+    Reconstructs,
+    Scores,
+    StepContext,
+)
 
 sys.path.insert(0, str(Path(__file__).parent))
 from golden_losses import (
@@ -19,11 +31,30 @@ from golden_losses import (
     SHAPE,
     first_losses,
     freeze_all_but,
+    learn_by_em,
     make_batch,
     make_family,
 )
 
-pytestmark = pytest.mark.parametrize("name", FAMILIES)
+BY_GRADIENT = [name for name in FAMILIES if family_class(name).Config.PHASES]
+BY_EM = [name for name in FAMILIES if issubclass(family_class(name).Config, EMConfig)]
+every_family = pytest.mark.parametrize("name", FAMILIES)
+by_gradient = pytest.mark.parametrize("name", BY_GRADIENT)
+by_em = pytest.mark.parametrize("name", BY_EM)
+
+
+def test_every_family_learns_in_one_way():
+    assert sorted(BY_GRADIENT + BY_EM) == sorted(FAMILIES)
+    assert all(isinstance(make_family(name), LearnsByEM) == (name in BY_EM) for name in FAMILIES)
+
+
+def ready_family(name: str, seed: int = 0) -> Family:
+    """A family that has a model: what learns by gradient has one from the first, what learns by EM once it has."""
+    family = make_family(name, seed)
+    if isinstance(family, LearnsByEM):
+        learn_by_em(family, [make_batch(512)], passes=8)
+        assert family.learnt
+    return family.eval()
 
 
 def loss_of(phase: Phase, batch=None, *, step: int = 0, seed: int = 0) -> Loss:
@@ -39,6 +70,7 @@ def gradients(family: Family, phase: Phase, batch) -> tuple[torch.Tensor, dict[s
     return total.detach(), {n: p.grad.clone() for n, p in family.named_parameters() if p.grad is not None}
 
 
+@by_gradient
 def test_every_parameter_gets_a_gradient_in_some_phase(name):
     family = make_family(name)
     moved = set()
@@ -47,6 +79,7 @@ def test_every_parameter_gets_a_gradient_in_some_phase(name):
     assert moved == {n for n, _ in family.named_parameters()}
 
 
+@by_gradient
 def test_each_phase_moves_exactly_its_own_networks(name):
     family = make_family(name)
     for phase in family.phases:
@@ -55,6 +88,7 @@ def test_each_phase_moves_exactly_its_own_networks(name):
         assert set(phase.trains) <= {n for n, _ in family.named_children()}
 
 
+@by_gradient
 @pytest.mark.parametrize("junk", [1e6, float("nan")])
 def test_padded_frames_change_neither_loss_nor_gradient(name, junk):
     batch = make_batch()
@@ -67,6 +101,7 @@ def test_padded_frames_change_neither_loss_nor_gradient(name, junk):
         assert all(torch.equal(clean[n], dirty[n]) for n in clean)
 
 
+@by_gradient
 def test_real_frames_change_the_loss(name):
     """The control of the test above."""
     batch = make_batch()
@@ -75,6 +110,7 @@ def test_real_frames_change_the_loss(name):
     assert not torch.equal(loss_of(family.phases[0], batch).total, loss_of(family.phases[0], moved).total)
 
 
+@by_gradient
 def test_losses_are_finite_scalars_with_detached_terms(name):
     family = make_family(name)
     for training in (True, False):
@@ -87,6 +123,7 @@ def test_losses_are_finite_scalars_with_detached_terms(name):
                 assert term.shape == () and not term.requires_grad and term.isfinite()
 
 
+@by_gradient
 def test_judging_leaves_the_family_as_it_was(name):
     family = make_family(name).eval()
     before = {n: v.clone() for n, v in family.state_dict().items()}
@@ -96,6 +133,7 @@ def test_judging_leaves_the_family_as_it_was(name):
     assert all(torch.equal(before[n], v) for n, v in family.state_dict().items())
 
 
+@by_gradient
 def test_all_randomness_comes_from_the_generator(name):
     family = make_family(name)
     state = torch.get_rng_state()
@@ -104,12 +142,19 @@ def test_all_randomness_comes_from_the_generator(name):
         torch.rand(7)
         assert torch.equal(first, loss_of(phase, seed=3).total)
     torch.set_rng_state(state)
+
+
+@every_family
+def test_sampling_leaves_the_global_generator_alone(name):
+    family = make_family(name)
+    state = torch.get_rng_state()
     family.sample(2, generator=torch.Generator().manual_seed(0))
     assert torch.equal(state, torch.get_rng_state())
 
 
+@every_family
 def test_samples_have_the_shape_and_follow_the_generator(name):
-    family = make_family(name).eval()
+    family = ready_family(name)
 
     def draw(seed: int, **how: int) -> torch.Tensor:
         with torch.no_grad():
@@ -121,14 +166,16 @@ def test_samples_have_the_shape_and_follow_the_generator(name):
     assert torch.equal(draw(0, frames=5), draw(0)[:, :5])
 
 
+@every_family
 @pytest.mark.parametrize("frames", [0, -3, SHAPE.frames + 1])
 def test_lengths_that_cannot_be_made_are_refused(name, frames):
     with pytest.raises(ValueError, match=f"1 to {SHAPE.frames} frames, not {frames}"):
         make_family(name).sample(2, generator=torch.Generator().manual_seed(0), frames=frames)
 
 
+@every_family
 def test_latents_and_reconstructions_have_their_shapes(name):
-    family = make_family(name)
+    family = ready_family(name)
     batch = make_batch()
     latent = family.sample_latent(5, generator=torch.Generator().manual_seed(0))
     assert len(latent) == 5 and latent.ndim == 2
@@ -138,6 +185,7 @@ def test_latents_and_reconstructions_have_their_shapes(name):
         assert family.reconstruct(batch).shape == batch.motion_BTD.shape
 
 
+@by_gradient
 def test_bf16_autocast_runs_close_to_float32(name):
     family = make_family(name)
     for phase in family.phases:
@@ -152,6 +200,7 @@ def test_bf16_autocast_runs_close_to_float32(name):
         assert all(p.grad.isfinite().all() for p in family.parameters() if p.grad is not None)
 
 
+@every_family
 def test_configuration_is_strict_and_names_its_phases(name):
     config = family_class(name).Config
     phases = make_family(name).phases
@@ -165,6 +214,7 @@ def test_configuration_is_strict_and_names_its_phases(name):
         )
 
 
+@every_family
 def test_first_losses_are_those_on_record(name):
     record = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
     losses = first_losses(name)
@@ -173,11 +223,98 @@ def test_first_losses_are_those_on_record(name):
         assert values == pytest.approx(record[phase], rel=5e-4)
 
 
+@every_family
 def test_weights_survive_a_round_trip_through_safetensors(name, tmp_path):
     from safetensors.torch import load_file, save_file
 
-    family, other = make_family(name, seed=0).eval(), make_family(name, seed=1).eval()
+    family, other = ready_family(name, seed=0), make_family(name, seed=1).eval()
     save_file(family.state_dict(), tmp_path / "weights.safetensors")
     other.load_state_dict(load_file(tmp_path / "weights.safetensors"))
     draws = [f.sample(2, generator=torch.Generator().manual_seed(0)) for f in (family, other)]
-    assert torch.equal(*draws)
+    assert torch.equal(*draws) and draws[0].any()
+
+
+def statistics_of(family: LearnsByEM, batches) -> dict[str, torch.Tensor]:
+    statistics = family.new_statistics()
+    for batch in batches:
+        family.accumulate(batch, statistics)
+    return statistics
+
+
+def pieces(batch: Batch, sizes: list[int]) -> list[Batch]:
+    parts = [(m, k) for m, k in zip(batch.motion_BTD.split(sizes), batch.mask_BT.split(sizes), strict=True)]
+    return [Batch(motion, mask, {}) for motion, mask in parts]
+
+
+@by_em
+def test_statistics_do_not_depend_on_how_a_pass_is_cut_into_batches(name):
+    family, batch, seen = make_family(name), make_batch(512), set()
+    while not family.learnt:  # every kind of pass there is
+        whole = statistics_of(family, [batch])
+        cut = statistics_of(family, pieces(batch, [1, 100, 7, 404]))
+        assert whole.keys() == cut.keys() and whole["windows"] > 0
+        for statistic, value in whole.items():
+            assert value.dtype == torch.float64
+            torch.testing.assert_close(cut[statistic], value, rtol=1e-10, atol=1e-9)
+        seen.add(tuple(whole))
+        family.maximise(whole, generator=torch.Generator().manual_seed(0))
+    assert any("log_likelihood" in kind for kind in seen)
+
+
+@by_em
+def test_statistics_add_up_the_family_s_own_log_density(name):
+    family, batch = make_family(name), make_batch(512)
+    learn_by_em(family, [batch], passes=8)
+    whole_B = batch.mask_BT.all(1)
+    total = family.log_density(batch)[whole_B].sum()
+    assert float(statistics_of(family, [batch])["log_likelihood"]) == pytest.approx(float(total), rel=1e-12)
+
+
+@by_em
+def test_no_pass_lowers_the_likelihood(name):
+    likelihoods = learn_by_em(make_family(name), [make_batch(512)], passes=25)
+    assert len(likelihoods) > 10 and likelihoods[-1] > likelihoods[0] + 1
+    for before, after in itertools.pairwise(likelihoods):
+        assert after >= before - 1e-9 * abs(before)
+
+
+@by_em
+@pytest.mark.parametrize("junk", [1e6, float("nan")])
+def test_what_padded_frames_hold_changes_neither_statistics_nor_density(name, junk):
+    batch = make_batch(256)
+    spoiled = batch._replace(motion_BTD=batch.motion_BTD.masked_fill(~batch.mask_BT[..., None], junk))
+    family = make_family(name)
+    while not family.learnt:
+        clean, dirty = statistics_of(family, [batch]), statistics_of(family, [spoiled])
+        assert all(torch.equal(clean[n], dirty[n]) for n in clean)
+        assert torch.equal(family.log_density(batch), family.log_density(spoiled))
+        family.maximise(clean, generator=torch.Generator().manual_seed(0))
+    real = batch._replace(motion_BTD=batch.motion_BTD + 0.5 * batch.mask_BT[..., None])
+    assert not torch.equal(family.log_density(batch), family.log_density(real)), "real frames do count"
+
+
+@by_em
+def test_the_m_step_takes_its_randomness_from_the_generator(name):
+    state = torch.get_rng_state()
+
+    def learn(seed: int) -> dict[str, torch.Tensor]:
+        family = make_family(name)
+        while not family.learnt:
+            statistics = statistics_of(family, [make_batch(256)])
+            family.maximise(statistics, generator=torch.Generator().manual_seed(seed))
+        return family.state_dict()
+
+    first, same, other = learn(0), learn(0), learn(1)
+    assert torch.equal(state, torch.get_rng_state())
+    assert all(torch.equal(first[n], same[n]) for n in first)
+    assert not all(torch.equal(first[n], other[n]) for n in first)
+
+
+@every_family
+def test_densities_are_those_of_the_frames_that_are_there(name):
+    family, batch = make_family(name), make_batch()
+    if not isinstance(family, Scores):
+        pytest.skip(f"{name} has no density")
+    density_B = family.log_density(batch)
+    assert density_B.shape == (len(batch.motion_BTD),) and density_B.dtype == torch.float64
+    assert density_B.isfinite().all()

@@ -1,0 +1,317 @@
+"""Mixture of probabilistic principal component analysers, learnt by expectation maximisation.
+
+Shapes: B batch, N samples, T frames, D features, X = T * D numbers of a window, E axes, K components, Z latent
+dimensions of each.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import ClassVar, Literal, NamedTuple
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from motionsynth.corpus.windows import Batch
+from motionsynth.families.base import EMConfig, Family, MotionShape, Phase
+from motionsynth.families.kmeans import kmeans
+from motionsynth.families.ppca import noise_variance
+
+__all__ = ["GMM"]
+
+_EMPTY = 1e-12
+"""A component answers for fewer windows than this: it is empty."""
+
+
+class _Posterior(NamedTuple):
+    """What a mixture says of some windows, of the numbers of each that are there."""
+
+    x_BX: Tensor
+    inside_BE: Tensor
+    """Their places in the span of the axes."""
+    joint_BK: Tensor
+    """Log of weight times density."""
+    whitened_BKZ: Tensor
+    root_KZZ: Tensor
+    """Lower Cholesky factor of ``M_k``: ``root^-T whitened`` is the mean of the latent."""
+
+
+class GMM(Family):
+    """``q(x) = sum_k w_k N(x | mu_k, P^T A_k A_k^T P + sigma_k^2 I)``, a mixture of PPCA on whole windows.
+
+    ``P`` has E orthonormal rows: the leading principal axes of all windows, found in the first passes and shared. A
+    component's own Z axes lie in their span, ``A_k = U_k (L_k - sigma_k^2 I)^(1/2)``; means and noise are those of
+    all X numbers. So each M step is a closed form, the constrained maximum of the expected log-likelihood: ``U_k, L_k``
+    are the leading eigenpairs of ``P S_k P^T``, and ``sigma_k^2`` is the rest of ``tr S_k`` over ``X - Z``. With one
+    component it is PPCA; with as many axes as numbers and ``Z = X - 1`` a mixture of unconstrained Gaussians.
+
+    Windows with padded frames are not learnt from; the density of one is the exact marginal of its frames.
+
+    A component without windows keeps its place and shape with weight zero, which lowers no likelihood; the journal
+    counts them. Noise does not fall below ``min_noise``, because the likelihood of a component on a few windows has no
+    upper bound; the M step is the maximum under that bound too.
+
+    References:
+        Tipping & Bishop, Probabilistic Principal Component Analysis, 1999; Mixtures of Probabilistic Principal
+        Component Analysers, 1999; Halko, Martinsson & Tropp, Finding Structure with Randomness, 2011, for the axes.
+    """
+
+    passes: Tensor
+
+    class Config(EMConfig):
+        """Settings of the mixture."""
+
+        PHASES: ClassVar[tuple[str, ...]] = ()
+
+        name: Literal["gmm"] = "gmm"
+        components: int = Field(32, ge=1)
+        """K; 1 is probabilistic PCA."""
+        latent_dim: int = Field(16, ge=1)
+        """Z, principal axes of each component; at most E, and fewer than the numbers of a window."""
+        axes: int = Field(256, ge=1)
+        """E, principal axes of all windows that components have theirs in; a window's numbers where those are fewer."""
+        noise: Literal["own", "shared"] = "own"
+        """Whether each component has a variance of its own for what its axes leave out."""
+        min_noise: float = Field(0.01, gt=0)
+        """Smallest standard deviation of that noise; in normalised units."""
+        sample_noise: bool = False
+        """Whether samples hold that noise. With it they follow the density exactly, and shake, as it is white; without
+        it they are means given component and latent, as those of an autoencoder's decoder are."""
+        axes_passes: int = Field(3, ge=1)
+        """Passes that look for the axes, by subspace iteration."""
+        start_windows: int = Field(16384, ge=1)
+        """Windows that k-means looks at, at most; it is where the means start."""
+
+    def __init__(self, config: Config, shape: MotionShape) -> None:
+        super().__init__(config, shape)
+        self.config = config
+        self.size = shape.frames * shape.features
+        axes, components, latents = min(config.axes, self.size), config.components, config.latent_dim
+        if latents > axes or latents >= self.size:
+            raise ValueError(f"latent_dim {latents} does not fit {axes} axes in windows of {self.size} numbers")
+        # before it has learnt it is N(0, I): variances are those of the noise, so the axes, random yet, have no part
+        self.axes_EX = _fixed(torch.randn(axes, self.size, dtype=torch.float64))
+        self.weight_K = _fixed(torch.full((components,), 1 / components, dtype=torch.float64))
+        self.mean_KX = _fixed(torch.zeros(components, self.size, dtype=torch.float64))
+        self.direction_KEZ = _fixed(torch.eye(axes, latents, dtype=torch.float64).repeat(components, 1, 1))
+        self.variance_KZ = _fixed(torch.ones(components, latents, dtype=torch.float64))
+        self.noise_K = _fixed(torch.ones(components, dtype=torch.float64))
+        self.register_buffer("passes", torch.zeros((), dtype=torch.int64))
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """None: nothing is learnt by gradient."""
+        return ()
+
+    # what the mixture says of windows
+
+    def log_density(self, batch: Batch) -> Tensor:
+        """(B,) float64 log q of the frames that are there, in nats; see ``Scores``."""
+        density_B = torch.empty(len(batch.motion_BTD), dtype=torch.float64, device=batch.motion_BTD.device)
+        for row_R, there_T in _by_mask(batch.mask_BT):
+            density_B = density_B.index_put((row_R,), self._posterior(batch, row_R, there_T).joint_BK.logsumexp(1))
+        return density_B
+
+    def reconstruct(self, batch: Batch) -> Tensor:
+        """(B, T, D) means of the window without noise given the frames that are there; other frames are filled in."""
+        back_BX = torch.empty(batch.motion_BTD.flatten(1).shape, dtype=torch.float64, device=batch.motion_BTD.device)
+        for row_R, there_T in _by_mask(batch.mask_BT):
+            posterior = self._posterior(batch, row_R, there_T)
+            share_RK = posterior.joint_BK.softmax(1)
+            root_KZZ, whitened_KZR = posterior.root_KZZ, posterior.whitened_BKZ.permute(1, 2, 0)
+            latent_KZR = torch.linalg.solve_triangular(root_KZZ.mT, whitened_KZR, upper=True)
+            inside_RE = torch.einsum("rk,kzr,kez->re", share_RK, latent_KZR, self._loadings())
+            back_BX = back_BX.index_put((row_R,), share_RK @ self.mean_KX + inside_RE @ self.axes_EX)
+        return back_BX.reshape(batch.motion_BTD.shape).float()
+
+    def _loadings(self) -> Tensor:
+        """A_k."""
+        return self.direction_KEZ * (self.variance_KZ - self.noise_K[:, None]).clamp(min=0).sqrt()[:, None]
+
+    def _posterior(self, batch: Batch, row_R: Tensor, there_T: Tensor) -> _Posterior:
+        """Of the windows at those rows, given their frames ``there``, which all of them have.
+
+        With P_o, mu_o the columns of those frames, ``W = P_o^T A_k`` and ``M = W^T W + sigma^2 I``:
+        ``log N = -1/2 (X_o log 2 pi + (X_o - Z) log sigma^2 + log |M| + (|e|^2 - e^T W M^-1 W^T e) / sigma^2)``.
+        """
+        whole = bool(there_T.all())
+        column_X = slice(None) if whole else there_T.repeat_interleave(self.shape.features).nonzero().flatten()
+        x_BX = batch.motion_BTD[row_R].flatten(1)[:, column_X].double()
+        axes_EX, mean_KX = self.axes_EX[:, column_X], self.mean_KX[:, column_X]
+        loading_KEZ = self._loadings()
+        spread_KEZ = loading_KEZ if whole else (axes_EX @ axes_EX.T) @ loading_KEZ
+        noise_KZZ = torch.diag_embed(self.noise_K[:, None].expand_as(self.variance_KZ))
+        root_KZZ = torch.linalg.cholesky(loading_KEZ.mT @ spread_KEZ + noise_KZZ)
+        white_KZE = torch.linalg.solve_triangular(root_KZZ, loading_KEZ.mT, upper=False)
+        shift_KZ = torch.einsum("kze,ke->kz", white_KZE, mean_KX @ axes_EX.T)
+        inside_BE = x_BX @ axes_EX.T
+        whitened_BKZ = torch.einsum("be,kze->bkz", inside_BE, white_KZE) - shift_KZ
+        distance_BK = x_BX.square().sum(1)[:, None] - 2 * x_BX @ mean_KX.T + mean_KX.square().sum(1)
+        size, latents = x_BX.shape[1], self.config.latent_dim
+        log_det_K = 2 * root_KZZ.diagonal(dim1=1, dim2=2).log().sum(1) + (size - latents) * self.noise_K.log()
+        quadratic_BK = (distance_BK - whitened_BKZ.square().sum(2)) / self.noise_K
+        density_BK = -0.5 * (size * math.log(2 * math.pi) + log_det_K + quadratic_BK)
+        return _Posterior(x_BX, inside_BE, self.weight_K.log() + density_BK, whitened_BKZ, root_KZZ)
+
+    # samples
+
+    def sample_latent(self, count: int, *, generator: torch.Generator) -> Tensor:
+        """(N, 1 + Z) draws from the prior: the number of a component, then its latent from N(0, I)."""
+        component_N = torch.multinomial(self.weight_K, count, replacement=True, generator=generator)
+        shape = (count, self.config.latent_dim)
+        latent_NZ = torch.randn(shape, generator=generator, device=generator.device, dtype=torch.float64)
+        return torch.cat((component_N[:, None].double(), latent_NZ), 1)
+
+    def sample(self, count: int, *, generator: torch.Generator, frames: int | None = None) -> Tensor:
+        """(N, T, D) draws, with the density's noise where ``sample_noise`` says so; see ``Family.sample``."""
+        frames = self.sample_frames(frames)
+        latent = self.sample_latent(count, generator=generator)
+        component_N, latent_NZ = latent[:, 0].long(), latent[:, 1:]
+        inside_NE = torch.einsum("nez,nz->ne", self._loadings()[component_N], latent_NZ)
+        x_NX = self.mean_KX[component_N] + inside_NE @ self.axes_EX
+        if self.config.sample_noise:
+            noise_NX = torch.randn(x_NX.shape, generator=generator, device=generator.device, dtype=x_NX.dtype)
+            x_NX = x_NX + self.noise_K[component_N, None].sqrt() * noise_NX
+        return x_NX.reshape(count, self.shape.frames, self.shape.features)[:, :frames].float()
+
+    # learning: passes for the axes, one for k-means, then expectation maximisation
+
+    @property
+    def _stage(self) -> Literal["axes", "means", "em"]:
+        left = self.config.axes_passes - int(self.passes)
+        return "axes" if left > 0 else "means" if left == 0 else "em"
+
+    @property
+    def learnt(self) -> bool:
+        """Whether an M step was made; see ``LearnsByEM``."""
+        return int(self.passes) > self.config.axes_passes + 1
+
+    def new_statistics(self) -> dict[str, Tensor]:
+        """Zeros; see ``LearnsByEM``. Sums over the windows without padded frames."""
+        components, (axes, size) = self.config.components, self.axes_EX.shape
+        shapes: dict[str, tuple[int, ...]] = {"windows": (), "padded": ()}
+        shapes |= {
+            "axes": {"sum_X": (size,), "product_EX": (axes, size)},
+            "means": {"sum_X": (size,), "square": (), "point_ME": (0, axes), "inside_EE": (axes, axes)},
+            "em": {
+                "log_likelihood": (),
+                "mass_K": (components,),
+                "sum_KX": (components, size),
+                "square_K": (components,),
+                "inside_KEE": (components, axes, axes),
+            },
+        }[self._stage]
+        device = self.axes_EX.device
+        return {name: torch.zeros(shape, dtype=torch.float64, device=device) for name, shape in shapes.items()}
+
+    def accumulate(self, batch: Batch, statistics: dict[str, Tensor]) -> None:
+        """E step of a batch; see ``LearnsByEM``."""
+        full_B = batch.mask_BT.all(1)
+        statistics["windows"] += full_B.sum()
+        statistics["padded"] += (~full_B).sum()
+        row_R = full_B.nonzero().flatten()
+        if self._stage == "em":
+            self._add_shares(self._posterior(batch, row_R, full_B.new_ones(self.shape.frames)), statistics)
+            return
+        x_RX = batch.motion_BTD[row_R].flatten(1).double()
+        inside_RE = x_RX @ self.axes_EX.T
+        statistics["sum_X"] += x_RX.sum(0)
+        if self._stage == "axes":
+            statistics["product_EX"] += inside_RE.T @ x_RX
+            return
+        statistics["square"] += x_RX.square().sum()
+        statistics["inside_EE"] += inside_RE.T @ inside_RE
+        room = self.config.start_windows - len(statistics["point_ME"])
+        statistics["point_ME"] = torch.cat((statistics["point_ME"], inside_RE[:room]))
+
+    def _add_shares(self, posterior: _Posterior, statistics: dict[str, Tensor]) -> None:
+        x_RX, inside_RE = posterior.x_BX, posterior.inside_BE
+        density_R = posterior.joint_BK.logsumexp(1)
+        share_RK = (posterior.joint_BK - density_R[:, None]).exp()
+        statistics["log_likelihood"] += density_R.sum()
+        statistics["mass_K"] += share_RK.sum(0)
+        statistics["sum_KX"] += share_RK.T @ x_RX
+        statistics["square_K"] += share_RK.T @ x_RX.square().sum(1)
+        for k, share_R in enumerate(share_RK.unbind(1)):
+            # most shares are zero to the last bit, as windows have thousands of numbers
+            mine = share_R.nonzero().flatten()
+            statistics["inside_KEE"][k] += (share_R[mine, None] * inside_RE[mine]).T @ inside_RE[mine]
+
+    def maximise(self, statistics: dict[str, Tensor], *, generator: torch.Generator) -> dict[str, float]:
+        """M step, or a step of the start; see ``LearnsByEM``."""
+        if not statistics["windows"]:
+            raise ValueError("every window has padded frames, and the mixture learns from whole ones alone")
+        stage = self._stage
+        terms = {"padded_windows": float(statistics["padded"])}
+        if stage == "axes":
+            self._find_axes(statistics)
+        elif stage == "means":
+            terms |= self._find_means(statistics, generator)
+        else:
+            terms |= self._fit(statistics)
+        self.passes += 1
+        return terms
+
+    def _find_axes(self, statistics: dict[str, Tensor]) -> None:
+        """Subspace iteration: the axes become an orthonormal basis of ``S P^T``."""
+        sum_X, product_EX = statistics["sum_X"], statistics["product_EX"]
+        centred_EX = product_EX - torch.outer(self.axes_EX @ sum_X, sum_X / statistics["windows"])
+        self.axes_EX.copy_(torch.linalg.qr(centred_EX.T).Q.T)
+
+    def _find_means(self, statistics: dict[str, Tensor], generator: torch.Generator) -> dict[str, float]:
+        """Round components of one size at the centres of k-means."""
+        count, point_ME = statistics["windows"], statistics["point_ME"]
+        clusters = kmeans(point_ME, self.config.components, generator=generator)
+        mean_X = statistics["sum_X"] / count
+        centre_E = self.axes_EX @ mean_X
+        self.mean_KX.copy_(mean_X + (clusters.centre_KE - centre_E) @ self.axes_EX)
+        size_K = torch.bincount(clusters.index_M, minlength=self.config.components)
+        self.weight_K.copy_(size_K.double() / len(point_ME))
+        total = float(statistics["square"] / count - mean_X.square().sum())
+        inside = float(statistics["inside_EE"].trace() / count - centre_E.square().sum())
+        within = clusters.inertia / len(point_ME) + max(0.0, total - inside)
+        noise = max(within / self.size, self.config.min_noise**2)
+        self.noise_K.fill_(noise)
+        self.variance_KZ.fill_(noise)
+        return {"axes_variance": inside / total if total > 0 else 1.0, "start_sigma": math.sqrt(noise)}
+
+    def _fit(self, statistics: dict[str, Tensor]) -> dict[str, float]:
+        """The maximum of the expected log-likelihood; a component without windows stays as it is, with weight zero."""
+        mass_K = statistics["mass_K"]
+        alive_K, share_K = mass_K > _EMPTY, mass_K.clamp(min=_EMPTY)
+        mean_KX = statistics["sum_KX"] / share_K[:, None]
+        centre_KE = mean_KX @ self.axes_EX.T
+        spread_KEE = statistics["inside_KEE"] / share_K[:, None, None] - centre_KE[:, :, None] * centre_KE[:, None]
+        trace_K = statistics["square_K"] / share_K - mean_KX.square().sum(1)
+        value_KE, vector_KEE = torch.linalg.eigh(spread_KEE)
+        value_KZ = value_KE[:, -self.config.latent_dim :].clamp(min=0)
+        shared = mass_K * alive_K if self.config.noise == "shared" else None
+        noise_K = noise_variance(value_KZ, trace_K.clamp(min=0), self.size, shared).clamp(min=self.config.min_noise**2)
+        self.weight_K.copy_(mass_K * alive_K / (mass_K * alive_K).sum())
+        for parameter, value in (
+            (self.mean_KX, mean_KX),
+            (self.direction_KEZ, vector_KEE[:, :, -self.config.latent_dim :]),
+            (self.variance_KZ, torch.maximum(value_KZ, noise_K[:, None])),
+            (self.noise_K, noise_K),
+        ):
+            parameter[alive_K] = value[alive_K]
+        return {
+            "sigma": float((self.weight_K * self.noise_K).sum().sqrt()),
+            "smallest_component": float(mass_K[alive_K].min()),
+            "empty_components": float((~alive_K).sum()),
+            "components_at_min_noise": float((alive_K & (noise_K <= self.config.min_noise**2)).sum()),
+        }
+
+
+def _by_mask(mask_BT: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Rows that have the same frames, and (T,) those frames."""
+    there_GT, group_B = torch.unique(mask_BT, dim=0, return_inverse=True)
+    for g, there_T in enumerate(there_GT):
+        yield (group_B == g).nonzero().flatten(), there_T
+
+
+def _fixed(value: Tensor) -> nn.Parameter:
+    """A parameter that no gradient moves."""
+    return nn.Parameter(value, requires_grad=False)
