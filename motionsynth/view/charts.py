@@ -35,6 +35,7 @@ __all__ = [
     "Interval",
     "Line",
     "Reading",
+    "Role",
     "bar_chart",
     "distribution_chart",
     "interval_chart",

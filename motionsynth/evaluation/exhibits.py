@@ -1,0 +1,242 @@
+"""What a report shows besides figures: spectra, jerk, the mix of cells, and chosen clips that move.
+
+Shapes: N windows, T frames, F frequencies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from motionsynth.metrics.suite import Figure
+from motionsynth.view.charts import (
+    Bars,
+    Interval,
+    Role,
+    bar_chart,
+    distribution_chart,
+    interval_chart,
+    spectra_chart,
+)
+from motionsynth.view.page import Picture, Player
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from motionsynth.metrics.descriptors import Descriptors
+    from motionsynth.metrics.record import Sets
+    from motionsynth.motion.clip import Clip
+
+__all__ = ["chosen_clips", "distance_picture", "figure_name", "overview", "ranking_space"]
+
+ROLES: Final[tuple[Role, ...]] = ("generated", "reference", "train")
+"""Names of the sets in legends, in the order of ``Sets``."""
+SHOWN: Final = 4
+"""Clips in each row of the player."""
+_ROW_HEIGHT: Final = 190
+_LEAST_JERK: Final = 1e-2
+"""m/s³: what lies below is drawn here, so that a still clip has a logarithm."""
+RANKED_BY: Final = ("pca", "autoencoder")
+
+
+def overview(sets: Sets) -> list[Picture]:
+    """Spectra, jerk and cells of the sets: what most figures are made of."""
+    shown = [(name, windows) for name, windows in zip(ROLES, sets, strict=True) if windows is not None]
+    pictures = [_spectra(shown), _jerk(shown)]
+    if all(windows.cell_N is not None and windows.cell_names for _, windows in shown[:2]):
+        pictures.append(_cells(shown[:2]))
+    return pictures
+
+
+def distance_picture(figures: Sequence[Figure], real: Mapping[str, Figure]) -> tuple[Picture, list[str]] | None:
+    """How far each figure lies from real motion, in the unit that all share: the interval of real against real.
+
+    Returns:
+        The picture and the names of the figures that have no place in it; None where none has one.
+    """
+    rows, left_out = [], []
+    for figure in figures:
+        row = _in_spreads(figure, real.get(figure.key))
+        if row is None:
+            left_out.append(figure_name(figure))
+        else:
+            rows.append(row)
+    if not rows:
+        return None
+    caption = (
+        "Each figure less that of real against real, in half widths of the latter's interval: between −1 and 1 it "
+        "cannot be told from real motion. Linear within −1 to 1, logarithmic beyond; metrics of unlike sensitivity "
+        "share the axis, so compare sides and intervals rather than lengths."
+    )
+    svg = interval_chart(
+        rows,
+        x_label="distance from real motion (half widths of the real interval)",
+        x_scale="symlog",
+        zero=True,
+        width=920,
+        alt=f"Distance from real motion of {len(rows)} figures, in intervals of real against real",
+    )
+    return Picture(svg, "Against real motion.", caption, wide=True), left_out
+
+
+def figure_name(figure: Figure) -> str:
+    """The name of a figure's metric in words, with its feature space."""
+    name = figure.metric.name.replace("_", " ")
+    return name if figure.space is None else f"{name} ({figure.space})"
+
+
+def ranking_space(sets: Sets) -> str | None:
+    """The feature space that clips are ranked in: principal components where there are: they keep the trajectory."""
+    there = [*RANKED_BY, *sets.generated.embeddings]
+    return next((s for s in there if s in sets.generated.embeddings and s in sets.reference.embeddings), None)
+
+
+def chosen_clips(sets: Sets, *, real_clips: bool, seed: int) -> Player:
+    """A player with the generated clips nearest to real windows, in the middle, farthest, and drawn at random.
+
+    Args:
+        sets: what is compared.
+        real_clips: whether a row of reference clips stands below them.
+        seed: what the random ones are drawn by.
+    """
+    generated = sets.generated
+    rng = np.random.default_rng(seed)
+    rows: dict[str, list[tuple[str, Clip]]] = {}
+    said = [f"Random clips are drawn with seed {seed}."]
+    distance_N = _distance_to_real(sets)
+    if distance_N is not None:
+        order = np.argsort(distance_N, kind="stable")
+        middle = max(0, (len(order) - SHOWN) // 2)
+        ranks = {"best": order[:SHOWN], "median": order[middle : middle + SHOWN], "worst": order[::-1][:SHOWN]}
+        for name, places in ranks.items():
+            rows[f"generated, {name}"] = _clips(generated, places, distance_N)
+        whom = "training" if sets.train is not None else "reference"
+        said.insert(
+            0,
+            f"Best, median and worst are ranked by the distance d to the nearest {whom} window in the feature space "
+            f"{ranking_space(sets)}: near is plausible, and nearest of all may be a copy (see memorisation).",
+        )
+    rows["generated, random"] = _clips(generated, _drawn(len(generated), rng), distance_N)
+    if real_clips:
+        rows["reference, random (real)"] = _clips(sets.reference, _drawn(len(sets.reference), rng), None)
+    else:
+        said.append("The reference clips are left out of this page.")
+    from motionsynth.view.player import player_html
+
+    page = player_html([], title="Chosen clips", groups=rows)
+    frame = "Generated clips" + (" and real ones" if real_clips else "")
+    return Player(page, frame, " ".join(said), _ROW_HEIGHT * len(rows) + 90)
+
+
+def _spectra(shown: Sequence[tuple[Role, Descriptors]]) -> Picture:
+    import torch
+
+    from motionsynth.metrics.spectra import THRESHOLDS_HZ, power_spectra, window_energy
+
+    spectra, limits = [], []
+    for name, windows in shown:
+        signal = torch.zeros(1, 1, windows.motion_NTD.shape[1] - 1)
+        frequency_F = power_spectra(signal, windows.spec.frame_rate)[0].numpy()
+        density_F = windows.per_window(window_energy).double().mean(0).cpu().numpy() / frequency_F[1]
+        held = frequency_F < windows.nyquist_hz
+        spectra.append((name, frequency_F[held], density_F[held]))
+        limits.append(windows.nyquist_hz)
+    return Picture(
+        spectra_chart(
+            spectra,
+            y_label="power of joint velocities ((m/s)²/Hz)",
+            roles=[name for name, _ in shown],
+            marks=[hz for hz in THRESHOLDS_HZ if hz < min(limits)],
+        ),
+        "Spectra.",
+        "Mean over windows, joints and axes. Below the reference at high frequencies: blur. Above it: jitter. Lower by "
+        "the same factor everywhere: shrunk motion.",
+    )
+
+
+def _jerk(shown: Sequence[tuple[Role, Descriptors]]) -> Picture:
+    jerks = [(name, windows.per_window(_window_jerk).cpu().numpy()) for name, windows in shown]
+    sets = [(name, np.log10(np.maximum(jerk_N, _LEAST_JERK))) for name, jerk_N in jerks]
+    return Picture(
+        distribution_chart(sets, x_label="log₁₀ of mean jerk (m/s³) of a window", roles=[name for name, _ in shown]),
+        "Jerk.",
+        "Means and medians hide what this shows: whether still and brisk clips are both there.",
+    )
+
+
+def _window_jerk(windows: Descriptors) -> Tensor:
+    from motionsynth.metrics.derivatives import motion_magnitudes
+
+    return motion_magnitudes(windows.positions_NTJ3[:, :, windows.moving_joints], windows.spec.frame_rate)[:, 2]
+
+
+def _cells(shown: Sequence[tuple[Role, Descriptors]]) -> Picture:
+    names = shown[0][1].cell_names
+    shares: dict[Role, np.ndarray] = {name: _cell_shares(windows, len(names)) for name, windows in shown}
+    order = np.argsort(-shares["reference"], kind="stable")
+    missing = int(((shares["generated"] == 0) & (shares["reference"] > 0)).sum())
+    unreal = shown[0][1].realistic_N
+    caption = f"{missing} of {int((shares['reference'] > 0).sum())} cells of the reference hold no generated window."
+    if unreal is not None:
+        caption += f" The judge puts every window somewhere; {1 - float(unreal.double().mean()):.0%} of the generated "
+        caption += "ones fail the realism gate."
+    svg = bar_chart(
+        [names[place] for place in order],
+        [Bars(name, 100 * share[order], role=name) for name, share in shares.items()],
+        y_label="share of the windows (%)",
+        height=340,
+    )
+    return Picture(svg, "Cells, as judged.", caption, wide=True)
+
+
+def _cell_shares(windows: Descriptors, count: int) -> np.ndarray:
+    assert windows.cell_N is not None
+    return np.bincount(windows.cell_N.cpu().numpy(), minlength=count) / max(1, len(windows))
+
+
+def _in_spreads(figure: Figure, real: Figure | None) -> Interval | None:
+    if real is None or figure.value is None or real.value is None or real.low is None or real.high is None:
+        return None
+    half = (real.high - real.low) / 2
+    if not half > 0:
+        return None
+    low, value, high = (None if x is None else (x - real.value) / half for x in (figure.low, figure.value, figure.high))
+    assert value is not None
+    against = ((real.low - real.value) / half, (real.high - real.value) / half)
+    return Interval(figure_name(figure), value, low, high, *against, against=0.0)
+
+
+def _distance_to_real(sets: Sets) -> np.ndarray | None:
+    """(N,) distance of each generated window to the nearest training window, or reference window without training."""
+    from motionsynth.metrics.neighbours import nearest
+
+    space = ranking_space(sets)
+    real = sets.train or sets.reference
+    if space is None or space not in real.embeddings:
+        return None
+    found = nearest(sets.generated.embeddings[space], real.embeddings[space])
+    return found.distance_NK[:, 0].cpu().numpy()
+
+
+def _drawn(count: int, rng: np.random.Generator) -> np.ndarray:
+    return np.sort(rng.choice(count, min(SHOWN, count), replace=False))
+
+
+def _clips(windows: Descriptors, places: np.ndarray, distance_N: np.ndarray | None) -> list[tuple[str, Clip]]:
+    import torch
+
+    from motionsynth.features.encode import decode_batch
+
+    clips = decode_batch(windows.features_NTD[torch.from_numpy(places.copy())], windows.spec)
+    return [(_caption(windows, int(place), distance_N), clip) for place, clip in zip(places, clips, strict=True)]
+
+
+def _caption(windows: Descriptors, place: int, distance_N: np.ndarray | None) -> str:
+    parts = [windows.names[place] if windows.names else f"{place}"]
+    if windows.cell_N is not None and windows.cell_names:
+        parts.append(windows.cell_names[int(windows.cell_N[place])])
+    if distance_N is not None:
+        parts.append(f"d {distance_N[place]:.3g}")
+    return " · ".join(parts)
