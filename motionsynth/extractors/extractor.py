@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -84,6 +85,13 @@ class Extractor:
     def spaces(self) -> tuple[str, ...]:
         """Names of the feature spaces."""
         return ("pca", "kinetic", *(self.networks.spaces if self.networks else ()))
+
+    @cached_property
+    def identity(self) -> str:
+        """SHA-256 of all that decides what it says of a window: other corpora, seeds and versions give others."""
+        from motionsynth.extractors.store import weights_hash
+
+        return weights_hash(self)
 
     @property
     def cell_names(self) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from motionsynth.corpus.corpus import Corpus
     from motionsynth.extractors.extractor import Extractor
 
-__all__ = ["extractor_for", "load_extractor", "refuse_taken", "save_extractor"]
+__all__ = ["extractor_for", "load_extractor", "refuse_taken", "save_extractor", "weights_hash"]
 
 _FORMAT: Final = 1
 _HEADER, _WEIGHTS = "extractor.json", "weights.safetensors"
@@ -84,6 +84,14 @@ def save_extractor(extractor: Extractor, folder: Path) -> None:
         raise ExtractorError(folder, f"cannot be written: {error.strerror or error}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def weights_hash(extractor: Extractor) -> str:
+    """SHA-256 of the corpus, recipe and weights of an extractor."""
+    from safetensors.torch import save as save_tensors
+
+    tensors = {name: value.detach().cpu().contiguous() for name, value in _tensors(extractor).items()}
+    return hash_bytes(f"{extractor.fingerprint} {RECIPE} ".encode() + save_tensors(tensors))
 
 
 def refuse_taken(folder: Path) -> None:

@@ -1,0 +1,150 @@
+"""Dose curves, and how they are read backwards.
+
+A curve is the isotonic regression of a figure's means over the doses, straight between them where the axis is drawn:
+in the logarithm of a cut-off, in the share of cells dropped.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from motionsynth.calibration.plan import KINDS, Dose
+from motionsynth.calibration.verdict import Series
+
+__all__ = ["Curve", "Ground", "amount_text", "held_out_error"]
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What real motion has on each axis: where the curves begin.
+
+    Args:
+        nyquist_hz: highest frequency that the motion holds.
+        cells: number of cells.
+        clips_a_cell: mean number of clips of a window's cell.
+        windows: number of windows that doses draw from.
+    """
+
+    nyquist_hz: float
+    cells: int
+    clips_a_cell: float
+    windows: int
+
+    def amount(self, kind: str) -> float:
+        """The amount of a kind of dose that leaves motion as it is."""
+        return {
+            "low_pass": self.nyquist_hz,
+            "neighbours": 1.0,
+            "shrinkage": 1.0,
+            "time_warp": 1.0,
+            "cells": float(self.cells),
+            "clips_per_cell": self.clips_a_cell,
+            "memoriser": float(self.windows),
+        }.get(kind, 0.0)
+
+    def severity(self, kind: str, dose: Dose) -> float:
+        """Where a dose stands on the axis: rises with its strength, 0 for real motion."""
+        real = self.amount(kind)
+        value = real if dose.kind == "none" else dose.value
+        scale = KINDS[kind].scale
+        if scale == "dropped":
+            return 1.0 - value / self.cells
+        return abs(math.log(value / real)) if scale == "log" else abs(value - real)
+
+    def shown(self, kind: str, severity: float) -> float:
+        """The amount at a severity, as it is told: Hz, or the share of cells that is dropped."""
+        real, scale = self.amount(kind), KINDS[kind].scale
+        if scale == "dropped":
+            return severity
+        sign = 1.0 if KINDS[kind].rising else -1.0
+        return real * math.exp(sign * severity) if scale == "log" else real + sign * severity
+
+
+def amount_text(kind: str, shown: float, *, unit: bool = True) -> str:
+    """Such as ``4.1 Hz`` or ``71 %``."""
+    if KINDS[kind].scale == "dropped":
+        return f"{100 * shown:.0f}" + (" %" if unit else "")
+    text = f"{shown:.0f}" if shown >= 10 else f"{shown:.2g}"
+    return f"{text} {KINDS[kind].unit}" if unit else text
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """A figure over the doses of one kind.
+
+    Args:
+        sign: +1 where the figure rises with the dose, -1 where it falls.
+        severity_D: rising.
+        level_D: ``sign`` times the figure's means, made to rise.
+        scatter_D: standard deviation over the repeats.
+        repeats: how many there were.
+    """
+
+    sign: float
+    severity_D: Array
+    level_D: Array
+    scatter_D: Array
+    repeats: int
+
+    @classmethod
+    def fit(cls, series: Series, kind: str, doses: Sequence[Dose], sign: float, ground: Ground) -> Self:
+        """From the repeats of a figure; at least two doses, weakest first."""
+        values_DR = np.stack([series.values[dose] for dose in doses])
+        return cls.through(values_DR, [ground.severity(kind, dose) for dose in doses], sign)
+
+    @classmethod
+    def through(cls, values_DR: Array, severity_D: Sequence[float] | Array, sign: float) -> Self:
+        """From (D, R) figures at rising severities; nan where one is undefined."""
+        from sklearn.isotonic import isotonic_regression
+
+        level_D = isotonic_regression(sign * np.nanmean(values_DR, 1))
+        scatter_D = np.nanstd(values_DR, 1, ddof=1) if values_DR.shape[1] > 1 else np.zeros(len(values_DR))
+        return cls(sign, np.asarray(severity_D, dtype=np.float64), level_D, scatter_D, values_DR.shape[1])
+
+    def invert(self, figure: float, side: Literal["left", "middle", "right"] = "middle") -> float:
+        """The severity at which the curve has this figure; its ends where it never has.
+
+        Where the curve is flat, ``left`` and ``right`` are the ends of that part.
+        """
+        if side == "middle":
+            return (self.invert(figure, "left") + self.invert(figure, "right")) / 2
+        level = self.sign * figure
+        place = int(np.searchsorted(self.level_D, level, side))
+        if place == 0 or place == len(self.level_D):
+            return float(self.severity_D[min(place, len(self.level_D) - 1)])
+        low, high = self.level_D[place - 1], self.level_D[place]
+        share = (level - low) / (high - low)
+        return float(self.severity_D[place - 1] + share * (self.severity_D[place] - self.severity_D[place - 1]))
+
+    def scatter(self, severity: float) -> float:
+        """Standard deviation of the figure over repeats at a severity."""
+        return float(np.interp(severity, self.severity_D, self.scatter_D))
+
+
+def held_out_error(series: Series, kind: str, doses: Sequence[Dose], sign: float, ground: Ground) -> float:
+    """How far doses read backwards lie from the true ones: mean |error| in severity, as a share of the axis.
+
+    Each repeat in turn plays a model of unknown dose, and is read on the curve of the others; real motion is not read.
+    """
+    values_DR = np.stack([series.values[dose] for dose in doses])
+    severity_D = np.array([ground.severity(kind, dose) for dose in doses])
+    errors = []
+    for repeat in range(values_DR.shape[1]):
+        others = np.delete(values_DR, repeat, 1)
+        if np.isnan(others).all(1).any():
+            continue
+        curve = Curve.through(others, severity_D, sign)
+        errors += [
+            abs(curve.invert(float(figure)) - severity)
+            for figure, severity in zip(values_DR[:, repeat], severity_D, strict=True)
+            if severity > 0 and not math.isnan(figure)
+        ]
+    return float(np.mean(errors) / severity_D[-1]) if errors else math.inf

@@ -1,0 +1,272 @@
+"""What a calibration does: doses, repeats, axes and thresholds, read from one YAML."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from motionsynth.errors import ConfigError
+from motionsynth.families.base import FrozenConfig
+
+__all__ = ["KINDS", "ZERO", "Axis", "CalibrationConfig", "Dose", "Kind", "Thresholds", "load_plan", "shipped_plan"]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What doses of one kind have in common.
+
+    Args:
+        acts: ``motion`` changes whole clips, ``windows`` changes windows, ``draw`` chooses among undosed windows.
+        unit: of the value, as tables show it.
+        rising: whether a larger value is the stronger dose.
+        phrase: what a model's figure says in doses of this kind, with ``{dose}`` for the amount.
+        summary: what is done, for the report.
+        scale: where curves are drawn and interpolated: ``log`` for values, ``linear``, or ``dropped`` (1 - share kept).
+    """
+
+    acts: Literal["motion", "windows", "draw"]
+    unit: str
+    rising: bool
+    scale: Literal["log", "linear", "dropped"]
+    phrase: str
+    summary: str
+
+
+KINDS: Final[Mapping[str, Kind]] = {
+    "low_pass": Kind(
+        "motion",
+        "Hz",
+        False,
+        "log",
+        "as smooth as real motion low-passed at {dose}",
+        "zero-phase Butterworth low-pass of whole clips, -3 dB at the cut-off",
+    ),
+    "neighbours": Kind(
+        "windows",
+        "windows",
+        True,
+        "log",
+        "as blurred as the mean of {dose}",
+        "mean of a window and its nearest windows of other takes in principal components",
+    ),
+    "shrinkage": Kind(
+        "motion",
+        "times",
+        False,
+        "linear",
+        "as subdued as real motion shrunk to {dose} its deviation",
+        "deviation from the clip's mean pose and mean velocity multiplied by a factor",
+    ),
+    "jitter": Kind(
+        "motion",
+        "degrees",
+        True,
+        "linear",
+        "as rough as real motion with {dose} of jitter in each joint",
+        "white noise on every joint's rotation, standard deviation about each axis",
+    ),
+    "noise": Kind(
+        "motion",
+        "standard deviations",
+        True,
+        "linear",
+        "as noisy as real motion with noise of {dose}",
+        "white noise on every normalised feature",
+    ),
+    "time_warp": Kind(
+        "motion",
+        "times",
+        False,
+        "linear",
+        "as slow as real motion at {dose} its speed",
+        "whole clips slowed down by a factor",
+    ),
+    "foot_slip": Kind(
+        "motion",
+        "m/s",
+        True,
+        "linear",
+        "slides like real motion with a drift of {dose}",
+        "a constant drift of the root over the floor, in a direction drawn for each clip",
+    ),
+    "cells": Kind(
+        "draw",
+        "cells",
+        False,
+        "dropped",
+        "covers as much as real data with {dose} of its cells dropped",
+        "only some cells (content x style) are kept, at the same number of windows",
+    ),
+    "clips_per_cell": Kind(
+        "draw",
+        "clips a cell",
+        False,
+        "log",
+        "varies within a mode as much as real data with {dose}",
+        "each window is replaced by one of the few clips that are kept of its cell",
+    ),
+    "memoriser": Kind(
+        "draw",
+        "windows",
+        False,
+        "log",
+        "varies as much as {dose} of the training set over and over",
+        "a few training windows over and over",
+    ),
+}
+"""Every kind of dose there is; ``doses`` in the YAML says which amounts."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Dose:
+    """One kind of damage in one amount; kind ``none`` is real motion as it is."""
+
+    kind: str
+    value: float
+
+    @property
+    def key(self) -> str:
+        """Such as ``low_pass-4``: names its file and its entry in ``calibration.json``."""
+        return "none" if self.kind == "none" else f"{self.kind}-{self.value:g}"
+
+    @property
+    def label(self) -> str:
+        """Such as ``low_pass 4 Hz``."""
+        return "real" if self.kind == "none" else f"{self.kind} {self.value:g} {KINDS[self.kind].unit}"
+
+
+ZERO: Final = Dose("none", 0.0)
+
+
+class Thresholds(FrozenConfig):
+    """When a figure counts as an instrument."""
+
+    spearman: float = Field(0.9, gt=0, lt=1)
+    """The lower bound of |Spearman's rank correlation| between dose and figure must reach this."""
+    confidence: float = Field(0.95, gt=0, lt=1)
+    """Of that bound and of intervals of doses."""
+    spreads: float = Field(2.0, gt=0)
+    """Real-against-real spreads within which a figure counts as unmoved."""
+    least_doses: int = Field(3, ge=3)
+    """Neighbouring doses that a range needs at least."""
+    resamples: int = Field(1000, ge=100)
+    """Bootstrap resamples of the repeats."""
+
+
+class Axis(FrozenConfig):
+    """One thing that may be wrong with motion, and the doses that show it."""
+
+    dose: str
+    """Kind of dose whose curve is read backwards."""
+    also: tuple[str, ...] = ()
+    """Kinds that are shown beside it."""
+    rival: str
+    """Axis whose doses must leave the figure alone."""
+    opposite: str | None = None
+    """Axis that may move figures to the other side of real motion."""
+
+    @field_validator("dose", "also")
+    @classmethod
+    def _known_kinds(cls, value: Any) -> Any:
+        for kind in (value,) if isinstance(value, str) else value:
+            if kind not in KINDS:
+                raise ValueError(f"unknown kind of dose {kind!r}; there are {', '.join(KINDS)}")
+        return value
+
+
+class CellCounts(FrozenConfig):
+    """How many cells are kept."""
+
+    counts: tuple[int, ...] = (35, 14, 7, 3, 1)
+    """Where the corpus has more cells than the largest of these."""
+    shares: tuple[float, ...] = (0.75, 0.5, 0.25, 0.1, 0.0)
+    """Where it has not: shares of its cells, at least one cell each."""
+
+    def of(self, cells: int) -> tuple[int, ...]:
+        """Numbers of cells to keep of so many, falling."""
+        kept = self.counts if cells > max(self.counts) else [max(1, math.floor(share * cells)) for share in self.shares]
+        return tuple(sorted({count for count in kept if count < cells}, reverse=True))
+
+
+class CalibrationConfig(FrozenConfig):
+    """One complete calibration."""
+
+    count: int = Field(1024, ge=16)
+    """Windows of each set."""
+    repeats: int = Field(10, ge=3)
+    """Draws of both sets."""
+    seed: int = 0
+    """Fixes draws, noise and directions."""
+    thresholds: Thresholds = Thresholds()
+    doses: dict[str, tuple[float, ...]]
+    """Kind -> amounts, in any order; ``cells`` stands apart."""
+    cells: CellCounts = CellCounts()
+    axes: dict[str, Axis]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> CalibrationConfig:
+        for kind, values in self.doses.items():
+            if kind not in KINDS or kind == "cells":
+                raise ValueError(
+                    f"doses.{kind}: unknown kind of dose; there are {', '.join(KINDS)} (cells stand apart)"
+                )
+            _check_amounts(kind, values)
+        for name, axis in self.axes.items():
+            for other in (axis.rival, axis.opposite):
+                if other is not None and other not in self.axes:
+                    raise ValueError(f"axes.{name}: no axis {other!r}")
+            for kind in (axis.dose, *axis.also):
+                if kind not in self.doses and kind != "cells":
+                    raise ValueError(f"axes.{name}: doses has no {kind!r}")
+        return self
+
+    def ladder(self, kind: str, cells: int) -> tuple[Dose, ...]:
+        """Doses of one kind from the weakest to the strongest, for a corpus with so many cells."""
+        values = self.cells.of(cells) if kind == "cells" else self.doses.get(kind, ())
+        return tuple(Dose(kind, float(v)) for v in sorted(set(values), reverse=not KINDS[kind].rising))
+
+
+_ALLOWED: Final[Mapping[str, tuple[Callable[[float], bool], str]]] = {
+    "low_pass": (lambda v: v > 0, "positive frequencies in Hz"),
+    "neighbours": (lambda v: v >= 2 and v == int(v), "whole numbers from 2"),
+    "shrinkage": (lambda v: 0 <= v < 1, "factors from 0, below 1"),
+    "time_warp": (lambda v: 0 < v < 1, "factors between 0 and 1"),
+    "clips_per_cell": (lambda v: v >= 1 and v == int(v), "whole numbers from 1"),
+    "memoriser": (lambda v: v >= 1 and v == int(v), "whole numbers from 1"),
+}
+
+
+def _check_amounts(kind: str, values: tuple[float, ...]) -> None:
+    allowed, words = _ALLOWED.get(kind, (lambda v: v > 0, "positive numbers"))
+    wrong = [value for value in values if not (math.isfinite(value) and allowed(value))]
+    if wrong or not values:
+        raise ValueError(f"doses.{kind}: must be {words}" + (f", not {wrong[0]:g}" if wrong else ""))
+
+
+def shipped_plan() -> Path:
+    """The YAML that ships: in the checkout, or inside the installed package."""
+    package = Path(__file__).parents[1]
+    for folder in (package.parent / "configs", package / "configs"):
+        if (path := folder / "calibration.yaml").is_file():
+            return path
+    raise ConfigError("configs/calibration.yaml", None, "is missing; give --config")
+
+
+def load_plan(path: str | Path, **changes: int) -> CalibrationConfig:
+    """Read a calibration's YAML; ``changes`` replace ``count``, ``repeats`` or ``seed``.
+
+    Raises:
+        ConfigError: the file cannot be read, a key is unknown, or a value does not fit; names file and key.
+    """
+    from motionsynth.config import _config_error, _read_yaml
+
+    document = _read_yaml(Path(path)) | changes
+    try:
+        return CalibrationConfig.model_validate(document)
+    except ValidationError as error:
+        raise _config_error(error, path, CalibrationConfig, ()) from error

@@ -1,0 +1,190 @@
+"""A model's figures in doses of known damage: "as smooth as real motion low-passed at 4.1 Hz (3.6-4.7)"."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from motionsynth.calibration.curve import Curve, amount_text
+from motionsynth.calibration.plan import KINDS, ZERO
+from motionsynth.calibration.record import Calibration, load_calibration
+from motionsynth.calibration.verdict import Verdict
+from motionsynth.errors import ConfigError
+
+if TYPE_CHECKING:
+    from motionsynth.metrics.suite import Figure
+
+__all__ = ["Reading", "load_calibration", "read_doses", "read_figure", "refuse_unfit"]
+
+State = Literal["measured", "none", "weaker", "beyond", "other side"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One figure read backwards on one axis.
+
+    Args:
+        key: of the figure.
+        axis: what it is read as: ``blur``, ``drop``, ...
+        state: ``measured``: on the curve; ``none``: not told apart from real motion; ``weaker``: weaker than the doses
+            on which the figure is valid; ``beyond``: stronger than the strongest; ``other side``: off real motion, the
+            other way.
+        kind: of dose.
+        value: the figure.
+        dose: amount, in the unit of the kind; for cells the share that is dropped. None where it is not measured.
+        low, high: the interval, ``low`` the smaller number.
+        sentence: the same in words.
+        headline: whether this figure speaks for its axis.
+        limited: the doses on which the figure is valid, where it is not valid on all.
+    """
+
+    key: str
+    axis: str
+    state: State
+    kind: str
+    value: float
+    dose: float | None
+    low: float | None
+    high: float | None
+    sentence: str
+    headline: bool
+    limited: str = ""
+
+
+def read_doses(figures: Mapping[str, Figure], calibration: Calibration) -> list[Reading]:
+    """Read every figure that is valid on an axis backwards on its curve; headlines first, then as axes are ordered.
+
+    Args:
+        figures: of a model, as ``metrics.suite.score`` gives them: same corpus, extractor and number of windows; see
+            :func:`refuse_unfit`.
+        calibration: the curves.
+    """
+    readings = []
+    for axis in calibration.config.axes:
+        for verdict in calibration.verdicts:
+            figure = figures.get(verdict.key)
+            if verdict.axis != axis or verdict.kind not in ("valid", "range"):
+                continue
+            if figure is not None and figure.value is not None:
+                readings.append(read_figure(calibration, verdict, figure.value, figure.low, figure.high))
+    return sorted(readings, key=lambda reading: not reading.headline)
+
+
+def refuse_unfit(
+    calibration: Calibration, *, corpus: str, extractor: str, count: int, path: str = "calibration"
+) -> str | None:
+    """Refuse figures that these curves do not hold for; a sentence where only the number of windows differs.
+
+    Args:
+        calibration: the curves.
+        corpus: fingerprint of the corpus that the figures were computed against.
+        extractor: fingerprint of the feature extractor.
+        count: windows of each set.
+        path: what errors name.
+
+    Raises:
+        ConfigError: corpus or extractor differ.
+    """
+    for what, ours, theirs in (("corpus", calibration.corpus, corpus), ("extractor", calibration.extractor, extractor)):
+        if ours != theirs:
+            reason = (
+                f"was made with another one ({ours[:12]}, not {theirs[:12]}); run `motionsynth calibrate` with this"
+            )
+            raise ConfigError(path, what, reason)
+    if count != calibration.count:
+        return f"{path}: was made with {calibration.count} windows a set, here are {count}: doses may be off"
+    return None
+
+
+def read_figure(
+    calibration: Calibration, verdict: Verdict, value: float, low: float | None = None, high: float | None = None
+) -> Reading:
+    """Read one figure backwards on one axis where its verdict is ``valid`` or ``range``.
+
+    The interval of the dose holds that of the figure and the scatter of the curve: with h the half width of the
+    figure's interval, R repeats and s their standard deviation there, it is where the curve has the figure -
+    sqrt(h^2 + (1.96 s)^2 / R) and the figure + as much. Without an interval the figure scatters as a repeat does: h =
+    1.96 s.
+    """
+    kind = calibration.config.axes[verdict.axis].dose
+    curve = _curve(calibration, verdict, kind)
+    severity = curve.invert(value)
+    weak, strong = _interval(curve, value, low, high, curve.scatter(severity))
+    level = curve.sign * value
+    starts_real = verdict.doses[0] == ZERO
+    state: State = "measured"
+    spreads = calibration.config.thresholds.spreads * calibration.series(verdict.key).spread
+    if starts_real and strong < curve.level_D[0] - spreads:
+        state = "other side"
+    elif weak <= curve.level_D[0]:
+        state = "none" if starts_real else "weaker" if level <= curve.level_D[0] else "measured"
+    elif level > curve.level_D[-1]:
+        state = "beyond"
+    shown = [
+        calibration.ground.shown(kind, s)
+        for s in (curve.invert(curve.sign * weak, "left"), severity, curve.invert(curve.sign * strong, "right"))
+    ]
+    low, high = sorted((shown[0], shown[2]))
+    measured = state == "measured"
+    headline = calibration.headlines.get(verdict.axis)
+    return Reading(
+        key=verdict.key,
+        axis=verdict.axis,
+        state=state,
+        kind=kind,
+        value=value,
+        dose=shown[1] if measured else None,
+        low=low if measured else None,
+        high=high if measured else None,
+        sentence=_sentence(calibration, verdict, kind, state, shown),
+        headline=headline is not None and headline.key == verdict.key,
+        limited="" if verdict.kind == "valid" else verdict.reason,
+    )
+
+
+def _curve(calibration: Calibration, verdict: Verdict, kind: str) -> Curve:
+    sign = float(np.sign(verdict.rho or 1.0))
+    return Curve.fit(calibration.series(verdict.key), kind, verdict.doses, sign, calibration.ground)
+
+
+def _interval(curve: Curve, value: float, low: float | None, high: float | None, scatter: float) -> tuple[float, float]:
+    """Levels of the curve that the figure may mean: the weaker and the stronger."""
+    of_curve = (1.96 * scatter) ** 2 / curve.repeats
+    below, above = (
+        (1.96 * scatter,) * 2 if low is None or high is None else (max(value - low, 0.0), max(high - value, 0.0))
+    )
+    if curve.sign < 0:
+        below, above = above, below
+    level = curve.sign * value
+    return level - float(np.sqrt(below**2 + of_curve)), level + float(np.sqrt(above**2 + of_curve))
+
+
+def _sentence(calibration: Calibration, verdict: Verdict, kind: str, state: State, shown: list[float]) -> str:
+    axis = calibration.config.axes[verdict.axis]
+    phrase = KINDS[kind].phrase
+    if state == "measured":
+        ends = "-".join(amount_text(kind, end, unit=False) for end in sorted((shown[0], shown[2])))
+        return f"{phrase.format(dose=amount_text(kind, shown[1]))} ({ends})"
+    if state == "none":
+        return f"no {verdict.axis} beyond real motion"
+    if state == "other side":
+        other = axis.opposite if axis.opposite and _moves_there(calibration, verdict, axis.opposite) else None
+        return f"outside the range: {other or f'off real motion, away from {verdict.axis}'}"
+    first, last = (calibration.ground.severity(kind, dose) for dose in (verdict.doses[0], verdict.doses[-1]))
+    rising = KINDS[kind].rising or KINDS[kind].scale == "dropped"
+    if state == "weaker":
+        amount = f"{'less' if rising else 'more'} than {amount_text(kind, calibration.ground.shown(kind, first))}"
+        return f"{phrase.format(dose=amount)} (weaker than it is valid for)"
+    amount = f"{'more' if rising else 'less'} than {amount_text(kind, calibration.ground.shown(kind, last))}"
+    return f"{phrase.format(dose=amount)} (outside the range)"
+
+
+def _moves_there(calibration: Calibration, verdict: Verdict, axis: str) -> bool:
+    """Whether the doses of another axis take the figure to the other side of real motion."""
+    other = calibration.verdict(verdict.key, axis)
+    if other is None or other.rho is None or other.moved is None or verdict.rho is None:
+        return False
+    return other.rho * verdict.rho < 0 and other.moved > calibration.config.thresholds.spreads

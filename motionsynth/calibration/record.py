@@ -1,0 +1,210 @@
+"""What a calibration found: ``calibration.json``."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from motionsynth.calibration.curve import Ground
+from motionsynth.calibration.plan import KINDS, ZERO, CalibrationConfig, Dose
+from motionsynth.calibration.verdict import Series, Verdict
+from motionsynth.durable import write_bytes
+from motionsynth.errors import ConfigError
+
+__all__ = ["FORMAT", "Calibration", "DoseFigures", "FigureRecord", "Headline", "load_calibration", "save_calibration"]
+
+FORMAT: Final = "motionsynth-calibration-1"
+
+
+@dataclass(frozen=True, slots=True)
+class FigureRecord:
+    """What a verdict needs to know of a figure."""
+
+    key: str
+    unit: str
+    better: str
+    within: bool
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class DoseFigures:
+    """All figures of one dose.
+
+    Args:
+        dose: what was done.
+        values: key -> one number a repeat, None where undefined.
+        reasons: key -> why it is undefined where it is.
+        repeated: mean share of windows that repeat another of their set.
+        apart: of real motion: key -> one number a repeat, with other takes in each.
+        truth: label divergences with the true cells in place of the judged ones: key -> one number a repeat.
+    """
+
+    dose: Dose
+    values: dict[str, list[float | None]]
+    reasons: dict[str, str] = field(default_factory=dict)
+    repeated: float = 0.0
+    apart: dict[str, list[float | None]] = field(default_factory=dict)
+    truth: dict[str, list[float | None]] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-able types."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> DoseFigures:
+        """Rebuild from :meth:`to_dict`."""
+        return cls(**{**values, "dose": Dose(**values["dose"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """The figure that speaks for an axis: of the valid ones that which reads held-out repeats best.
+
+    Args:
+        key: of the figure.
+        error: its mean error as a share of the axis.
+    """
+
+    key: str
+    error: float
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """Everything that a calibration found.
+
+    Args:
+        config: what was asked for.
+        corpus: fingerprint of the corpus.
+        extractor: fingerprint of the feature extractor.
+        corpus_name: for headings.
+        count: windows of each set.
+        ground: what real motion has on each axis.
+        doses: figures by dose, real motion first.
+        figures: records by key.
+        verdicts: of every figure on every axis.
+        headlines: axis -> figure.
+        errors: axis -> figure -> error of the inverse.
+        notes: what was left out, as sentences.
+    """
+
+    config: CalibrationConfig
+    corpus: str
+    extractor: str
+    corpus_name: str
+    count: int
+    ground: Ground
+    doses: tuple[DoseFigures, ...]
+    figures: dict[str, FigureRecord]
+    verdicts: tuple[Verdict, ...] = ()
+    headlines: dict[str, Headline] = field(default_factory=dict)
+    errors: dict[str, dict[str, float]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def series(self, key: str) -> Series:
+        """One figure in all doses."""
+        record = self.figures[key]
+        zero = next(found for found in self.doses if found.dose == ZERO)
+        return Series(
+            key,
+            record.better,  # type: ignore[arg-type]  # as it was written
+            record.within,
+            {found.dose: _array(found.values[key]) for found in self.doses if key in found.values},
+            _array(zero.apart[key]),
+        )
+
+    def ladder(self, kind: str) -> tuple[Dose, ...]:
+        """Doses of a kind that were measured, weakest first."""
+        found = [f.dose for f in self.doses if f.dose.kind == kind]
+        return tuple(sorted(found, key=lambda dose: dose.value, reverse=not KINDS[kind].rising))
+
+    def verdict(self, key: str, axis: str) -> Verdict | None:
+        """What a figure is worth on an axis."""
+        return next((v for v in self.verdicts if v.key == key and v.axis == axis), None)
+
+
+def save_calibration(calibration: Calibration, path: Path) -> None:
+    """Write ``calibration.json``."""
+    document = {
+        "format": FORMAT,
+        "config": calibration.config.model_dump(mode="json"),
+        "corpus": calibration.corpus,
+        "corpus_name": calibration.corpus_name,
+        "extractor": calibration.extractor,
+        "count": calibration.count,
+        "ground": asdict(calibration.ground),
+        "figures": {key: asdict(record) for key, record in calibration.figures.items()},
+        "verdicts": [asdict(verdict) for verdict in calibration.verdicts],
+        "headlines": {axis: asdict(headline) for axis, headline in calibration.headlines.items()},
+        "errors": calibration.errors,
+        "notes": calibration.notes,
+        "doses": [found.to_dict() for found in calibration.doses],
+    }
+    write_bytes(path, (json.dumps(_finite(document), indent=1, allow_nan=False) + "\n").encode())
+
+
+def load_calibration(path: str | Path) -> Calibration:
+    """Read ``calibration.json``, or the one in a folder.
+
+    Raises:
+        ConfigError: it cannot be read, or is none.
+    """
+    path = Path(path)
+    path = path / "calibration.json" if path.is_dir() else path
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(path, None, error.strerror or str(error)) from error
+    except ValueError as error:
+        raise ConfigError(path, None, f"not valid JSON: {error}") from error
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise ConfigError(path, None, f"is no calibration of this version ({FORMAT}); run `motionsynth calibrate`")
+    try:
+        return _parsed(document)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ConfigError(path, None, f"is damaged: {error}") from error
+
+
+def _parsed(document: Mapping[str, Any]) -> Calibration:
+    return Calibration(
+        CalibrationConfig.model_validate(document["config"]),
+        document["corpus"],
+        document["extractor"],
+        document["corpus_name"],
+        document["count"],
+        Ground(**document["ground"]),
+        tuple(DoseFigures.from_dict(found) for found in document["doses"]),
+        {key: FigureRecord(**record) for key, record in document["figures"].items()},
+        tuple(_verdict(values) for values in document["verdicts"]),
+        {axis: Headline(**values) for axis, values in document["headlines"].items()},
+        document["errors"],
+        tuple(document["notes"]),
+    )
+
+
+def _verdict(values: Mapping[str, Any]) -> Verdict:
+    doses = tuple(Dose(**dose) for dose in values["doses"])
+    rival = None if values["rival"] is None else Dose(**values["rival"])
+    return Verdict(**{**values, "doses": doses, "rival": rival})
+
+
+def _array(values: Sequence[float | None]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return np.array([math.nan if value is None else value for value in values], dtype=np.float64)
+
+
+def _finite(value: Any) -> Any:
+    """JSON knows no infinity: a spread of zero makes any movement infinite, told as None."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return value

@@ -1,0 +1,208 @@
+"""Is a figure an instrument for an axis? Computed from the figures of the repeats; nothing here is typed by hand.
+
+With z the mean of a figure on real motion and s its real-against-real spread (standard deviation over repeats in which
+the takes differ), a dose whose repeats gave f_1 ... f_R moves the figure by
+
+    sqrt(mean_r (f_r - z)^2) / s     spreads,
+
+about 1 for a dose that does nothing. The root of the mean square, not the shift of the mean: a dose that sends the
+figure up in one repeat and down in the next confounds it as surely as one that always sends it up.
+
+Fewer cells make a figure that is compared cell by cell noisier by themselves, without making it wrong. So for such a
+figure and a dose that drops cells, s is the spread of real against real restricted to as many cells, which is the
+spread over the repeats of that very dose (it is undosed motion of so many cells), where that is the larger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from motionsynth.calibration.plan import ZERO, Dose, Thresholds
+from motionsynth.metrics.record import Better
+
+__all__ = ["Series", "Verdict", "judge", "moved", "rank_correlation", "spread_at"]
+
+Array = npt.NDArray[np.float64]
+Kind = Literal["valid", "range", "blind", "invalid", "undefined"]
+
+_MOST_MISSING = 0.5
+"""A dose that leaves a figure undefined in more of the repeats than this says nothing of it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """One figure in all repeats of all doses.
+
+    Args:
+        key: of the figure.
+        better: its direction.
+        within: whether it is computed cell by cell.
+        values: dose -> (R,) one number a repeat, nan where undefined; real motion is ``ZERO``.
+        apart: (R,) real motion with other takes in every repeat; its standard deviation is the spread.
+    """
+
+    key: str
+    better: Better
+    within: bool
+    values: Mapping[Dose, Array]
+    apart: Array
+
+    def usable(self, doses: Sequence[Dose]) -> list[Dose]:
+        """Doses that leave the figure defined in enough repeats."""
+        return [d for d in doses if d in self.values and np.isnan(self.values[d]).mean() <= _MOST_MISSING]
+
+    @property
+    def spread(self) -> float:
+        """The real-against-real spread."""
+        return _deviation(self.apart)
+
+    def mean(self, dose: Dose) -> float:
+        """Over the repeats where it is defined."""
+        return float(np.nanmean(self.values[dose]))
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a figure is worth on an axis.
+
+    Args:
+        key: of the figure.
+        axis: of the doses.
+        kind: the verdict; ``range``: valid on a run of neighbouring doses.
+        reason: one sentence, where it is not valid throughout.
+        doses: those on which it can be read, from the weakest; real motion first where that is among them.
+        rho: Spearman's rank correlation over all doses.
+        rho_low: lower bound of its size.
+        moved: spreads by which the strongest dose of the axis moves it.
+        rival_moved: spreads by which the worst dose of the rival axis moves it.
+        rival: that dose.
+    """
+
+    key: str
+    axis: str
+    kind: Kind
+    reason: str = ""
+    doses: tuple[Dose, ...] = ()
+    rho: float | None = None
+    rho_low: float | None = None
+    moved: float | None = None
+    rival_moved: float | None = None
+    rival: Dose | None = None
+
+
+def judge(
+    series: Series, axis: str, ladder: Sequence[Dose], rivals: Sequence[Dose], thresholds: Thresholds, seed: int = 0
+) -> Verdict:
+    """Say what a figure is worth on an axis.
+
+    Args:
+        series: the figure in all doses.
+        axis: its name.
+        ladder: doses of the axis, from the weakest; without real motion.
+        rivals: doses of the rival axis.
+        thresholds: what counts.
+        seed: of the bootstrap.
+    """
+    doses = series.usable([ZERO, *ladder])
+    if ZERO not in doses or len(doses) < thresholds.least_doses or not np.isfinite(series.apart).any():
+        return Verdict(series.key, axis, "undefined", f"it has values at {len(doses)} of {len(ladder) + 1} doses only")
+    own = {dose: moved(series, dose) for dose in doses[1:]}
+    rho, rho_low = rank_correlation(series, doses, thresholds, seed)
+    against = {dose: moved(series, dose) for dose in series.usable(rivals)}
+    rival = max(against, key=lambda dose: against[dose], default=None)
+    worst = None if rival is None else against[rival]
+    known = Verdict(series.key, axis, "invalid", "", (), rho, rho_low, own[doses[-1]], worst, rival)
+    if max(own.values()) <= thresholds.spreads:
+        return replace(known, kind="blind", reason=f"no dose moves it by more than {max(own.values()):.1f} spreads")
+    if _improves(series, rho):
+        return replace(known, reason=f"it improves with the dose (rank correlation {rho:+.2f})")
+    run = doses if rho_low >= thresholds.spearman else _run(series, doses, np.sign(rho), thresholds, seed)
+    if not run:
+        return replace(known, reason=f"not monotone: rank correlation {rho:+.2f}, its size at least {rho_low:.2f}")
+    if rival is not None and against[rival] > thresholds.spreads:
+        return replace(known, reason=f"{rival.label} moves it by {against[rival]:.1f} spreads")
+    if len(run) == len(ladder) + 1:
+        return replace(known, kind="valid", doses=tuple(run))
+    return replace(known, kind="range", doses=tuple(run), reason=f"from {run[0].label} to {run[-1].label}")
+
+
+def moved(series: Series, dose: Dose) -> float:
+    """By how many spreads a dose moves a figure; see the text of this module."""
+    values = series.values[dose]
+    shift = float(np.sqrt(np.nanmean(np.square(values - series.mean(ZERO)))))
+    spread = spread_at(series, dose)
+    return shift / spread if spread > 0 else 0.0 if shift == 0 else float("inf")
+
+
+def spread_at(series: Series, dose: Dose) -> float:
+    """The real-against-real spread that a dose is held against."""
+    if series.within and dose.kind == "cells":
+        return max(series.spread, _deviation(series.values[dose]))
+    return series.spread
+
+
+def rank_correlation(
+    series: Series, doses: Sequence[Dose], thresholds: Thresholds, seed: int = 0
+) -> tuple[float, float]:
+    """Spearman's rank correlation of dose and figure over all repeats, and the lower bound of its size.
+
+    The bound is that of a bootstrap over repeats, whole repeats drawn with replacement. Repeats of one dose tie, so
+    that k doses of R repeats give at most ``sqrt(1 - (R^2 - 1) / ((k R)^2 - 1))``: 0.94 for three doses, 0.99 for
+    seven.
+    """
+    values_DR = np.stack([series.values[dose] for dose in doses])
+    repeats = values_DR.shape[1]
+    rng = np.random.default_rng(seed)
+    drawn_BR = rng.integers(0, repeats, (thresholds.resamples, repeats))
+    sign = np.sign(rho := _spearman(values_DR[None])[0]) or 1.0
+    resampled = sign * _spearman(values_DR[:, drawn_BR].transpose(1, 0, 2))
+    return float(rho), float(np.quantile(resampled, (1 - thresholds.confidence) / 2))
+
+
+def _run(series: Series, doses: Sequence[Dose], sign: float, thresholds: Thresholds, seed: int) -> list[Dose]:
+    """The longest run of neighbouring doses that the figure orders, in the direction that it has over all; the
+    strongest of equals; empty where there is none.
+    """
+    for length in range(len(doses), thresholds.least_doses - 1, -1):
+        for start in range(len(doses) - length, -1, -1):
+            part = list(doses[start : start + length])
+            rho, low = rank_correlation(series, part, thresholds, seed)
+            if low >= thresholds.spearman and np.sign(rho) == sign:
+                return part
+    return []
+
+
+def _improves(series: Series, rho: float) -> bool:
+    return (series.better == "lower" and rho < 0) or (series.better == "higher" and rho > 0)
+
+
+def _spearman(values_BDR: Array) -> Array:
+    """(B,) rank correlation of the dose's place D with the values, ties sharing their mean rank, nan left out."""
+    from scipy.stats import rankdata
+
+    sets, doses, repeats = values_BDR.shape
+    place_P = np.repeat(np.arange(doses, dtype=np.float64), repeats)
+    flat_BP = values_BDR.reshape(sets, -1)
+    defined_BP = ~np.isnan(flat_BP)
+    ranks_BP = rankdata(flat_BP, axis=1, nan_policy="omit")
+    # Ties of places have one rank for all, so their numbers can stand for their ranks only where repeats are equal in
+    # number; where values are missing they are ranked too.
+    places_BP = rankdata(np.where(defined_BP, place_P, np.nan), axis=1, nan_policy="omit")
+    return _correlation(np.where(defined_BP, ranks_BP, np.nan), np.where(defined_BP, places_BP, np.nan))
+
+
+def _correlation(a_BP: Array, b_BP: Array) -> Array:
+    a_BP, b_BP = (x - np.nanmean(x, 1, keepdims=True) for x in (a_BP, b_BP))
+    size = np.sqrt(np.nansum(a_BP**2, 1) * np.nansum(b_BP**2, 1))
+    product = np.nansum(a_BP * b_BP, 1)
+    return np.asarray(np.divide(product, size, out=np.zeros_like(product), where=size > 0))
+
+
+def _deviation(values: Array) -> float:
+    defined = values[~np.isnan(values)]
+    return float(defined.std(ddof=1)) if len(defined) > 1 else 0.0
