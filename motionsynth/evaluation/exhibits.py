@@ -5,6 +5,7 @@ Shapes: N windows, T frames, F frequencies.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -26,16 +27,20 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from motionsynth.metrics.descriptors import Descriptors
-    from motionsynth.metrics.record import Sets
+    from motionsynth.metrics.record import Metric, Sets
     from motionsynth.motion.clip import Clip
 
-__all__ = ["chosen_clips", "distance_picture", "figure_name", "overview", "ranking_space"]
+__all__ = ["chosen_clips", "distance_picture", "figure_name", "metric_name", "overview", "ranking_space"]
 
+_WORDS: Final = (
+    (r"(\d)hz\b", r"\1 Hz"),
+    *((rf"\b{word}\b", word.upper()) for word in ("kl", "c2st", "kid", "ndb", "pca")),
+)
 ROLES: Final[tuple[Role, ...]] = ("generated", "reference", "train")
 """Names of the sets in legends, in the order of ``Sets``."""
 SHOWN: Final = 4
 """Clips in each row of the player."""
-_ROW_HEIGHT: Final = 190
+_ROW_HEIGHT: Final = 236
 _LEAST_JERK: Final = 1e-2
 """m/s³: what lies below is drawn here, so that a still clip has a logarithm."""
 RANKED_BY: Final = ("pca", "autoencoder")
@@ -50,8 +55,15 @@ def overview(sets: Sets) -> list[Picture]:
     return pictures
 
 
-def distance_picture(figures: Sequence[Figure], real: Mapping[str, Figure]) -> tuple[Picture, list[str]] | None:
+def distance_picture(
+    figures: Sequence[Figure], real: Mapping[str, Figure], *, explained: bool = False
+) -> tuple[Picture, list[str]] | None:
     """How far each figure lies from real motion, in the unit that all share: the interval of real against real.
+
+    Args:
+        figures: from top to bottom.
+        real: of real training windows against the same reference, by key.
+        explained: whether the page has said already how to read such a picture.
 
     Returns:
         The picture and the names of the figures that have no place in it; None where none has one.
@@ -66,9 +78,9 @@ def distance_picture(figures: Sequence[Figure], real: Mapping[str, Figure]) -> t
     if not rows:
         return None
     caption = (
-        "Each figure less that of real against real, in half widths of the latter's interval: between −1 and 1 it "
-        "cannot be told from real motion. Linear within −1 to 1, logarithmic beyond; metrics of unlike sensitivity "
-        "share the axis, so compare sides and intervals rather than lengths."
+        "Each figure less that of real against real, in half widths of the latter's interval: what lies in the grey "
+        "range is no farther off than real motion itself. Linear from −1 to 1, logarithmic beyond. Metrics are not "
+        "equally sensitive: compare sides and intervals rather than lengths."
     )
     svg = interval_chart(
         rows,
@@ -78,13 +90,21 @@ def distance_picture(figures: Sequence[Figure], real: Mapping[str, Figure]) -> t
         width=920,
         alt=f"Distance from real motion of {len(rows)} figures, in intervals of real against real",
     )
-    return Picture(svg, "Against real motion.", caption, wide=True), left_out
+    return Picture(svg, "Against real motion.", "As above." if explained else caption, wide=True), left_out
 
 
 def figure_name(figure: Figure) -> str:
     """The name of a figure's metric in words, with its feature space."""
-    name = figure.metric.name.replace("_", " ")
+    name = metric_name(figure.metric)
     return name if figure.space is None else f"{name} ({figure.space})"
+
+
+def metric_name(metric: Metric) -> str:
+    """The name of a metric in words: ``energy above 5 Hz, within cells``."""
+    words = metric.name.removesuffix("_within").replace("_", " ")
+    for found, wanted in _WORDS:
+        words = re.sub(found, wanted, words)
+    return f"{words}, within cells" if metric.name.endswith("_within") else words
 
 
 def ranking_space(sets: Sets) -> str | None:
@@ -103,26 +123,23 @@ def chosen_clips(sets: Sets, *, real_clips: bool, seed: int) -> Player:
     """
     generated = sets.generated
     rng = np.random.default_rng(seed)
-    rows: dict[str, list[tuple[str, Clip]]] = {}
-    said = [f"Random clips are drawn with seed {seed}."]
     distance_N = _distance_to_real(sets)
+    rows = {"generated, random": _clips(generated, _drawn(len(generated), rng), distance_N)}
+    said = [f"Random clips are drawn with seed {seed}."]
+    if real_clips:
+        rows["real, random"] = _clips(sets.reference, _drawn(len(sets.reference), rng), None)
+    else:
+        said.append("The real clips are left out of this page.")
     if distance_N is not None:
         order = np.argsort(distance_N, kind="stable")
         middle = max(0, (len(order) - SHOWN) // 2)
         ranks = {"best": order[:SHOWN], "median": order[middle : middle + SHOWN], "worst": order[::-1][:SHOWN]}
-        for name, places in ranks.items():
-            rows[f"generated, {name}"] = _clips(generated, places, distance_N)
-        whom = "training" if sets.train is not None else "reference"
-        said.insert(
-            0,
-            f"Best, median and worst are ranked by the distance d to the nearest {whom} window in the feature space "
-            f"{ranking_space(sets)}: near is plausible, and nearest of all may be a copy (see memorisation).",
+        rows |= {f"generated, {name}": _clips(generated, places, distance_N) for name, places in ranks.items()}
+        said.append(
+            "Best, median and worst are ranked by d, the distance to the nearest "
+            f"{'reference' if sets.train is None else 'training'} window in the feature space {ranking_space(sets)}: "
+            "near is plausible, and nearest of all may be a copy (see memorisation)."
         )
-    rows["generated, random"] = _clips(generated, _drawn(len(generated), rng), distance_N)
-    if real_clips:
-        rows["reference, random (real)"] = _clips(sets.reference, _drawn(len(sets.reference), rng), None)
-    else:
-        said.append("The reference clips are left out of this page.")
     from motionsynth.view.player import player_html
 
     page = player_html([], title="Chosen clips", groups=rows)
@@ -234,9 +251,8 @@ def _clips(windows: Descriptors, places: np.ndarray, distance_N: np.ndarray | No
 
 
 def _caption(windows: Descriptors, place: int, distance_N: np.ndarray | None) -> str:
-    parts = [windows.names[place] if windows.names else f"{place}"]
+    """What tells clips apart first: a narrow panel shows no more."""
+    parts = [f"d {distance_N[place]:.3g}"] if distance_N is not None else []
     if windows.cell_N is not None and windows.cell_names:
         parts.append(windows.cell_names[int(windows.cell_N[place])])
-    if distance_N is not None:
-        parts.append(f"d {distance_N[place]:.3g}")
-    return " · ".join(parts)
+    return " · ".join([*parts, windows.names[place] if windows.names else f"{place}"])

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
-from motionsynth.evaluation.exhibits import chosen_clips, distance_picture, figure_name, overview
+from motionsynth.evaluation.exhibits import chosen_clips, distance_picture, figure_name, metric_name, overview
 from motionsynth.metrics.record import Group
 from motionsynth.metrics.suite import Figure
 from motionsynth.view.numbers import number_text
@@ -83,8 +83,9 @@ def write_report(
 
 def _headline(sentences: Sequence[str]) -> Headline:
     if sentences:
-        return Headline(sentences, "Read backwards on the dose curves of the calibration: each is the dose that real "
-                        "motion needs to score the same.")  # fmt: skip
+        whole = [f"{sentence[:1].upper()}{sentence[1:].rstrip('.')}." for sentence in sentences]
+        note = "Figures read backwards on the calibration's curves: the dose at which real motion scores the same."
+        return Headline(whole, note)
     return Headline(
         ["Not calibrated: figures are given in their own units only."],
         "With `--calibration FILE` (made by `motionsynth calibrate`) they are said in doses of real motion: "
@@ -93,18 +94,20 @@ def _headline(sentences: Sequence[str]) -> Headline:
 
 
 def _groups(figures: Mapping[str, Figure], real: Mapping[str, Figure]) -> Iterator[Section]:
+    explained = False
     for group in get_args(Group):
         members = [figure for figure in figures.values() if figure.metric.group == group]
         if not members:
             continue
         blocks: list[Block] = [Paragraph(ASKS[group])]
-        picture = distance_picture(members, real)
+        picture = distance_picture(members, real, explained=explained)
         plain = [figure for figure in members if figure.space is None]
         if plain:
             blocks.append(_table(plain, real))
         if len(plain) < len(members):
             blocks.append(_spaces_table([figure for figure in members if figure.space is not None], real))
         if picture:
+            explained = True
             blocks.append(picture[0])
             if picture[1]:
                 blocks.append(Paragraph(f"Without a place in the picture: {', '.join(picture[1])}.", quiet=True))
@@ -123,7 +126,7 @@ def _table(figures: Sequence[Figure], real: Mapping[str, Figure]) -> Table:
     rows: list[list[Cell | str | float | None]] = []
     for figure in figures:
         metric, beside = figure.metric, real.get(figure.key)
-        name = Cell(figure_name(figure), tip=metric.summary)
+        name = Cell(figure_name(figure), tip=f"{figure.key}: {metric.summary}")
         ideal = Cell("" if metric.ideal is None else number_text(metric.ideal, padded=False), tone="dim")
         unit = "" if metric.unit == "1" else metric.unit
         rows.append([name, _generated(figure, beside), _real(beside), ideal, unit, BETTER[metric.better]])
@@ -140,7 +143,7 @@ def _spaces_table(figures: Sequence[Figure], real: Mapping[str, Figure]) -> Tabl
     for name, members in by_name.items():
         metric = next(iter(members.values())).metric
         cells = [_space_cell(members.get(space), real) for space in spaces]
-        rows.append([Cell(name.replace("_", " "), tip=metric.summary), *cells, _aim(metric)])
+        rows.append([Cell(metric_name(metric), tip=f"{metric.group}/{name}: {metric.summary}"), *cells, _aim(metric)])
     columns = [Column("metric", figure=False), *(Column(space) for space in spaces), Column("better", figure=False)]
     return Table(columns, rows, caption="In each feature space")
 
@@ -203,5 +206,8 @@ def _method(real: bool) -> list[Block]:
 
 def _glossary(figures: Mapping[str, Figure]) -> Table:
     metrics = {figure.metric.name: figure.metric for figure in figures.values()}
-    rows = [(Cell(name.replace("_", " ")), m.summary, Cell(m.reference, tone="dim")) for name, m in metrics.items()]
+    rows = [
+        (Cell(metric_name(m), note=f"{m.group}/{name}"), m.summary, Cell(m.reference, tone="dim"))
+        for name, m in metrics.items()
+    ]
     return Table([Column(name, figure=False) for name in ("metric", "what it is", "source")], rows)

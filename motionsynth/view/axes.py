@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import cycle
@@ -10,7 +11,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from motionsynth.view.numbers import number_text
+from motionsynth.view.numbers import number_text, power_text
 from motionsynth.view.svg import EDGE, INK, QUIET, SERIES, svg_text
 
 __all__ = [
@@ -78,15 +79,19 @@ def ticks(axis: Any, scale: str, places: Sequence[float]) -> None:
     """Plain numbers in place of powers of ten in small type."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
+    low, high = sorted(axis.get_view_interval())
+    powers = scale == "log" and not len(places) and high > 1e4 * low > 0
+
+    def text(value: float) -> str:
+        return power_text(round(math.log10(value))) if powers else number_text(value, 4, padded=False)
+
     if len(places):
         axis.set_major_locator(FixedLocator(list(places)))
         axis.set_minor_locator(NullLocator())
-    elif scale == "log":
-        low, high = sorted(axis.get_view_interval())
-        if high < 30 * low:
-            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    elif scale == "log" and high < 30 * low:
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     if scale != "linear" or len(places):
-        axis.set_major_formatter(FuncFormatter(lambda value, _: number_text(value, 4, padded=False)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: text(value)))
         axis.set_minor_formatter(NullFormatter())
 
 

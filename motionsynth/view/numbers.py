@@ -5,34 +5,52 @@ from __future__ import annotations
 import math
 from typing import Final
 
-__all__ = ["number_text"]
+__all__ = ["interval_texts", "number_text", "power_text"]
 
+_MOST_PLACES: Final = 6
 _RAISED: Final = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def number_text(value: float | None, digits: int = 3, *, beside: float | None = None, padded: bool = True) -> str:
+def number_text(value: float | None, digits: int = 3, *, places: int | None = None, padded: bool = True) -> str:
     """A figure of three significant digits with a true minus: ``−0.0120``, ``12 300``, ``1.20×10⁻⁵``, ``–`` for none.
 
     Args:
         value: the figure.
         digits: significant digits.
-        beside: a larger figure that it stands next to: it is then rounded to the same place.
+        places: digits behind the point, whatever the significant ones.
         padded: whether zeros at the end stay; without them ``1×10⁻⁵`` is ``10⁻⁵``.
     """
     if value is None or math.isnan(value):
         return "–"
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
-    size = max(abs(value), abs(beside or 0.0))
-    scientific = bool(size) and not 1e-4 <= size < 1e6
-    if scientific:
+    size = abs(value)
+    if places is None and size and not 1e-4 <= size < 1e6:
         mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
     else:
-        places = max(0, digits - 1 - math.floor(math.log10(size))) if size else 0
+        if places is None:
+            places = max(0, digits - 1 - math.floor(math.log10(size))) if size else 0
         mantissa, exponent = f"{value:,.{places}f}".replace(",", "\u202f"), ""
     if not padded and "." in mantissa:
         mantissa = mantissa.rstrip("0").rstrip(".")
     if exponent:
-        power = f"10{str(int(exponent)).translate(_RAISED)}"
+        power = power_text(int(exponent))
         mantissa = power if mantissa == "1" and not padded else f"{mantissa}×{power}"
     return mantissa.replace("-", "−")
+
+
+def power_text(exponent: int) -> str:
+    """A power of ten: ``10⁻⁵``."""
+    return f"10{str(exponent).translate(_RAISED)}"
+
+
+def interval_texts(value: float, low: float, high: float) -> tuple[str, str, str]:
+    """A figure and the ends of its interval, all to the second significant digit of the interval's half width."""
+    half = (high - low) / 2
+    places = 1 - math.floor(math.log10(half)) if 0 < half < math.inf else None
+    if places is not None and places > _MOST_PLACES:
+        places = None
+    if places is not None:
+        places = max(0, places)
+    texts = [number_text(number, places=places) for number in (value, low, high)]
+    return texts[0], texts[1], texts[2]

@@ -6,7 +6,6 @@ experiment tracker. It is light or dark as the reader's system is, prints, and r
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from motionsynth.durable import write_bytes
-from motionsynth.view.numbers import number_text
+from motionsynth.view.numbers import interval_texts, number_text
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -211,11 +210,10 @@ def write_page(
 
 
 def figure_cell(value: float | None, low: float | None = None, high: float | None = None, note: str = "") -> Cell:
-    """A figure with its interval, where it has one, all rounded to one place."""
+    """A figure with its interval, where it has one, rounded as the interval allows."""
     if value is None or low is None or high is None:
         return Cell(number_text(value), note=note)
-    largest = max((abs(x) for x in (value, low, high) if math.isfinite(x)), default=0.0)
-    text, start, end = (number_text(x, beside=largest) for x in (value, low, high))
+    text, start, end = interval_texts(value, low, high)
     return Cell(text, f"{start} to {end}", note)
 
 

@@ -22,7 +22,7 @@ from motionsynth.view.charts import (
     line_chart,
     spectra_chart,
 )
-from motionsynth.view.numbers import number_text
+from motionsynth.view.numbers import interval_texts, number_text
 
 SVG = "{http://www.w3.org/2000/svg}"
 NASTY = '</svg><script>alert(1)</script> & "quotes" $x_1$ \u00e9'
@@ -76,7 +76,7 @@ class TestValues:
     def test_small_powers_of_ten_are_text_too(self) -> None:
         frequency = np.linspace(0, 15, 33)
         root = parse(spectra_chart([("set", frequency, 1e-3 / (1 + frequency**5))], y_label="power", marks=[5.0]))
-        assert {"10⁻⁵", "1", "10", "5 Hz"} <= set(texts(root))
+        assert {"10⁻⁵", "10⁻³", "1", "10", "5 Hz"} <= set(texts(root))
         assert len(points(part(root, "set"))) == 32, "frequency 0 has no place on a logarithmic axis"
 
     def test_bands_and_readings_say_their_numbers(self) -> None:
@@ -221,7 +221,7 @@ def test_numbers_for_people(value: float | None, text: str) -> None:
     assert number_text(value) == text
 
 
-def test_numbers_without_padding_and_beside_others() -> None:
+def test_numbers_without_padding() -> None:
     assert [number_text(v, 4, padded=False) for v in (1e-5, 2e-5, 0.5, 20.0, 0.0)] == [
         "10⁻⁵",
         "2×10⁻⁵",
@@ -229,4 +229,12 @@ def test_numbers_without_padding_and_beside_others() -> None:
         "20",
         "0",
     ]
-    assert number_text(0.0912, beside=1.02) == "0.09"
+    assert number_text(0.0912, places=2) == "0.09"
+
+
+def test_a_figure_is_rounded_as_its_interval_allows() -> None:
+    assert interval_texts(0.0376, 0.0224, 0.0743) == ("0.038", "0.022", "0.074")
+    assert interval_texts(-7.79, -8.24, -7.38) == ("−7.79", "−8.24", "−7.38")
+    assert interval_texts(1234.5, 1100.0, 1500.0) == ("1\u202f234", "1\u202f100", "1\u202f500")
+    assert interval_texts(2e-9, 1e-9, 4e-9) == ("2.00×10⁻⁹", "1.00×10⁻⁹", "4.00×10⁻⁹")
+    assert interval_texts(0.0, 0.0, 0.0) == ("0", "0", "0")
