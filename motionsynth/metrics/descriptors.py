@@ -56,6 +56,11 @@ class Descriptors:
         return len(self.take_N)
 
     @property
+    def whole(self) -> Descriptors:
+        """The set that this is a subset of; itself where it is none."""
+        return self if self._whole is None else self._whole[0]
+
+    @property
     def moving_joints(self) -> list[int]:
         """Indices of the joints that move: the moving joint, then all below it."""
         return [self.spec.moving_joint, *self.spec.joints_below]
