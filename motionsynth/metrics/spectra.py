@@ -27,8 +27,12 @@ __all__ = ["MEASURES", "LogSpectral", "log_spectral", "power_spectra", "velocity
 
 THRESHOLDS_HZ: Final = (3.0, 5.0, 8.0)
 
-ENERGY_FLOOR: Final = 1e-8
-"""Added to every energy, in (m/s)^2: that of 0.1 mm/s, so that a still clip has a logarithm."""
+ENERGY_FLOOR: Final = 1e-10
+"""Added to every energy, in (m/s)^2: that of 0.01 mm/s, so that a still clip has a logarithm; below what any recording
+holds, so that a blurred clip is not taken for less blurred."""
+
+DENSITY_FLOOR: Final = 1e-8
+"""Bins count as no lower, in (m/s)^2 / Hz: what lies below moves nothing that can be seen."""
 
 FLOOR_DB: Final = -30.0
 """Bins count as no lower than this below the peak of the reference's channel: what nobody sees does not decide."""
@@ -91,7 +95,7 @@ class LogSpectral(NamedTuple):
 def log_spectral(spectra_CF: Tensor, reference_CF: Tensor, *, floor_db: float = FLOOR_DB) -> LogSpectral:
     """Compare spectra by ``d = 10 log10 (S / R)``: the mean over channels of ``sqrt(mean_F d^2)``, and of ``mean_F d``.
 
-    Both are floored at ``floor_db`` below the highest bin of the reference's channel, and at ``ENERGY_FLOOR``.
+    Both are floored at ``floor_db`` below the highest bin of the reference's channel, and at ``DENSITY_FLOOR``.
 
     References:
         Gray & Markel, Distance measures for speech processing, 1976.
@@ -104,7 +108,7 @@ def log_spectral(spectra_CF: Tensor, reference_CF: Tensor, *, floor_db: float = 
     Returns:
         Two (...) tensors in dB.
     """
-    floor = (reference_CF.amax(-1, keepdim=True) * 10 ** (floor_db / 10)).clamp_min(ENERGY_FLOOR)
+    floor = (reference_CF.amax(-1, keepdim=True) * 10 ** (floor_db / 10)).clamp_min(DENSITY_FLOOR)
     ratio = torch.maximum(spectra_CF, floor).log10() - torch.maximum(reference_CF, floor).log10()
     decibel = 10 * ratio
     return LogSpectral(decibel.square().mean(-1).sqrt().mean(-1), decibel.mean((-1, -2)))
@@ -197,14 +201,15 @@ def _metric(what: str, above_hz: float, within: bool) -> Metric:
         "share": f"exp(mean log a - mean log b) of the share of that energy that lies above {above_hz:g} Hz",
     }[what]
     summary = (
-        f"{formula}, a of generated, b of reference windows{', in each cell' if within else ''}; floor (0.1 mm/s)^2."
+        f"{formula}, a of generated, b of reference windows{', in each cell' if within else ''}; floor (0.01 mm/s)^2."
     )
     return Metric(_name(what, above_hz, within), "smoothness", "1", "match", summary, "Welch 1967", 1.0, within)
 
 
 def _distance_metrics(*, within: bool) -> tuple[Metric, Metric]:
     end, where = ("_within", ", in each cell") if within else ("", "")
-    of = f"d = 10 log10 of the mean spectra's ratio, floored at {FLOOR_DB:g} dB of the reference's peak{where}"
+    floors = f"floored at {FLOOR_DB:g} dB of the reference's peak and {DENSITY_FLOOR:g} (m/s)^2/Hz"
+    of = f"d = 10 log10 of the mean spectra's ratio, {floors}{where}"
     source = "Gray & Markel 1976"
     distance = f"Mean over channels of sqrt(mean_f d^2), {of}."
     bias = f"Mean over channels and frequencies of {of}: below zero blur, above it jitter."
