@@ -8,7 +8,7 @@ from pathlib import Path
 
 __all__ = ["digest_of", "run_artifacts"]
 
-_FILES = ("config.yaml", "splits.json", "scores.json")
+_FILES = ("config.yaml", "splits.json", "scores.json", "report.html")
 _FOLDERS = ("samples",)
 
 

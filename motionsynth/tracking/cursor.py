@@ -33,6 +33,8 @@ class Cursor:
     description: str | None = None
     """Digest of the tags, parameters and dataset that were delivered."""
     status: str | None = None
+    scores: str | None = None
+    """Digest of the ``scores.json`` whose figures were delivered."""
     artifacts: dict[str, str] = field(default_factory=dict)
     """SHA-256 by path relative to the run directory."""
 

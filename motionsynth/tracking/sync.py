@@ -17,6 +17,7 @@ from motionsynth.tracking.cursor import Cursor
 from motionsynth.tracking.journal import JOURNAL, DamagedRow, JournalRow, count_rows, read_rows
 from motionsynth.tracking.liveness import STATUS_OF_STATE, last_sign, run_state, sweep
 from motionsynth.tracking.record import Description, describe, mlflow_key, read_record
+from motionsynth.tracking.scores import SCORES, read_scores
 from motionsynth.tracking.store import (
     ensure_experiment,
     open_client,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric, Run
     from mlflow.tracking import MlflowClient
 
-__all__ = ["Delivery", "SyncReport", "sync_run"]
+__all__ = ["Delivery", "SyncReport", "is_tracked", "sync_run"]
 
 BATCH_METRICS = 1000
 _BATCH_PARAMS = 100
@@ -96,6 +97,11 @@ def sync_run(run_dir: str | Path, *, uri: str | None = None, wait_seconds: float
     except TrackingError as error:
         return delivery.report(str(error))
     return delivery.report()
+
+
+def is_tracked(run_dir: str | Path, *, uri: str | None = None) -> bool:
+    """Whether a run has an entry in a store, ``tracking_uri()`` by default, as far as the run's files tell."""
+    return Cursor.load(Path(run_dir), uri or tracking_uri()).run_id is not None
 
 
 class Delivery:
@@ -171,6 +177,7 @@ class Delivery:
             self._verified = True
         self._describe(client, description)
         self._send_metrics(client)
+        self._send_scores(client)
         self._send_artifacts(client)
         self._set_status(client, record)
 
@@ -237,6 +244,26 @@ class Delivery:
         cursor.journal_bytes, cursor.journal_tail = rows[-1].end, rows[-1].digest
         cursor.journal_rows += len(rows)
         self.rows += len(rows)
+        self._save()
+
+    def _send_scores(self, client: MlflowClient) -> None:
+        """The figures of the newest evaluation; those of an earlier one stay beside them, as they have its time."""
+        from mlflow.entities import Metric
+
+        try:
+            digest = digest_of(self.run_dir / SCORES)
+            if self.cursor.scores == digest:
+                return
+            points = read_scores(self.run_dir)
+        except FileNotFoundError:
+            return
+        except ValueError as error:
+            self.notes[str(error)] = None
+            return
+        metrics = [Metric(mlflow_key(p.name), p.value, p.time_ms, p.step) for p in points]
+        for start in range(0, len(metrics), BATCH_METRICS):
+            client.log_batch(self._run_id, metrics=metrics[start : start + BATCH_METRICS])
+        self.cursor.scores = digest
         self._save()
 
     def _send_artifacts(self, client: MlflowClient) -> None:

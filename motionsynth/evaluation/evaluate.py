@@ -1,0 +1,297 @@
+"""One evaluation: sets in, figures with intervals and a real row out, kept as ``scores.json`` and a report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from motionsynth.errors import ExtractorError, MotionSynthError
+
+if TYPE_CHECKING:
+    from motionsynth.calibration.reading import Reading
+    from motionsynth.corpus.motions import MotionSet
+    from motionsynth.evaluation.compared import Compared, Described, Stage
+    from motionsynth.evaluation.reference import Reference
+    from motionsynth.evaluation.scores import Scores, SetRecord
+    from motionsynth.extractors import Extractor
+    from motionsynth.metrics.suite import Figure
+    from motionsynth.run import Run
+
+__all__ = ["evaluate"]
+
+REPORT: Final = "report.html"
+_SPACES: Final = ("pca", "kinetic", "classifier", "autoencoder")
+"""Feature spaces that extractors have, so that a misspelt one is told before an hour of work."""
+_LIKELIHOOD: Final = ("memorisation", "log_density", "memorisation/log_density")
+"""Words of ``--metrics`` that ask for the log-density, which is no measure: it sees the model."""
+
+
+def evaluate(
+    generated: str | Path,
+    *,
+    reference: str | Path | None = None,
+    metrics: Sequence[str] | None = None,
+    features: Sequence[str] | None = None,
+    count: int = 1024,
+    resamples: int = 100,
+    seed: int = 0,
+    extractor: Path | None = None,
+    calibration: Path | None = None,
+    out: Path | None = None,
+    track: bool | None = None,
+    device: str = "auto",
+    progress: Stage | None = None,
+) -> Scores:
+    """Score generated motion against held-out real motion, and keep figures and report.
+
+    All sets are of one size and have gone the same way: windows of one length, decoded and encoded by themselves. Every
+    figure stands beside that of real training motion, the best that a model of the training split can be asked for.
+
+    Args:
+        generated: a run directory, from which samples are drawn; or a folder of BVH files (or one file).
+        reference: the real motion; see ``reference.open_reference``. The test split of a run's own corpus where None.
+        metrics: groups, metrics or keys; all where None.
+        features: feature spaces; all where None.
+        count: windows a set, at most.
+        resamples: resamples for each interval; none where 0.
+        seed: what samples, subsets and resamples are drawn by.
+        extractor: folder of the extractor that judges; the kept one of the reference corpus, or one trained now, where
+            None.
+        calibration: ``calibration.json``, on whose curves figures are read as doses.
+        out: folder for ``scores.json`` and ``report.html``; the run, or ``evaluation/NAME`` for a folder, where None.
+        track: whether the figures go to the run's MLflow entry; where it has one, where None.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        progress: told how far the work is.
+
+    Raises:
+        ConfigError: a metric, feature space or device is unknown.
+        RunError, CorpusError, ExtractorError: a set or the extractor cannot be used; files are named.
+        MotionSynthError: too few windows to compare, or nothing to compare them with.
+    """
+    from motionsynth.evaluation.compared import Compared
+    from motionsynth.evaluation.reference import open_reference
+    from motionsynth.metrics.registry import choose
+    from motionsynth.training.device import resolve_device
+
+    stage = progress or (lambda *_: None)
+    source, device = Path(generated), resolve_device(device)
+    words = None if metrics is None else [word for word in metrics if word not in _LIKELIHOOD[1:]]
+    if words is None or words:
+        choose(words, features, _SPACES)  # a misspelt word is told before anything is read
+    run = _open_generated(source)
+    held = open_reference(None if reference is None else str(reference), run, reading=_told(stage, "read clips"))
+    compared = Compared.of(_motions(source, run, held, count, seed, device, stage), held, count=count, seed=seed)
+    judge = _judge(extractor, compared, source, device, stage)
+    chosen = choose(words, features, judge.spaces) if words is None or words else []
+    described = compared.described(judge, chosen, device, stage)
+    figures, real = described.score(chosen, resamples, seed, stage)
+    if run and (metrics is None or set(metrics) & set(_LIKELIHOOD)):
+        from motionsynth.evaluation.likelihood import log_density_figures
+
+        pair = log_density_figures(
+            run, compared.reference, compared.real, resamples=resamples, seed=seed, device=device
+        )
+        figures, real = ({**rows, figure.key: figure} for rows, figure in zip((figures, real), pair, strict=True))
+    notes, readings = _readings(calibration, figures, compared, judge)
+    scores = _scores(source, run, compared, described, judge, figures, real, seed, resamples)
+    scores = replace(
+        scores,
+        notes=(*scores.notes, *notes),
+        readings=readings,
+        folder=out or (run.path if run else Path("evaluation") / source.resolve().stem),
+    )
+    _keep(scores, described)
+    return replace(scores, warnings=_deliver(run, scores.folder, track))
+
+
+def _told(stage: Stage, what: str) -> Callable[[int, int], None]:
+    return lambda done, total: stage(what, done, total)
+
+
+def _open_generated(source: Path) -> Run | None:
+    """The run, or None for a folder of files."""
+    from motionsynth.run import open_run
+
+    if not source.exists():
+        raise MotionSynthError(f"{source}: no such run directory or folder of BVH files")
+    return open_run(source) if (source / "run.json").is_file() else None
+
+
+def _motions(
+    source: Path, run: Run | None, held: Reference, count: int, seed: int, device: str, stage: Stage
+) -> MotionSet:
+    from motionsynth.evaluation.motions import file_motions, run_motions
+
+    if run is None:
+        return file_motions(source, held.corpus, progress=_told(stage, "read generated files"))
+    stage("draw samples", 0, 1)
+    drawn = run_motions(run, count, seed, device=device)
+    stage("draw samples", 1, 1)
+    return drawn
+
+
+def _judge(extractor: Path | None, compared: Compared, source: Path, device: str, stage: Stage) -> Extractor:
+    """The extractor, after a look whether it fits what it is to judge."""
+    from motionsynth.extractors import extractor_for, load_extractor
+
+    corpus = compared.source.corpus
+    if extractor:
+        judge = load_extractor(extractor)
+    else:
+        judge = extractor_for(corpus, device=device, progress=_told(stage, "train the feature extractor"))
+    for place, motions in ((source, compared.generated), (corpus.config.path, compared.reference)):
+        reason = judge.mismatch(motions.spec, motions.features_NTD.shape[1])
+        if reason:
+            fitted = f"the extractor {extractor}" if extractor else f"the real motion in {corpus.config.path}"
+            raise ExtractorError(place, f"does not fit {fitted}: {reason}")
+    return judge
+
+
+def _readings(
+    calibration: Path | None, figures: Mapping[str, Figure], compared: Compared, judge: Extractor
+) -> tuple[tuple[str, ...], tuple[Reading, ...]]:
+    """Figures as doses, where there are curves to read them on; and what is to be said of the curves."""
+    if calibration is None:
+        return (), ()
+    from motionsynth.calibration.reading import load_calibration, read_doses, refuse_unfit
+
+    curves = load_calibration(calibration)
+    said = refuse_unfit(
+        curves,
+        corpus=compared.source.corpus.fingerprint,
+        extractor=judge.fingerprint,
+        count=len(compared.generated),
+        path=str(calibration),
+    )
+    return (said,) if said else (), tuple(read_doses(figures, curves))
+
+
+def _scores(
+    source: Path,
+    run: Run | None,
+    compared: Compared,
+    described: Described,
+    judge: Extractor,
+    figures: Mapping[str, Figure],
+    real: Mapping[str, Figure],
+    seed: int,
+    resamples: int,
+) -> Scores:
+    from motionsynth.evaluation.scores import Scores
+
+    corpus, split = compared.source.corpus, compared.source.split
+    name = corpus.config.path.resolve().name
+    place = {"path": str(corpus.config.path.absolute()), "fingerprint": corpus.fingerprint}
+    train = described.sets.train
+    return Scores(
+        generated=_record(
+            run.path.resolve().name if run else source.resolve().name,
+            compared.generated,
+            compared.available["generated"],
+            _about_run(run, seed) if run else {"kind": "folder", "path": str(source.absolute())},
+        ),
+        reference=_record(
+            f"{name}:{split}",
+            compared.reference,
+            compared.available["reference"],
+            {"kind": "split", **place, "split": split},
+        ),
+        real=_record(
+            f"{name}:train", compared.real, compared.available["real"], {"kind": "split", **place, "split": "train"}
+        ),
+        train=None if train is None else len(train),
+        figures=figures,
+        real_figures=real,
+        facts=_facts(compared),
+        extractor={
+            "fingerprint": judge.fingerprint,
+            "accuracy": judge.accuracy,
+            "spaces": list(judge.spaces),
+            "cells": len(judge.cell_names),
+            "cell_source": judge.cell_source,
+            "version": judge.version,
+        },
+        seed=seed,
+        resamples=resamples,
+        notes=(*compared.notes, *_extractor_notes(judge, corpus.fingerprint)),
+    )
+
+
+def _extractor_notes(judge: Extractor, fingerprint: str) -> list[str]:
+    notes = []
+    if judge.fingerprint != fingerprint:
+        notes.append("the extractor was fitted on another corpus than the reference's")
+    if judge.cell_source == "k-means":
+        notes.append("the corpus has no content and style: cells are those of k-means in the space pca")
+    return notes
+
+
+def _record(name: str, motions: MotionSet, available: int, about: Mapping[str, Any]) -> SetRecord:
+    from motionsynth.evaluation.scores import SetRecord
+
+    return SetRecord(name, len(motions), len(set(motions.takes)), available, about)
+
+
+def _about_run(run: Run, seed: int) -> dict[str, Any]:
+    record = run.record
+    return {
+        "kind": "run",
+        "family": record.family,
+        "step": record.step,
+        "tracking_id": record.tracking_id,
+        "config_hash": record.config_hash,
+        "seed": seed,
+    }
+
+
+def _facts(compared: Compared) -> dict[str, Any]:
+    import torch
+
+    from motionsynth import __version__
+
+    generated, reference = compared.generated, compared.reference
+    return {
+        "motionsynth": __version__,
+        "torch": torch.__version__,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "frames": generated.features_NTD.shape[1],
+        "frame_rate": generated.spec.frame_rate,
+        "nyquist_hz": min(generated.nyquist_hz, reference.nyquist_hz),
+    }
+
+
+def _keep(scores: Scores, described: Described) -> None:
+    """Write ``report.html``, then ``scores.json``: who finds the figures finds their report."""
+    from motionsynth.evaluation.report import write_report
+
+    assert scores.folder is not None
+    scores.folder.mkdir(parents=True, exist_ok=True)
+    generated, reference = scores.generated, scores.reference
+    write_report(
+        scores.folder / REPORT,
+        scores.figures,
+        scores.real_figures,
+        sets=described.sets,
+        title=generated.name,
+        subtitle=f"{generated.windows} windows against {reference.windows} of {reference.name}, held out "
+        f"({reference.takes} takes)",
+        headlines=[reading.sentence for reading in scores.readings if reading.headline],
+        notes=scores.notes,
+        seed=scores.seed,
+    )
+    scores.save(scores.folder)
+
+
+def _deliver(run: Run | None, folder: Path | None, track: bool | None) -> tuple[str, ...]:
+    """Bring the figures of a run to its MLflow entry; one line where the store did not take them."""
+    if run is None or track is False or folder != run.path:
+        return ()
+    from motionsynth.tracking.sync import is_tracked, sync_run
+
+    if track is None and not is_tracked(run.path):
+        return ()
+    warning = sync_run(run.path).warning
+    return (warning,) if warning else ()

@@ -1,0 +1,154 @@
+"""Generated motion as windows: drawn from a run, or cut from a folder of BVH files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from motionsynth.errors import BvhError, CorpusError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from motionsynth.corpus.corpus import Corpus
+    from motionsynth.corpus.motions import MotionSet
+    from motionsynth.corpus.reading import Plan
+    from motionsynth.run import Run
+
+__all__ = ["as_one_kind", "file_motions", "run_motions"]
+
+_LISTED: Final = 3
+_SAME_RATE: Final = 1e-3
+
+
+def run_motions(run: Run, count: int, seed: int, *, device: str = "cpu") -> MotionSet:
+    """``count`` windows drawn from a run, each a take of its own.
+
+    Raises:
+        RunError: the run has no intact weights, or draws values that are not finite.
+    """
+    import torch
+
+    from motionsynth.corpus.motions import MotionSet
+    from motionsynth.sampling import draw_samples
+
+    with torch.no_grad():
+        drawn_NTD = run.normaliser().denormalise(draw_samples(run, count, seed, device=device).motion_NTD)
+    names = tuple(f"{run.path.resolve().name}:{number}" for number in range(count))
+    spec = run.spec()
+    return MotionSet(drawn_NTD, spec, names, names, {}, spec.frame_rate / 2)
+
+
+def file_motions(path: Path, corpus: Corpus, *, progress: Callable[[int, int], None] | None = None) -> MotionSet:
+    """The whole windows, end to end, of BVH files with the skeleton of a corpus; those of one file are one take.
+
+    Args:
+        path: a folder of BVH files, or one.
+        corpus: whose skeleton, features and window length they are to have.
+        progress: called with (files read, files in all).
+
+    Raises:
+        CorpusError: a file cannot be read, holds a number that is none, or has another skeleton; it is named. There is
+            no file, or none is as long as a window.
+    """
+    import numpy as np
+    import torch
+
+    from motionsynth.corpus.motions import MotionSet
+    from motionsynth.corpus.reading import Plan, find_files, over_files
+
+    root, files = find_files(path)
+    length, spec = corpus.config.window_frames, corpus.spec
+    read = partial(_encode_file, Plan(spec, corpus.config.up, corpus.config.units))
+    encoded = list(over_files(read, root, files, progress=progress))
+    wrong = [item.reason for item in encoded if item.reason]
+    if wrong:
+        more = f" (and {len(wrong) - 1} more of {len(files)} files)" if len(wrong) > 1 else ""
+        raise CorpusError(f"{wrong[0]}{more}")
+    windows, takes, names = [], [], []
+    for file, item in zip(files, encoded, strict=True):
+        for start in range(0, len(item.features_TD) - length + 1, length):
+            windows.append(item.features_TD[start : start + length])
+            takes.append(file)
+            names.append(f"{file}:{start}")
+    if not windows:
+        longest = max(len(item.features_TD) for item in encoded)
+        raise CorpusError(
+            f"{path}: none of its {len(files)} files is as long as a window of {length} frames; "
+            f"the longest has {longest} at {spec.frame_rate:g} frames a second"
+        )
+    used = set(takes)
+    rates = {file: item.frame_rate for file, item in zip(files, encoded, strict=True) if file in used}
+    return MotionSet(
+        features_NTD=torch.from_numpy(np.stack(windows)),
+        spec=spec,
+        takes=tuple(takes),
+        names=tuple(names),
+        labels={},
+        nyquist_hz=min(spec.frame_rate, *rates.values()) / 2,
+        notes=(*_short_note(files, used, length), *_rate_notes(rates, spec.frame_rate)),
+    )
+
+
+def as_one_kind(motions: MotionSet) -> MotionSet:
+    """The same windows with the features that their own motion tells; see ``features.canonical``."""
+    from motionsynth.features.canonical import canonical
+
+    return replace(motions, features_NTD=canonical(motions.features_NTD, motions.spec))
+
+
+class _Encoded(NamedTuple):
+    features_TD: npt.NDArray[np.float32]
+    frame_rate: float
+    """Of the file."""
+    reason: str = ""
+    """Why it cannot be used."""
+
+
+def _encode_file(plan: Plan, root: Path, file: str) -> _Encoded:
+    import numpy as np
+
+    from motionsynth.corpus.reading import conform
+    from motionsynth.features.encode import encode_array
+    from motionsynth.motion.bvh import read_bvh
+    from motionsynth.motion.measure import up_axis
+
+    nothing = np.zeros((0, plan.spec.width), dtype=np.float32)
+    try:
+        clip = read_bvh(root / file)
+        upright = replace(plan, up=up_axis(clip) if plan.up == "auto" else plan.up)
+        return _Encoded(encode_array(conform(clip, upright), plan.spec), clip.frame_rate)
+    except BvhError as error:
+        return _Encoded(nothing, 0.0, str(error))
+    except ValueError as error:
+        return _Encoded(nothing, 0.0, f"{root / file}: {error}")
+
+
+def _short_note(files: Sequence[str], used: set[str], length: int) -> list[str]:
+    short = [file for file in files if file not in used]
+    if not short:
+        return []
+    more = f" and {len(short) - _LISTED} more" if len(short) > _LISTED else ""
+    return [
+        f"{len(short)} of {len(files)} files are shorter than a window of {length} frames and left out: "
+        f"{', '.join(short[:_LISTED])}{more}"
+    ]
+
+
+def _rate_notes(rates: Mapping[str, float], frame_rate: float) -> list[str]:
+    """That files were resampled, and from where on frequencies are not there to compare."""
+    other = [rate for rate in rates.values() if abs(rate / frame_rate - 1) > _SAME_RATE]
+    if not other:
+        return []
+    listed = ", ".join(f"{rate:g}" for rate in sorted({round(rate, 2) for rate in other}))
+    notes = [f"{len(other)} of {len(rates)} files have {listed} frames a second and are resampled to {frame_rate:g}"]
+    slowest = min(other)
+    if slowest < frame_rate:
+        notes.append(
+            f"nothing is compared above {slowest / 2:g} Hz, which is all that {slowest:g} frames a second hold"
+        )
+    return notes

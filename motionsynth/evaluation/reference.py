@@ -1,0 +1,156 @@
+"""The real motion that generated motion is held against: a split of a corpus."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from motionsynth.errors import CorpusError, MotionSynthError, RunError
+
+if TYPE_CHECKING:
+    from motionsynth.config import DataConfig
+    from motionsynth.corpus.corpus import Corpus
+    from motionsynth.corpus.motions import MotionSet
+    from motionsynth.corpus.split import SplitName
+    from motionsynth.run import Run
+
+__all__ = ["Reference", "open_reference"]
+
+Reading = Callable[[int, int], None]
+
+_FRAME_TIME: Final = re.compile(rb"Frame[ \t]+Time[ \t]*:?[ \t]*([0-9.eE+-]+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """A split of a corpus, whose other splits serve the rows beside.
+
+    Args:
+        corpus: the real motion.
+        split: what is held against.
+    """
+
+    corpus: Corpus
+    split: SplitName
+
+    def motions(self, split: SplitName, *, mirrored: bool = False) -> MotionSet:
+        """The whole windows of a split; those of mirror images only if asked for.
+
+        Files recorded at fewer frames a second than the features have hold no frequencies above half of that.
+        """
+        import torch
+
+        from motionsynth.corpus.corpus import MIRRORED
+        from motionsynth.corpus.motions import split_motions
+
+        motions = split_motions(self.corpus, split)
+        if not mirrored:
+            plain_N = torch.tensor([not take.endswith(MIRRORED) for take in motions.takes], dtype=torch.bool)
+            motions = motions if plain_N.all() else motions.subset(plain_N.nonzero()[:, 0])
+        rates = {take: _frame_rate(self.corpus.path(take.removesuffix(MIRRORED))) for take in set(motions.takes)}
+        slow = {take: rate for take, rate in rates.items() if rate < 0.999 * self.corpus.spec.frame_rate}
+        if not slow:
+            return motions
+        nyquist_hz = min(slow.values()) / 2
+        note = (
+            f"{split}: {len(slow)} of {len(rates)} clips have fewer than {self.corpus.spec.frame_rate:g} frames a "
+            f"second and are resampled; nothing is compared above {nyquist_hz:g} Hz"
+        )
+        return replace(motions, nyquist_hz=min(nyquist_hz, motions.nyquist_hz), notes=(*motions.notes, note))
+
+
+def open_reference(text: str | None, run: Run | None, *, reading: Reading | None = None) -> Reference:
+    """Open what ``--reference`` names.
+
+    Args:
+        text: ``test``, ``validation`` or ``train``: a split of the corpus that ``run`` learnt from; or a folder of BVH
+            files, the YAML of a data section, or a run directory (its corpus), each with ``:SPLIT`` behind it for
+            another split than ``test``. ``test`` where None.
+        run: the run that is evaluated, if it is one.
+        reading: told how many clips are read, of how many.
+
+    Raises:
+        MotionSynthError: it names nothing, or a split that holds no window.
+        RunError: the clips of the run's corpus are not those that it learnt from.
+        CorpusError, ConfigError: the corpus cannot be opened.
+    """
+    from motionsynth.corpus.corpus import open_corpus
+
+    place, split = _parse(text or "test")
+    if place is None:
+        if run is None:
+            raise MotionSynthError(
+                f"--reference {text or 'is missing'}: a folder of BVH files has no splits of its own; name the real "
+                "motion: a folder, the YAML of a data section, or a run directory, with :SPLIT behind it"
+            )
+        corpus = _corpus_of(run, reading)
+    elif (place / "run.json").is_file():
+        from motionsynth.run import open_run
+
+        corpus = _corpus_of(open_run(place), reading)
+    elif not place.exists():
+        raise MotionSynthError(
+            f"--reference {place}: no such file or folder; it is test, validation, train, or a path with :SPLIT"
+        )
+    elif run and place.resolve() == Path(run.record.corpus_path).resolve():
+        corpus = _corpus_of(run, reading)
+    else:
+        corpus = open_corpus(_data_config(place, run), progress=reading)
+    if not corpus.clips(split):
+        raise CorpusError(f"{corpus.config.path}: its split {split!r} holds no clip; name another by :SPLIT")
+    return Reference(corpus, split)
+
+
+def _parse(text: str) -> tuple[Path | None, SplitName]:
+    from motionsynth.corpus.split import SPLITS
+
+    if text in SPLITS:
+        return None, text
+    path, colon, split = text.rpartition(":")
+    if colon and split in SPLITS:
+        return Path(path), split
+    return Path(text), "test"
+
+
+def _corpus_of(run: Run, reading: Reading | None) -> Corpus:
+    """The corpus that a run learnt from, as it was then."""
+    from motionsynth.corpus.corpus import open_corpus
+
+    began_with = Path(run.record.corpus_path)
+    data = run.config.data.model_copy(update={"path": began_with}) if began_with.exists() else run.config.data
+    if not data.path.exists():
+        raise RunError(
+            run.path, f"its corpus {began_with} is not there; name the real motion by --reference FOLDER or YAML"
+        )
+    corpus = open_corpus(data, progress=reading)
+    if corpus.fingerprint != run.record.corpus_fingerprint:
+        raise RunError(
+            run.path,
+            f"the clips in {data.path} are not those that it learnt from, so their splits may hold training clips; "
+            f"name them by --reference {data.path} to judge it all the same",
+        )
+    return corpus
+
+
+def _data_config(place: Path, run: Run | None) -> DataConfig:
+    """How to read a folder: in the windows of the run; a YAML says the rest."""
+    from motionsynth.config import DataConfig, load_config
+    from motionsynth.workflow import baseline
+
+    if place.suffix in (".yaml", ".yml"):
+        return load_config(run.path / "config.yaml" if run else baseline("vae"), data=place).data
+    if run is None:
+        return DataConfig(path=place)
+    # a pattern that reads labels from the names of one corpus says nothing of another's
+    return run.config.data.model_copy(update={"path": place, "labels": "auto", "pattern": None})
+
+
+def _frame_rate(path: Path) -> float:
+    """Frames a second of a file that has been read before; infinite where it has changed since."""
+    with path.open("rb") as file:
+        content = file.read()
+    found = _FRAME_TIME.search(content)
+    return 1.0 / float(found[1]) if found else float("inf")
