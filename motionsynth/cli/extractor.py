@@ -107,7 +107,7 @@ def _print(extractor: Extractor) -> None:
     typer.echo(f"cells        {len(extractor.cell_names)}, told by {extractor.cell_source}")
     if gate:
         rule = f"{gate.percentile:g} % of real windows pass ({gate.source})"
-        typer.echo(f"gate         {rule}: distance to training at most {gate.threshold:.4g}")
+        typer.echo(f"gate         {rule}: {gate.threshold:.3g} times the distance between takes")
     else:
         typer.echo("gate         none: the corpus is one take without validation")
     typer.echo(f"fitted by    motionsynth {extractor.version}, seed {extractor.seed}")

@@ -10,7 +10,7 @@ from typing import Final
 
 __all__ = ["BATCH", "COMPONENTS", "KINETIC_BLOCK", "RECIPE", "STEPS"]
 
-RECIPE: Final = 1
+RECIPE: Final = 2
 """Version of what is fitted and how."""
 
 COMPONENTS: Final = 64

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from motionsynth.corpus.corpus import Corpus
     from motionsynth.extractors.extractor import Extractor
+    from motionsynth.extractors.gate import Gate
 
 __all__ = ["extractor_for", "load_extractor", "refuse_taken", "save_extractor", "weights_hash"]
 
@@ -193,12 +194,13 @@ def _header(extractor: Extractor) -> dict[str, Any]:
 
 
 def _tensors(extractor: Extractor) -> dict[str, Tensor]:
+    gate = extractor.gate
     return {
         **{f"normaliser.{name}": value for name, value in extractor.normaliser.tensors().items()},
         **{f"pca.{name}": value for name, value in extractor.axes._asdict().items()},
         **{f"kinetic.{name}": value for name, value in extractor.kinetic._asdict().items()},
         "cells": extractor.cells.table,
-        **({"gate": extractor.gate.train_MK} if extractor.gate else {}),
+        **({"gate.train_MK": gate.train_MK, "gate.apart_M": gate.apart_M} if gate else {}),
         **(extractor.networks.tensors() if extractor.networks else {}),
     }
 
@@ -206,7 +208,6 @@ def _tensors(extractor: Extractor) -> dict[str, Tensor]:
 def _rebuild(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Extractor:
     from motionsynth.extractors.cells import Cells
     from motionsynth.extractors.extractor import Extractor
-    from motionsynth.extractors.gate import Gate
     from motionsynth.extractors.networks import Networks
     from motionsynth.extractors.spaces import Axes, Standard
     from motionsynth.families.base import MotionShape
@@ -230,7 +231,13 @@ def _rebuild(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Extrac
         axes=Axes(**below("pca")),
         kinetic=Standard(**below("kinetic")),
         cells=Cells(tuple(header["cells"]["names"]), header["cells"]["source"], tensors["cells"]),
-        gate=Gate(train_MK=tensors["gate"], **header["gate"]) if header["gate"] else None,
+        gate=_gate(below("gate"), header["gate"]) if header["gate"] else None,
         networks=Networks.rebuild(header["networks"], shape, tensors) if header["networks"] else None,
         accuracy=dict(header["accuracy"]),
     )
+
+
+def _gate(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> Gate:
+    from motionsynth.extractors.gate import Gate
+
+    return Gate(tensors["train_MK"], tensors["apart_M"], header["threshold"], header["percentile"], header["source"])

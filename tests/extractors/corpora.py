@@ -20,13 +20,13 @@ FEW_STEPS = {"classifier": 120, "ae": 60}
 @lru_cache(maxsize=1)
 def _folder() -> Path:
     folder = Path(mkdtemp(prefix="extractors-"))
-    make_walkers(folder / "walkers", clips=240, seed=3)
+    make_walkers(folder / "walkers", clips=160, seed=3)
     return folder
 
 
 @lru_cache(maxsize=4)
 def walkers_corpus(labels: str = "auto") -> Corpus:
-    """240 clips of walkers in windows of 32 frames."""
+    """160 clips of walkers in windows of 32 frames."""
     folder = _folder()
     config = DataConfig(path=folder / "walkers", labels=labels, window_frames=32, stride_frames=16)  # type: ignore[arg-type]
     return open_corpus(config, cache=folder / "cache", workers=1)

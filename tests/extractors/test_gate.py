@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from motionsynth.corpus.motions import MotionSet, split_motions
-from motionsynth.extractors.gate import Gate, nearest_distance
+from motionsynth.extractors.gate import Gate
 from tests.extractors.corpora import walkers_corpus, walkers_extractor
 
 
@@ -23,33 +23,52 @@ def passing(motions: MotionSet, features_NTD: Tensor) -> float:
     return float(realistic_N.double().mean())
 
 
-def test_nearest_distance_is_the_smallest_of_all_distances() -> None:
-    generator = torch.Generator().manual_seed(0)
-    points, others = torch.randn(2100, 5, generator=generator), torch.randn(70, 5, generator=generator)
-    torch.testing.assert_close(nearest_distance(points, others), torch.cdist(points, others).amin(1))
-
-
-def test_nearest_distance_may_leave_out_the_own_take() -> None:
-    points = torch.tensor([[0.0], [1.0], [10.0]])
-    takes = torch.tensor([0, 0, 1])
-    torch.testing.assert_close(nearest_distance(points, points, takes, takes), torch.tensor([10.0, 9.0, 9.0]))
+def along(*places: float) -> Tensor:
+    return torch.tensor(places)[:, None]
 
 
 def test_the_threshold_is_a_percentile_of_held_out_windows() -> None:
-    train = torch.zeros(4, 2), torch.ones(4)
-    held_out = torch.tensor([[3.0, 0.0]] * 50 + [[6.0, 0.0]] * 50), torch.tensor([4.0] * 50 + [8.0] * 50)
-    gate = Gate.fit(train, ["a", "b", "c", "d"], held_out, percentile=40)
+    # takes lie 2 apart, and a held-out window 1 or 2 beside one of them
+    train = along(0, 2), torch.zeros(2)
+    held_out = along(*[-1.0] * 50, *[4.0] * 50), torch.zeros(100)
+    gate = Gate.fit(train, ["a", "b"], held_out, percentile=40)
     assert gate is not None and gate.source == "validation"
-    assert gate.threshold == pytest.approx(5.0)
+    assert gate.apart_M.tolist() == [2.0, 2.0]
+    assert gate.threshold == pytest.approx(0.5)
     assert gate.passes(*held_out).tolist() == [True] * 50 + [False] * 50
 
 
+def test_what_the_axes_do_not_span_counts() -> None:
+    train = along(0, 4), torch.full((2,), 3.0)
+    gate = Gate.fit(train, ["a", "b"], (along(-3), torch.tensor([4.0])))
+    assert gate is not None
+    assert gate.apart_M.tolist() == [5.0, 5.0]
+    ratios = gate.ratio(along(0, 4, -3), torch.tensor([0.0, 10.0, 4.0]))
+    assert ratios.tolist() == pytest.approx([0.0, 2.0, 1.0])
+
+
+def test_a_window_is_compared_with_takes_of_its_kind() -> None:
+    narrow = [0.1 * place for place in range(6)]
+    wide = [100.0 + 10 * place for place in range(6)]
+    train = along(*narrow, *wide), torch.zeros(12)
+    gate = Gate.fit(train, [str(place) for place in range(12)], (along(-0.1, 90), torch.zeros(2)))
+    assert gate is not None
+    assert gate.passes(along(-0.05, 92, -5), torch.zeros(3)).tolist() == [True, True, False]
+
+
 def test_without_validation_other_takes_set_the_threshold() -> None:
-    points = torch.tensor([[0.0], [0.0], [2.0], [2.0]])
+    points = along(0, 0, 2, 2)
     gate = Gate.fit((points, torch.zeros(4)), ["a", "a", "b", "b"], None)
     assert gate is not None and gate.source == "training, nearest other take"
-    assert gate.threshold == pytest.approx(2.0)
+    assert gate.threshold == pytest.approx(1.0)
     assert Gate.fit((points, torch.zeros(4)), ["a"] * 4, None) is None
+
+
+def test_copies_of_one_window_in_two_takes_are_no_reason_for_nan() -> None:
+    same = along(1, 1), torch.zeros(2)
+    gate = Gate.fit(same, ["a", "b"], same)
+    assert gate is not None and gate.threshold == 0.0
+    assert gate.passes(along(1, 2), torch.zeros(2)).tolist() == [True, False]
 
 
 def test_held_out_motion_passes() -> None:
@@ -78,3 +97,10 @@ def test_white_noise_would_cover_cells_without_the_gate() -> None:
     assert described.cell_N is not None and described.realistic_N is not None
     assert len(described.cell_N.unique()) > 1
     assert not described.realistic_N.any()
+
+
+def test_copies_of_the_mean_window_cover_one_cell_at_most() -> None:
+    test, extractor = split_motions(walkers_corpus(), "test"), walkers_extractor()
+    mean_TD = extractor.normaliser.denormalise(extractor.axes.mean_P.view(extractor.frames, -1))
+    described = extractor.describe(with_features(test, mean_TD.expand_as(test.features_NTD).contiguous()))
+    assert described.cell_N is not None and len(described.cell_N.unique()) == 1
