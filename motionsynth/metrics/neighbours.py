@@ -22,11 +22,14 @@ __all__ = [
     "Block",
     "Neighbours",
     "Rows",
+    "either",
     "kth_distance",
     "nearest",
     "nearest_others",
+    "other_cells",
     "others",
     "rows_of",
+    "same_group",
     "search",
 ]
 
@@ -176,7 +179,7 @@ def nearest(
         ValueError: the shapes do not fit, or a number is not finite.
     """
     queries, points = rows_of(queries_NE, points_ME)
-    return search(queries, points, count, None if groups is None else _same(*groups))
+    return search(queries, points, count, None if groups is None else same_group(*groups))
 
 
 def nearest_others(points_NE: Tensor, count: int = 1, *, group_N: Tensor | None = None) -> Neighbours:
@@ -198,16 +201,40 @@ def others(group_N: Tensor | None) -> Exclude:
     """Exclude the point itself, or all points of its group."""
     if group_N is None or len(torch.unique(group_N)) == len(group_N):
         return _itself
-    return _same(group_N, group_N)
+    return same_group(group_N, group_N)
 
 
 def _itself(row_B: Tensor, squared_BM: Tensor) -> None:
     squared_BM[torch.arange(len(row_B), device=row_B.device), row_B] = torch.inf
 
 
-def _same(group_N: Tensor, group_M: Tensor) -> Exclude:
+def same_group(group_N: Tensor, group_M: Tensor) -> Exclude:
+    """Exclude points of the query's group."""
+
     def exclude(row_B: Tensor, squared_BM: Tensor) -> None:
         squared_BM.masked_fill_(group_N[row_B][:, None] == group_M, torch.inf)
+
+    return exclude
+
+
+def other_cells(cell_N: Tensor | None, cell_M: Tensor | None) -> Exclude | None:
+    """Exclude points of another cell than the query's; nothing where there are no cells."""
+    if cell_N is None or cell_M is None:
+        return None
+
+    def exclude(row_B: Tensor, squared_BM: Tensor) -> None:
+        squared_BM.masked_fill_(cell_N[row_B][:, None] != cell_M, torch.inf)
+
+    return exclude
+
+
+def either(*excludes: Exclude | None) -> Exclude:
+    """Exclude what one of them does."""
+
+    def exclude(row_B: Tensor, squared_BM: Tensor) -> None:
+        for one in excludes:
+            if one:
+                one(row_B, squared_BM)
 
     return exclude
 
