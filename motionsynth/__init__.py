@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from motionsynth.corpus.inspect import inspect_path
     from motionsynth.corpus.walkers import make_walkers
     from motionsynth.errors import BvhError, ConfigError, CorpusError, MotionSynthError, RunError, TrainingError
+    from motionsynth.evaluation.evaluate import evaluate
+    from motionsynth.evaluation.scores import Scores
     from motionsynth.generation import compare, generate, reconstruct
     from motionsynth.motion.bvh import read_bvh, write_bvh
     from motionsynth.motion.clip import Clip
@@ -40,11 +42,13 @@ _HOMES = {
     "Outcome": "workflow",
     "Run": "run",
     "RunError": "errors",
+    "Scores": "evaluation.scores",
     "Skeleton": "motion.skeleton",
     "TrainingError": "errors",
     "compare": "generation",
     "convert_path": "motion.convert",
     "draw_samples": "sampling",
+    "evaluate": "evaluation.evaluate",
     "generate": "generation",
     "inspect_path": "corpus.inspect",
     "list_runs": "tracking.local",
@@ -77,11 +81,13 @@ __all__ = [
     "Outcome",
     "Run",
     "RunError",
+    "Scores",
     "Skeleton",
     "TrainingError",
     "compare",
     "convert_path",
     "draw_samples",
+    "evaluate",
     "generate",
     "inspect_path",
     "list_runs",

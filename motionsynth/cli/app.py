@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from motionsynth import __version__
-from motionsynth.cli import data, demo, extractor, generate, reconstruct, runs, train, ui, view
+from motionsynth.cli import data, demo, evaluate, extractor, generate, metrics, reconstruct, runs, train, ui, view
 from motionsynth.errors import MotionSynthError, TrainingError
 
 __all__ = ["app", "run"]
@@ -31,6 +31,8 @@ app.command("train")(train.train)
 app.command("generate")(generate.generate)
 app.command("reconstruct")(reconstruct.reconstruct)
 app.add_typer(runs.app, name="runs")
+app.command("evaluate")(evaluate.evaluate)
+app.command("metrics")(metrics.metrics)
 app.add_typer(extractor.app, name="extractor")
 app.command("view")(view.view)
 app.command("ui")(ui.ui)

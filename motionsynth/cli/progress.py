@@ -11,7 +11,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-__all__ = ["CorpusBar", "TrainingBar", "bar"]
+__all__ = ["CorpusBar", "StageBar", "TrainingBar", "bar"]
 
 _LINE_SECONDS = 10.0
 """Between two plain lines, so that a log of hours stays readable."""
@@ -95,6 +95,34 @@ class CorpusBar(_Display):
     def __call__(self, done: int, total: int) -> None:
         """Show that ``done`` of ``total`` files are read."""
         self.show(done, total, "files")
+
+
+class StageBar:
+    """A bar for each stage of a command, one after the other, with the time that is left of it."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console
+        self._title = ""
+        self._display: _Display | None = None
+        self._began = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._display:
+            self._display.close()
+
+    def __call__(self, title: str, done: int, total: int) -> None:
+        """Show that ``done`` of ``total`` parts of the stage ``title`` are done."""
+        if title != self._title or self._display is None:
+            if self._display:
+                self._display.close()
+            self._title, self._display, self._began = title, _Display(title, self._console), time.monotonic()
+        spent = time.monotonic() - self._began
+        self._display.show(done, total, f"{_duration(spent * (total - done) / done)} left" if 0 < done < total else "")
 
 
 @contextmanager

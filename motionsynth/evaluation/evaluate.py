@@ -25,8 +25,6 @@ __all__ = ["evaluate"]
 REPORT: Final = "report.html"
 _SPACES: Final = ("pca", "kinetic", "classifier", "autoencoder")
 """Feature spaces that extractors have, so that a misspelt one is told before an hour of work."""
-_LIKELIHOOD: Final = ("memorisation", "log_density", "memorisation/log_density")
-"""Words of ``--metrics`` that ask for the log-density, which is no measure: it sees the model."""
 
 
 def evaluate(
@@ -73,22 +71,22 @@ def evaluate(
     """
     from motionsynth.evaluation.compared import Compared
     from motionsynth.evaluation.reference import open_reference
-    from motionsynth.metrics.registry import choose
+    from motionsynth.metrics.likelihood import LIKELIHOOD
+    from motionsynth.metrics.registry import MEASURES, choose
     from motionsynth.training.device import resolve_device
 
     stage = progress or (lambda *_: None)
     source, device = Path(generated), resolve_device(device)
-    words = None if metrics is None else [word for word in metrics if word not in _LIKELIHOOD[1:]]
-    if words is None or words:
-        choose(words, features, _SPACES)  # a misspelt word is told before anything is read
+    measures = (*MEASURES, LIKELIHOOD)
+    choose(metrics, features, _SPACES, measures=measures)  # a misspelt word is told before anything is read
     run = _open_generated(source)
     held = open_reference(None if reference is None else str(reference), run, reading=_told(stage, "read clips"))
     compared = Compared.of(_motions(source, run, held, count, seed, device, stage), held, count=count, seed=seed)
     judge = _judge(extractor, compared, source, device, stage)
-    chosen = choose(words, features, judge.spaces) if words is None or words else []
+    chosen = choose(metrics, features, judge.spaces, measures=measures)
     described = compared.described(judge, chosen, device, stage)
     figures, real = described.score(chosen, resamples, seed, stage)
-    if run and (metrics is None or set(metrics) & set(_LIKELIHOOD)):
+    if run and LIKELIHOOD.metrics[0].name in {metric.name for measure, _ in chosen for metric in measure.metrics}:
         from motionsynth.evaluation.likelihood import log_density_figures
 
         pair = log_density_figures(

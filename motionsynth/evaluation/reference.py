@@ -136,14 +136,12 @@ def _corpus_of(run: Run, reading: Reading | None) -> Corpus:
 
 
 def _data_config(place: Path, run: Run | None) -> DataConfig:
-    """How to read a folder: in the windows of the run; a YAML says the rest."""
-    from motionsynth.config import DataConfig, load_config
+    """How to read a folder: in the windows of the run, or of the shipped runs; a YAML says the rest."""
+    from motionsynth.config import load_config
     from motionsynth.workflow import baseline
 
-    if place.suffix in (".yaml", ".yml"):
+    if run is None or place.suffix in (".yaml", ".yml"):
         return load_config(run.path / "config.yaml" if run else baseline("vae"), data=place).data
-    if run is None:
-        return DataConfig(path=place)
     # a pattern that reads labels from the names of one corpus says nothing of another's
     return run.config.data.model_copy(update={"path": place, "labels": "auto", "pattern": None})
 

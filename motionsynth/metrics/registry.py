@@ -18,7 +18,20 @@ MODULES: Final[tuple[str, ...]] = (
     "derivatives",
     "entropy",
     "variance",
+    "manifold",
+    "nearest",
+    "birthday",
+    "ndb",
+    "cells",
+    "multimodality",
+    "interpolation",
     "frechet",
+    "kid",
+    "c2st",
+    "sliced",
+    "feet",
+    "body",
+    "memorisation",
 )
 """Modules of this package with measures, in the order of tables."""
 

@@ -1,0 +1,85 @@
+"""Figures as a table on the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, get_args
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from motionsynth.evaluation.scores import Scores
+    from motionsynth.metrics.suite import Figure
+
+__all__ = ["console", "print_scores"]
+
+_FILE_WIDTH = 200
+"""Columns where the output goes to a file or a pipe, so that no name is cut."""
+
+
+def console() -> Console:
+    """A console that cuts nothing where the output goes to a file or a pipe."""
+    out = Console(highlight=False)
+    if not out.is_terminal:
+        out.width = _FILE_WIDTH
+    return out
+
+
+def print_scores(scores: Scores) -> None:
+    """What was compared, dose sentences, a table for each group, why figures are undefined, and notes."""
+    from motionsynth.metrics.record import Group
+
+    out = console()
+    generated, reference = scores.generated, scores.reference
+    out.print(
+        f"[bold]{escape(generated.name)}[/bold]: {generated.windows} windows against {reference.windows} of "
+        f"{escape(reference.name)} ({reference.takes} takes); real: {scores.real.windows} training windows"
+    )
+    for reading in scores.readings:
+        if reading.headline:
+            out.print(f"[bold]{escape(reading.sentence)}[/bold]")
+    for group in get_args(Group):
+        rows = [figure for figure in scores.figures.values() if figure.metric.group == group]
+        if rows:
+            out.print()
+            out.print(_table(group, rows, scores))
+    undefined: dict[str, list[str]] = {}
+    for figure in scores.figures.values():
+        if figure.note:
+            undefined.setdefault(figure.note, []).append(figure.key.partition("/")[2])
+    if undefined or scores.notes:
+        out.print()
+    for note, keys in undefined.items():
+        out.print(f"[dim]{escape(', '.join(keys))}: {escape(note)}[/dim]", soft_wrap=True)
+    for note in scores.notes:
+        out.print(f"[dim]{escape(note)}[/dim]", soft_wrap=True)
+
+
+def _table(group: str, figures: list[Figure], scores: Scores) -> Table:
+    from motionsynth.metrics.handbook import AIMS
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column(group, no_wrap=True, header_style="bold")
+    for heading in ("figure", "95 %", "real", "95 %"):
+        table.add_column(heading, justify="right" if heading != "95 %" else "left", no_wrap=True)
+    table.add_column("better", no_wrap=True)
+    table.add_column("unit", no_wrap=True)
+    for figure in figures:
+        metric = figure.metric
+        ideal = "" if metric.ideal is None else f" ({metric.ideal:g})"
+        unit = "" if metric.unit == "1" else escape(metric.unit)
+        real = _numbers(scores.real_figures.get(figure.key))
+        table.add_row(escape(figure.key.partition("/")[2]), *_numbers(figure), *real, AIMS[metric.better] + ideal, unit)
+    return table
+
+
+def _numbers(figure: Figure | None) -> tuple[str, str]:
+    from motionsynth.view.numbers import interval_texts, number_text
+
+    if figure is None or figure.value is None:
+        return "–", ""
+    if figure.low is None or figure.high is None:
+        return number_text(figure.value), ""
+    value, low, high = interval_texts(figure.value, figure.low, figure.high)
+    return value, f"{low} to {high}"

@@ -1,0 +1,85 @@
+"""``motionsynth metrics``: what is measured, and how to read it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from motionsynth.metrics.record import Measure, Metric
+
+__all__ = ["metrics"]
+
+
+def metrics(
+    name: Annotated[
+        str | None, typer.Argument(help="A group, a metric or a key; all where left out.", show_default=False)
+    ] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print docs/metrics.md.")] = False,
+) -> None:
+    """List the figures of `motionsynth evaluate`: unit, direction, interval, needs, source.
+
+    Examples:
+
+    `motionsynth metrics`
+
+    `motionsynth metrics recall`
+    """
+    from motionsynth.metrics.handbook import ALL, handbook
+    from motionsynth.metrics.registry import choose, records
+
+    if markdown:
+        typer.echo(handbook(), nl=False)
+        return
+    spaces = ("SPACE",)
+    kept = {
+        m.name for measure, _ in choose([name] if name else None, None, spaces, measures=ALL) for m in measure.metrics
+    }
+    found = [(metric, measure) for metric, measure in records(ALL) if metric.name in kept]
+    if len(found) <= _IN_FULL:
+        for metric, measure in found:
+            _print_record(metric, measure)
+    else:
+        _print_table(found)
+
+
+_IN_FULL = 3
+"""Records up to this many are printed in full."""
+
+
+def _print_record(metric: Metric, measure: Measure) -> None:
+    from motionsynth.metrics.handbook import AIMS, needs
+
+    space = ".SPACE" if measure.spaces else ""
+    typer.secho(f"{metric.group}/{metric.name}{space}", bold=True)
+    ideal = "" if metric.ideal is None else f", ideal {metric.ideal:g}"
+    typer.echo(f"  {metric.summary}")
+    typer.echo(f"  unit      {metric.unit}")
+    typer.echo(f"  better    {AIMS[metric.better]}{ideal}")
+    typer.echo(f"  interval  {measure.resample}")
+    typer.echo(f"  needs     {needs(measure)}")
+    typer.echo(f"  source    {metric.reference}")
+
+
+def _print_table(found: list[tuple[Metric, Measure]]) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from motionsynth.cli.figures import console
+    from motionsynth.metrics.handbook import AIMS
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("figure", "unit", "better", "ideal", "interval", "what it is"):
+        table.add_column(heading, no_wrap=heading != "what it is")
+    for metric, measure in found:
+        space = ".SPACE" if measure.spaces else ""
+        table.add_row(
+            f"{metric.group}/{metric.name}{space}",
+            escape(metric.unit),
+            AIMS[metric.better],
+            "" if metric.ideal is None else f"{metric.ideal:g}",
+            measure.resample,
+            escape(metric.summary),
+        )
+    console().print(table)
