@@ -8,6 +8,7 @@ Shapes: N windows, C channels, L samples of a signal, F frequencies.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -137,39 +138,52 @@ def _frequencies(frames: int, rate_hz: float) -> Tensor:
     return power_spectra(torch.zeros(1, 1, frames - 1), rate_hz)[0]
 
 
-def _band(sets: Sets, above_hz: float) -> Tensor:
-    """(F,) bool: the bins above a threshold and below what both sets can hold.
+def _band(windows: Descriptors, above_hz: float, limit_hz: float) -> Tensor:
+    """(F,) bool: the bins above one frequency and below another; none at either."""
+    frequencies_F = _frequencies(windows.motion_NTD.shape[1], windows.spec.frame_rate)
+    return ((frequencies_F > above_hz) & (frequencies_F < limit_hz)).to(windows.motion_NTD.device)
+
+
+def _limit_hz(sets: Sets, above_hz: float) -> float:
+    """The frequency below which two sets are compared.
 
     Raises:
-        UndefinedError: there is none.
+        UndefinedError: between it and ``above_hz`` there is no bin.
     """
     limit_hz = common_limit_hz(sets)
     if above_hz >= limit_hz:
         raise UndefinedError(f"the sets are compared below {limit_hz:g} Hz: nothing is left above {above_hz:g} Hz")
-    frequencies_F = _frequencies(sets.reference.motion_NTD.shape[1], sets.reference.spec.frame_rate)
-    band_F = (frequencies_F > above_hz) & (frequencies_F < limit_hz)
-    if not band_F.any():
-        raise UndefinedError(
-            f"windows are too short for a bin of the spectrum between {above_hz:g} and {limit_hz:g} Hz"
-        )
-    return band_F.to(sets.reference.motion_NTD.device)
+    if not _band(sets.reference, above_hz, limit_hz).any():
+        between = f"between {above_hz:g} and {limit_hz:g} Hz"
+        raise UndefinedError(f"windows are too short for a bin of the spectrum {between}")
+    return limit_hz
 
 
-def _log_energies(sets: Sets, band_F: Tensor) -> tuple[Tensor, Tensor]:
-    """(N,) and (M,) logarithms of the windows' energies in a band."""
-    energies = (s.per_window(window_energy) for s in (sets.generated, sets.reference))
-    a, b = ((energy[:, band_F].sum(1, dtype=torch.float64) + ENERGY_FLOOR).log() for energy in energies)
-    return a, b
+@lru_cache(maxsize=32)
+def _log_energy(above_hz: float, limit_hz: float) -> Callable[[Descriptors], Tensor]:
+    """The function of windows to (N,) logarithms of their energies in a band: one function for one band."""
+
+    def compute(windows: Descriptors) -> Tensor:
+        energy_NF = windows.per_window(window_energy)[:, _band(windows, above_hz, limit_hz)]
+        return (energy_NF.sum(1, dtype=torch.float64) + ENERGY_FLOOR).log()
+
+    return compute
+
+
+def _log_energies(sets: Sets, above_hz: float, limit_hz: float) -> tuple[Tensor, Tensor]:
+    compute = _log_energy(above_hz, limit_hz)
+    return sets.generated.per_window(compute), sets.reference.per_window(compute)
 
 
 def _energy(sets: Sets, space: str | None, *, above_hz: float, within: bool) -> dict[str, float]:
-    logs = _log_energies(sets, _band(sets, above_hz))
+    logs = _log_energies(sets, above_hz, _limit_hz(sets, above_hz))
     ratio = mean_difference(sets.generated, sets.reference, *logs, within=within).exp()
     return {_name("energy", above_hz, within): float(ratio)}
 
 
 def _share(sets: Sets, space: str | None, *, above_hz: float, within: bool) -> dict[str, float]:
-    high, whole = _log_energies(sets, _band(sets, above_hz)), _log_energies(sets, _band(sets, 0.0))
+    limit_hz = _limit_hz(sets, above_hz)
+    high, whole = (_log_energies(sets, hz, limit_hz) for hz in (above_hz, 0.0))
     for what, logs in zip(("generated", "reference"), whole, strict=True):
         if float(logs.mean().exp()) < 2 * ENERGY_FLOOR:
             raise UndefinedError(f"the {what} windows stand still: there is no energy to have a share of")
@@ -179,7 +193,7 @@ def _share(sets: Sets, space: str | None, *, above_hz: float, within: bool) -> d
 
 
 def _distance(sets: Sets, space: str | None, *, within: bool) -> dict[str, float]:
-    band_F = _band(sets, 0.0)
+    band_F = _band(sets.reference, 0.0, _limit_hz(sets, 0.0))
     if within:
         cells = shared_cells(sets.generated, sets.reference)
         a, b = (means_within(s, velocity_spectra, cells.cells_C) for s in (sets.generated, sets.reference))
