@@ -47,9 +47,12 @@ RANKED_BY: Final = ("pca", "autoencoder")
 
 
 def overview(sets: Sets) -> list[Picture]:
-    """Spectra, jerk and cells of the sets: what most figures are made of."""
+    """Spectra, jerk and cells: what most figures are made of; below the Nyquist frequencies of both sets."""
+    from motionsynth.metrics.signals import common_limit_hz
+
     shown = [(name, windows) for name, windows in zip(ROLES, sets, strict=True) if windows is not None]
-    pictures = [_spectra(shown), _jerk(shown)]
+    limit_hz = common_limit_hz(sets)
+    pictures = [_spectra(shown, limit_hz), _jerk(shown, limit_hz)]
     if all(windows.cell_N is not None and windows.cell_names for _, windows in shown[:2]):
         pictures.append(_cells(shown[:2]))
     return pictures
@@ -107,10 +110,10 @@ def metric_name(metric: Metric) -> str:
     return f"{words}, within cells" if metric.name.endswith("_within") else words
 
 
-def ranking_space(sets: Sets) -> str | None:
+def ranking_space(generated: Descriptors, real: Descriptors) -> str | None:
     """The feature space that clips are ranked in: principal components where there are: they keep the trajectory."""
-    there = [*RANKED_BY, *sets.generated.embeddings]
-    return next((s for s in there if s in sets.generated.embeddings and s in sets.reference.embeddings), None)
+    there = [*RANKED_BY, *generated.embeddings]
+    return next((space for space in there if space in generated.embeddings and space in real.embeddings), None)
 
 
 def chosen_clips(sets: Sets, *, real_clips: bool, seed: int) -> Player:
@@ -123,22 +126,22 @@ def chosen_clips(sets: Sets, *, real_clips: bool, seed: int) -> Player:
     """
     generated = sets.generated
     rng = np.random.default_rng(seed)
-    distance_N = _distance_to_real(sets)
+    ranking = _ranking(sets)
+    distance_N = ranking[0] if ranking else None
     rows = {"generated, random": _clips(generated, _drawn(len(generated), rng), distance_N)}
     said = [f"Random clips are drawn with seed {seed}."]
     if real_clips:
         rows["real, random"] = _clips(sets.reference, _drawn(len(sets.reference), rng), None)
     else:
         said.append("The real clips are left out of this page.")
-    if distance_N is not None:
-        order = np.argsort(distance_N, kind="stable")
+    if ranking:
+        order = np.argsort(ranking[0], kind="stable")
         middle = max(0, (len(order) - SHOWN) // 2)
         ranks = {"best": order[:SHOWN], "median": order[middle : middle + SHOWN], "worst": order[::-1][:SHOWN]}
         rows |= {f"generated, {name}": _clips(generated, places, distance_N) for name, places in ranks.items()}
         said.append(
-            "Best, median and worst are ranked by d, the distance to the nearest "
-            f"{'reference' if sets.train is None else 'training'} window in the feature space {ranking_space(sets)}: "
-            "near is plausible, and nearest of all may be a copy (see memorisation)."
+            f"Best, median and worst are ranked by d, the distance to the nearest {ranking[1]}: near is plausible, and "
+            "nearest of all may be a copy (see memorisation)."
         )
     from motionsynth.view.player import player_html
 
@@ -147,46 +150,44 @@ def chosen_clips(sets: Sets, *, real_clips: bool, seed: int) -> Player:
     return Player(page, frame, " ".join(said), _ROW_HEIGHT * len(rows) + 90)
 
 
-def _spectra(shown: Sequence[tuple[Role, Descriptors]]) -> Picture:
+def _spectra(shown: Sequence[tuple[Role, Descriptors]], limit_hz: float) -> Picture:
     import torch
 
     from motionsynth.metrics.spectra import THRESHOLDS_HZ, power_spectra, window_energy
 
-    spectra, limits = [], []
+    spectra = []
     for name, windows in shown:
         signal = torch.zeros(1, 1, windows.motion_NTD.shape[1] - 1)
         frequency_F = power_spectra(signal, windows.spec.frame_rate)[0].numpy()
         density_F = windows.per_window(window_energy).double().mean(0).cpu().numpy() / frequency_F[1]
-        held = frequency_F < windows.nyquist_hz
+        held = frequency_F < limit_hz
         spectra.append((name, frequency_F[held], density_F[held]))
-        limits.append(windows.nyquist_hz)
-    return Picture(
-        spectra_chart(
-            spectra,
-            y_label="power of joint velocities ((m/s)²/Hz)",
-            roles=[name for name, _ in shown],
-            marks=[hz for hz in THRESHOLDS_HZ if hz < min(limits)],
-        ),
-        "Spectra.",
+    svg = spectra_chart(
+        spectra,
+        y_label="power of joint velocities ((m/s)²/Hz)",
+        roles=[name for name, _ in shown],
+        marks=[hz for hz in THRESHOLDS_HZ if hz < limit_hz],
+    )
+    caption = (
         "Mean over windows, joints and axes. Below the reference at high frequencies: blur. Above it: jitter. Lower by "
-        "the same factor everywhere: shrunk motion.",
+        "the same factor everywhere: shrunk motion."
     )
+    return Picture(svg, "Spectra.", caption)
 
 
-def _jerk(shown: Sequence[tuple[Role, Descriptors]]) -> Picture:
-    jerks = [(name, windows.per_window(_window_jerk).cpu().numpy()) for name, windows in shown]
-    sets = [(name, np.log10(np.maximum(jerk_N, _LEAST_JERK))) for name, jerk_N in jerks]
-    return Picture(
-        distribution_chart(sets, x_label="log₁₀ of mean jerk (m/s³) of a window", roles=[name for name, _ in shown]),
-        "Jerk.",
-        "Means and medians hide what this shows: whether still and brisk clips are both there.",
-    )
-
-
-def _window_jerk(windows: Descriptors) -> Tensor:
+def _jerk(shown: Sequence[tuple[Role, Descriptors]], limit_hz: float) -> Picture:
     from motionsynth.metrics.derivatives import motion_magnitudes
+    from motionsynth.metrics.signals import band_limit, in_parts
 
-    return motion_magnitudes(windows.positions_NTJ3[:, :, windows.moving_joints], windows.spec.frame_rate)[:, 2]
+    rate_hz = shown[0][1].spec.frame_rate
+
+    def jerk(positions_NTJ3: Tensor) -> Tensor:
+        return motion_magnitudes(band_limit(positions_NTJ3, rate_hz, limit_hz), rate_hz)[:, 2]
+
+    jerks = [(name, in_parts(windows, jerk).cpu().numpy()) for name, windows in shown]
+    sets = [(name, np.log10(np.maximum(jerk_N, _LEAST_JERK))) for name, jerk_N in jerks]
+    svg = distribution_chart(sets, x_label="log₁₀ of mean jerk (m/s³) of a window", roles=[name for name, _ in shown])
+    return Picture(svg, "Jerk.", "Means hide what this shows: whether calm and brisk clips are both there.")
 
 
 def _cells(shown: Sequence[tuple[Role, Descriptors]]) -> Picture:
@@ -225,16 +226,16 @@ def _in_spreads(figure: Figure, real: Figure | None) -> Interval | None:
     return Interval(figure_name(figure), value, low, high, *against, against=0.0)
 
 
-def _distance_to_real(sets: Sets) -> np.ndarray | None:
-    """(N,) distance of each generated window to the nearest training window, or reference window without training."""
+def _ranking(sets: Sets) -> tuple[np.ndarray, str] | None:
+    """(N,) distance of each generated window to the nearest real one, and what kind of real one in which space."""
     from motionsynth.metrics.neighbours import nearest
 
-    space = ranking_space(sets)
-    real = sets.train or sets.reference
-    if space is None or space not in real.embeddings:
-        return None
-    found = nearest(sets.generated.embeddings[space], real.embeddings[space])
-    return found.distance_NK[:, 0].cpu().numpy()
+    for name, real in (("training", sets.train), ("reference", sets.reference)):
+        space = None if real is None else ranking_space(sets.generated, real)
+        if real is not None and space is not None:
+            found = nearest(sets.generated.embeddings[space], real.embeddings[space])
+            return found.distance_NK[:, 0].cpu().numpy(), f"{name} window in the feature space {space}"
+    return None
 
 
 def _drawn(count: int, rng: np.random.Generator) -> np.ndarray:

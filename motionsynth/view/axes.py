@@ -25,6 +25,7 @@ __all__ = [
     "kept",
     "legend",
     "name_axes",
+    "shortened",
     "ticks",
 ]
 
@@ -35,6 +36,8 @@ Scale = Literal["linear", "log"]
 WIDTH: Final = 460.0
 HEIGHT: Final = 300.0
 """In CSS pixels."""
+_LEGEND: Final = 60
+"""Letters of a name in a legend."""
 
 
 @contextmanager
@@ -95,6 +98,11 @@ def ticks(axis: Any, scale: str, places: Sequence[float]) -> None:
         axis.set_minor_formatter(NullFormatter())
 
 
+def shortened(name: str, most: int) -> str:
+    """A name that leaves room for the chart; its tooltip has the whole."""
+    return name if len(name) <= most else f"{name[: most - 1]}…"
+
+
 def name_axes(axes: Any, x_label: str, y_label: str) -> None:
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
@@ -103,4 +111,5 @@ def name_axes(axes: Any, x_label: str, y_label: str) -> None:
 def legend(axes: Any) -> None:
     handles, labels = axes.get_legend_handles_labels()
     if labels:
+        labels = [shortened(text, _LEGEND) for text in labels]
         axes.figure.legend(handles, labels, loc="outside upper left", ncols=min(len(labels), 3))

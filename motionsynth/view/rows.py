@@ -4,14 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 
-from motionsynth.view.axes import HEIGHT, WIDTH, Numbers, Role, chart_axes, colours, kept, legend, name_axes, ticks
+from motionsynth.view.axes import (
+    HEIGHT,
+    WIDTH,
+    Numbers,
+    Role,
+    chart_axes,
+    colours,
+    kept,
+    legend,
+    name_axes,
+    shortened,
+    ticks,
+)
 from motionsynth.view.svg import INK, QUIET, SERIES, named
 
 __all__ = ["Bars", "Interval", "bar_chart", "interval_chart"]
+
+
+_LETTERS: Final = 40
+"""Of a name beside its row or under its column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +83,7 @@ def interval_chart(
         if not any(drawn):
             axes.set_xlim(*((0.1, 10.0) if x_scale == "log" else (-1.0, 1.0)))
         labels = [row.name if there else f"{row.name} (no value)" for row, there in zip(rows, drawn, strict=True)]
-        axes.set_yticks(range(len(rows)), labels)
+        axes.set_yticks(range(len(rows)), [shortened(text, _LETTERS) for text in labels])
         axes.set_ylim(len(rows) - 0.4 if rows else 0.5, -0.6)
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="y", visible=False)
@@ -112,8 +128,9 @@ def bar_chart(
             drawn = axes.bar(middle[there], values[there], share, color=colour, label=label)
             for patch, category, value in zip(drawn, np.asarray(categories)[there], values[there], strict=True):
                 named(patch, f"{bar.name} · {category}: {value:.4g}")
-        long = max((len(name) for name in categories), default=0) * len(categories) * 6.5 > width
-        axes.set_xticks(range(len(categories)), categories, rotation=90 if long else 0)
+        names = [shortened(name, _LETTERS) for name in categories]
+        long = max((len(name) for name in names), default=0) * len(categories) * 6.5 > width
+        axes.set_xticks(range(len(categories)), names, rotation=90 if long else 0)
         axes.tick_params(axis="x", length=0)
         axes.set_xlim(-0.6, max(len(categories), 1) - 0.4)
         axes.grid(axis="x", visible=False)
