@@ -131,7 +131,8 @@ def low_pass(clip_TD: Array, cutoff_hz: float, frame_rate: float) -> Array:
     from scipy.signal import sosfiltfilt
 
     reach = min(len(clip_TD) - 1, math.ceil(3 * frame_rate / cutoff_hz))
-    return np.asarray(sosfiltfilt(butterworth(cutoff_hz, frame_rate), clip_TD, axis=0, padlen=reach))
+    # a copy, for the filter gives a view that runs backwards
+    return np.array(sosfiltfilt(butterworth(cutoff_hz, frame_rate), clip_TD, axis=0, padlen=reach), order="C")
 
 
 def jitter(clip_TD: Array, degrees: float, spec: FeatureSpec, rng: np.random.Generator) -> Array:
