@@ -15,8 +15,11 @@ from motionsynth.metrics.scaling import in_reference_units
 
 __all__ = ["MEASURES", "kernel_distance"]
 
-_BLOCK: Final = 2048
-"""Rows and columns of the kernel matrix held at a time: 16 MB, and as much again for what is computed from it."""
+_BLOCK: Final = 256
+"""Rows and columns of the kernel matrix held at a time: what a processor's cache holds."""
+_BLOCK_ON_GPU: Final = 4096
+_ROWS: Final = 4096
+"""Windows that third moments are taken of at a time."""
 
 
 def kernel_distance(x_NE: Tensor, y_ME: Tensor) -> float:
@@ -25,8 +28,8 @@ def kernel_distance(x_NE: Tensor, y_ME: Tensor) -> float:
         mean_{i != j} k(x_i, x_j) + mean_{i != j} k(y_i, y_j) - 2 mean_{i, j} k(x_i, y_j)
 
     The usual protocol averages 100 random subsets of 1,000; every pair once is less work and has no draw in it. Kernels
-    are computed in float32 and summed in float64, block by block. Where E is small beside N the sum is taken from third
-    moments instead, in float64: ``sum_ij <x_i, y_j>^3 = <sum_i x_i (x) x_i (x) x_i, the same of y>``.
+    are computed in float32 and summed in float64, block by block. Where E is small beside N the sums are taken from
+    third moments instead, in float64: ``sum_ij <x_i, y_j>^3 = <sum_i x_i (x) x_i (x) x_i, sum_j y_j (x) y_j (x) y_j>``.
 
     References:
         Binkowski, Sutherland, Arbel & Gretton, Demystifying MMD GANs, 2018.
@@ -46,7 +49,9 @@ def kernel_distance(x_NE: Tensor, y_ME: Tensor) -> float:
     if min(len(x_NE), len(y_ME)) < 2:
         raise ValueError("each set must have at least 2 windows")
     x, y = _with_ones(x_NE), _with_ones(y_ME)
-    return _mean_of_pairs(x) + _mean_of_pairs(y) - 2.0 * _kernel_sum(x, y) / (len(x) * len(y))
+    of_x, of_y, cross = _sums_by_moments(x, y) if _moments_are_quicker(x, y) else _sums_by_pairs(x, y)
+    within = [(sum_ - _own(z)) / (len(z) * (len(z) - 1)) for sum_, z in ((of_x, x), (of_y, y))]
+    return sum(within) - 2.0 * cross / (len(x) * len(y))
 
 
 def _with_ones(x_NE: Tensor) -> Tensor:
@@ -55,26 +60,32 @@ def _with_ones(x_NE: Tensor) -> Tensor:
     return torch.cat((scaled, scaled.new_ones(len(scaled), 1)), 1)
 
 
-def _mean_of_pairs(x_NE: Tensor) -> float:
-    """Mean kernel over pairs of two different windows."""
-    own = float(x_NE.double().square().sum(1).pow(3).sum())
-    return (_kernel_sum(x_NE, x_NE) - own) / (len(x_NE) * (len(x_NE) - 1))
+def _own(x_NE: Tensor) -> float:
+    """Sum of the kernels of windows with themselves."""
+    return float(x_NE.square().sum(1, dtype=torch.float64).pow(3).sum())
 
 
-def _kernel_sum(x_NE: Tensor, y_ME: Tensor) -> float:
-    """Sum of ``<x_i, y_j>^3`` over all pairs, the quicker way."""
-    size = x_NE.shape[1]
-    pairwise = len(x_NE) * len(y_ME) / (2 if x_NE is y_ME else 1)
-    by_moments = (len(x_NE) + (0 if x_NE is y_ME else len(y_ME))) * size * (size + 1) // 2
-    if by_moments < pairwise:
-        third = _third_moments(x_NE)
-        return float((third * (third if x_NE is y_ME else _third_moments(y_ME))).sum())
-    total = 0.0
-    for i in range(0, len(x_NE), _BLOCK):
-        for j in range(i if x_NE is y_ME else 0, len(y_ME), _BLOCK):
-            block = float(_cubes(x_NE[i : i + _BLOCK], y_ME[j : j + _BLOCK]).sum(dtype=torch.float64))
-            total += 2 * block if x_NE is y_ME and j > i else block
-    return total
+def _moments_are_quicker(x_NE: Tensor, y_ME: Tensor) -> bool:
+    """By products in float64 against those in float32; cubing a pair costs about as much as 64 products."""
+    windows, size = len(x_NE) + len(y_ME), x_NE.shape[1]
+    return 2 * size**3 / 3 < windows / 2 * (size + 64)
+
+
+def _sums_by_pairs(x_NE: Tensor, y_ME: Tensor) -> tuple[float, float, float]:
+    """Sums of kernels of all pairs within x, within y and across."""
+    return _pairs(x_NE, x_NE), _pairs(y_ME, y_ME), _pairs(x_NE, y_ME)
+
+
+def _pairs(x_NE: Tensor, y_ME: Tensor) -> float:
+    block = _BLOCK_ON_GPU if x_NE.is_cuda else _BLOCK
+    total = x_NE.new_zeros((), dtype=torch.float64)
+    for i, rows in enumerate(torch.split(x_NE, block)):
+        # a set with itself: blocks above the diagonal stand for those below it
+        for j, columns in enumerate(torch.split(y_ME, block)):
+            if x_NE is not y_ME or j >= i:
+                cubes = _cubes(rows, columns).sum(dtype=torch.float64)
+                total += 2 * cubes if x_NE is y_ME and j > i else cubes
+    return float(total)
 
 
 def _cubes(x_NE: Tensor, y_ME: Tensor) -> Tensor:
@@ -82,18 +93,29 @@ def _cubes(x_NE: Tensor, y_ME: Tensor) -> Tensor:
     return products.square().mul_(products)
 
 
-def _third_moments(x_NE: Tensor) -> Tensor:
-    """(E (E + 1) / 2, E) sums of products of three features, off-diagonal pairs weighted by the root of two."""
+def _sums_by_moments(x_NE: Tensor, y_ME: Tensor) -> tuple[float, float, float]:
+    """The same from the sums of products of three features a, b, c, those with b and c not below a."""
     size = x_NE.shape[1]
-    first, second = torch.triu_indices(size, size, device=x_NE.device)
-    total = x_NE.new_zeros(len(first), size, dtype=torch.float64)
-    rows = max(1, _BLOCK**2 // (2 * len(first)))
-    for part in torch.split(x_NE, rows):
+    totals = x_NE.new_zeros(3, dtype=torch.float64)
+    x_EN, y_EM = (features.T.contiguous() for features in (x_NE, y_ME))
+    for a in range(size):
+        of_x, of_y = _third_moments(x_EN[a:]), _third_moments(y_EM[a:])
+        # how many ordered triples of features each product stands for, of those that are counted
+        orders = of_x.new_full((size - a, size - a), 3.0)
+        orders[0], orders[:, 0], orders[0, 0] = 1.5, 1.5, 1.0
+        weighted_x, weighted_y = orders * of_x, orders * of_y
+        totals += torch.stack([(weighted_x * of_x).sum(), (weighted_y * of_y).sum(), (weighted_x * of_y).sum()])
+    of_x, of_y, cross = totals.tolist()
+    return of_x, of_y, cross
+
+
+def _third_moments(features_EN: Tensor) -> Tensor:
+    """(E, E) sums over windows of products with the first feature, float64."""
+    total = features_EN.new_zeros(len(features_EN), len(features_EN), dtype=torch.float64)
+    for part in torch.split(features_EN, _ROWS, dim=1):
         exact = part.double()
-        total.addmm_((exact[:, first] * exact[:, second]).T, exact)
-    # each unordered pair stands for both orders in the sum over all triples
-    orders = 1 + (first != second).to(total)
-    return total.mul_(orders.sqrt()[:, None])
+        total.addmm_(exact * exact[:1], exact.T)
+    return total
 
 
 def _kid(sets: Sets, space: str | None) -> dict[str, float]:

@@ -37,7 +37,7 @@ def wasserstein_1(x_NP: Tensor, y_MP: Tensor) -> Tensor:
     if x_NP.ndim != 2 or y_MP.ndim != 2 or x_NP.shape[1] != y_MP.shape[1] or not len(x_NP) or not len(y_MP):
         raise ValueError(f"samples of shapes {tuple(x_NP.shape)} and {tuple(y_MP.shape)} do not fit together")
     n, m = len(x_NP), len(y_MP)
-    x, y = (samples.T.contiguous().sort(-1).values for samples in (x_NP, y_MP))
+    x, y = (_sorted(samples.T) for samples in (x_NP, y_MP))
     if n != m:
         # both quantile functions are constant between the multiples of 1/N and 1/M; in integers, so none falls between
         steps = np.union1d(np.arange(n + 1) * m, np.arange(m + 1) * n)
@@ -45,6 +45,13 @@ def wasserstein_1(x_NP: Tensor, y_MP: Tensor) -> Tensor:
         x, y = (v[:, torch.from_numpy(steps[:-1] // other).to(v.device)] for v, other in ((x, m), (y, n)))
         return (x - y).abs().double() @ widths
     return (x - y).abs().mean(-1, dtype=torch.float64)
+
+
+def _sorted(samples_PN: Tensor) -> Tensor:
+    """Rows in rising order; numpy's sort is far quicker on a processor, as it keeps no indices."""
+    if samples_PN.is_cuda:
+        return samples_PN.sort(-1).values
+    return torch.from_numpy(np.sort(samples_PN.numpy(), axis=-1))
 
 
 def projections(size: int, count: int = PROJECTIONS, seed: int = SEED) -> Tensor:

@@ -33,19 +33,23 @@ def test_is_the_definition(n, m, size):
     assert kernel_distance(y, x) == pytest.approx(kernel_distance(x, y), rel=1e-6)
 
 
-@pytest.mark.parametrize("block", [64, 2048])
-def test_moments_and_pairs_are_two_ways_to_one_sum(monkeypatch, block):
-    """Few dimensions go by third moments, many by pairs; small blocks cut both into pieces."""
+@pytest.mark.parametrize("block", [64, 4096])
+def test_moments_and_pairs_are_two_ways_to_the_same_sums(monkeypatch, block):
+    """Small blocks cut both into pieces, the last of another size."""
     x, y = kid._with_ones(normal(300, 6, 0)), kid._with_ones(normal(200, 6, 1) + 0.2)
-    expected = float((x.double() @ y.double().T).pow(3).sum())
+    expected = [float((a.double() @ b.double().T).pow(3).sum()) for a, b in ((x, x), (y, y), (x, y))]
     monkeypatch.setattr(kid, "_BLOCK", block)
-    assert float((kid._third_moments(x) * kid._third_moments(y)).sum()) == pytest.approx(expected, rel=1e-12)
-    assert kid._kernel_sum(x, y) == pytest.approx(expected, rel=1e-12)
-    monkeypatch.setattr(kid, "_third_moments", None)
-    wide = torch.cat((x, torch.zeros(300, 40)), 1)
-    own = float((x.double() @ x.double().T).pow(3).sum())
-    assert kid._kernel_sum(wide, torch.cat((y, torch.zeros(200, 40)), 1)) == pytest.approx(expected, rel=1e-6)
-    assert kid._kernel_sum(wide, wide) == pytest.approx(own, rel=1e-6)
+    monkeypatch.setattr(kid, "_ROWS", block)
+    assert kid._sums_by_moments(x, y) == pytest.approx(expected, rel=1e-12)
+    assert kid._sums_by_pairs(x, y) == pytest.approx(expected, rel=1e-6)
+
+
+def test_few_dimensions_go_by_moments_and_many_by_pairs():
+    def quicker(count: int, size: int) -> bool:
+        return kid._moments_are_quicker(torch.empty(count, size), torch.empty(count, size))
+
+    assert quicker(20_000, 64) and quicker(1024, 16)
+    assert not quicker(20_000, 512) and not quicker(200, 64)
 
 
 def test_is_unbiased():
@@ -118,4 +122,4 @@ def test_many_windows_need_no_matrix_of_all_pairs(monkeypatch):
 
     monkeypatch.setattr(kid, "_cubes", seen)
     kernel_distance(normal(5000, 150, 0), normal(4000, 150, 1))
-    assert sizes and max(sizes) <= 2048**2
+    assert sizes and max(sizes) <= 256**2

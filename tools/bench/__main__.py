@@ -26,7 +26,9 @@ def main() -> int:
     runs = {
         "bvh_files": corpus,
         "corpus": corpus + pattern,
+        "distances": [],
         "kinematics": [],
+        "manifold": [],
         "training": ["--threads", options.threads],
     }
     print(f"{processor()}, Python {platform.python_version()}, torch {version('torch')}, numpy {version('numpy')}")
