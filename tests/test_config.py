@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from motionsynth.calibration.plan import load_plan, shipped_plan
 from motionsynth.config import config_hash, dump_config, load_config
 from motionsynth.errors import ConfigError
 from motionsynth.families import FAMILIES
@@ -34,8 +35,14 @@ def test_data_configs_load(path: Path) -> None:
     assert str(config.data.path) == yaml.safe_load(path.read_text())["path"]
 
 
+def test_the_calibration_loads() -> None:
+    plan = load_plan(CONFIGS / "calibration.yaml")
+    assert shipped_plan() == CONFIGS / "calibration.yaml"
+    assert {axis.dose for axis in plan.axes.values()} <= {*plan.doses, "cells"}
+
+
 def test_all_yaml_files_are_covered() -> None:
-    tested = {*(CONFIGS / "run").glob("*.yaml"), *(CONFIGS / "data").glob("*.yaml")}
+    tested = {*(CONFIGS / "run").glob("*.yaml"), *(CONFIGS / "data").glob("*.yaml"), CONFIGS / "calibration.yaml"}
     assert set(CONFIGS.rglob("*.yaml")) == tested
 
 

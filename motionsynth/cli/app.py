@@ -12,7 +12,20 @@ from typing import Annotated
 import typer
 
 from motionsynth import __version__
-from motionsynth.cli import data, demo, evaluate, extractor, generate, metrics, reconstruct, runs, train, ui, view
+from motionsynth.cli import (
+    calibrate,
+    data,
+    demo,
+    evaluate,
+    extractor,
+    generate,
+    metrics,
+    reconstruct,
+    runs,
+    train,
+    ui,
+    view,
+)
 from motionsynth.errors import MotionSynthError, TrainingError
 
 __all__ = ["app", "run"]
@@ -32,6 +45,7 @@ app.command("generate")(generate.generate)
 app.command("reconstruct")(reconstruct.reconstruct)
 app.add_typer(runs.app, name="runs")
 app.command("evaluate")(evaluate.evaluate)
+app.command("calibrate")(calibrate.calibrate)
 app.command("metrics")(metrics.metrics)
 app.add_typer(extractor.app, name="extractor")
 app.command("view")(view.view)

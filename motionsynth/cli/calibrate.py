@@ -1,0 +1,183 @@
+"""``motionsynth calibrate``: which figures may be trusted on a corpus, and what they mean in doses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from motionsynth.calibration.bench import Bench
+    from motionsynth.calibration.record import Calibration
+    from motionsynth.cli.progress import StageBar
+    from motionsynth.config import DataConfig
+
+__all__ = ["calibrate"]
+
+
+def calibrate(
+    corpus: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder of BVH files, YAML of a data section, or a run directory: the clips it learnt from."
+        ),
+    ],
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config", "-c", help="YAML of doses, axes and thresholds.", show_default="configs/calibration.yaml"
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="Folder to write; finished doses in it are kept.", show_default="calibration/NAME"
+        ),
+    ] = None,
+    metrics: Annotated[
+        str | None, typer.Option(help="Groups, metrics or keys, with commas.", show_default="all")
+    ] = None,
+    features: Annotated[str | None, typer.Option(help="Feature spaces, with commas.", show_default="all")] = None,
+    count: Annotated[
+        int | None, typer.Option("-n", "--count", min=16, help="Windows a set.", show_default="1024")
+    ] = None,
+    repeats: Annotated[int | None, typer.Option(min=3, help="Draws of both sets.", show_default="10")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of draws and noise.", show_default="0")] = None,
+    jobs: Annotated[
+        int, typer.Option("-j", "--jobs", min=0, help="Processes; 0: one a core. Figures do not depend on it.")
+    ] = 0,
+    extractor: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the extractor that judges.", show_default="that of the corpus, trained if need be"
+        ),
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Override a key of data, such as data.stride_frames=4; may be repeated."
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and leave.")] = False,
+) -> None:
+    """Damage real clips by known doses, and find which figures show the damage, and nothing else.
+
+    Writes `calibration.json`, on whose curves `evaluate --calibration` reads a model's figures as doses, and
+    `report.html`. Started again it goes on where it stopped. Windows are cut as `configs/run/vae.yaml` cuts them.
+
+    Examples:
+
+    `motionsynth calibrate data/walkers`
+
+    `motionsynth calibrate runs/vae --metrics smoothness,coverage --repeats 5`
+
+    `motionsynth calibrate configs/data/bandai-namco-2.yaml --set data.path=/data/bandai --out calibration/bandai`
+    """
+    from motionsynth.calibration.calibrate import Job, open_job
+    from motionsynth.calibration.calibrate import calibrate as run
+    from motionsynth.calibration.plan import load_plan, shipped_plan
+    from motionsynth.calibration.report import write_report
+    from motionsynth.cli.progress import StageBar
+
+    changes = {
+        key: value for key, value in (("count", count), ("repeats", repeats), ("seed", seed)) if value is not None
+    }
+    plan = load_plan(config or shipped_plan(), **changes)
+    data = _data(corpus, overrides or [])
+    job = Job(plan, data, extractor, _words(metrics), _words(features))
+    with StageBar() as stage:
+        bench = open_job(
+            job,
+            reading=lambda done, total: stage("corpus", done, total),
+            training=lambda done, total: stage("extractor", done, total),
+        )
+        if dry_run:
+            _print_plan(bench)
+            return
+        folder = out or Path("calibration") / data.path.resolve().name
+        found = run(job, bench, folder, jobs=jobs or _cores(), progress=_fresh(stage))
+    write_report(found, folder / "report.html")
+    _print_verdicts(found)
+    typer.echo(folder / "calibration.json")
+    typer.echo(folder / "report.html")
+
+
+def _data(corpus: Path, overrides: list[str]) -> DataConfig:
+    """How the clips are read: of a run directory as the run read them, else as the baseline runs would."""
+    from motionsynth.config import load_config
+    from motionsynth.workflow import baseline
+
+    if (corpus / "run.json").is_file():
+        from motionsynth.run import open_run
+
+        run = open_run(corpus)
+        began_with = Path(run.record.corpus_path)
+        path = began_with if began_with.exists() else run.config.data.path
+        return load_config(corpus / "config.yaml", overrides=[f"data.path={path}", *overrides]).data
+    return load_config(baseline("vae"), data=corpus, overrides=overrides).data
+
+
+def _words(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _cores() -> int:
+    import os
+
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _fresh(stage: StageBar) -> Callable[[int, int], None]:
+    """Doses measured by this call, so that those that were kept do not count as quick ones."""
+    kept: list[int] = []
+
+    def tell(done: int, total: int) -> None:
+        if not kept:
+            kept.append(done)
+        if total > kept[0]:
+            stage("doses", done - kept[0], total - kept[0])
+
+    return tell
+
+
+def _print_plan(bench: Bench) -> None:
+    from motionsynth.metrics.registry import figure_keys
+
+    doses, notes = bench.doses()
+    config = bench.config
+    typer.echo(f"corpus {bench.corpus.config.path} ({bench.corpus.fingerprint[:12]})")
+    typer.echo(f"{len(bench.pool)} training windows in {bench.cells} cells, {len(bench.reference_pool)} test windows")
+    typer.echo(f"{bench.count} windows a set, {config.repeats} repeats, seed {config.seed}")
+    typer.echo(f"{len(figure_keys(bench.chosen))} figures")
+    for kind in dict.fromkeys(dose.kind for dose in doses):
+        typer.echo(f"{kind}: " + ", ".join(f"{dose.value:g}" for dose in doses if dose.kind == kind))
+    for note in notes:
+        typer.echo(note)
+
+
+def _print_verdicts(calibration: Calibration) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from motionsynth.calibration.tables import headline_sentences, short_verdict, verdict_rows, verdict_summary
+
+    console = Console(highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        console.width = 200
+    colours = {"valid": "green", "range": "green", "blind": "dim", "invalid": "red", "undefined": "dim"}
+    table = Table(box=None, pad_edge=False)
+    for heading in ("figure", *calibration.config.axes):
+        table.add_column(heading)
+    for key, verdicts in verdict_rows(calibration):
+        table.add_row(escape(key), *(f"[{colours[v.kind]}]{escape(short_verdict(v))}[/]" for v in verdicts))
+    console.print(table)
+    for axis in calibration.config.axes:
+        console.print(f"[bold]{axis}[/bold]: {verdict_summary(calibration, axis)}")
+    for sentence in headline_sentences(calibration):
+        console.print(escape(sentence))
+    for note in calibration.notes:
+        console.print(f"[dim]{escape(note)}[/]")
