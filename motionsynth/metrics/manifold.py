@@ -74,8 +74,8 @@ def manifold(
     covered_M = torch.zeros(len(reference), dtype=torch.bool, device=generated_NE.device)
     recalled = pairs = 0
     for block in reference.blocks(generated):
-        recalled += int(block.any_within(limit_N).sum())
         row_P, column_P = block.pairs_within(limit_M[block.row_B])
+        recalled += int(block.any_within(limit_N).sum())  # last, for it overwrites the block
         covered_M[row_P] = True
         held_N[column_P] = True
         pairs += len(row_P)

@@ -109,18 +109,20 @@ class Block(NamedTuple):
 
     def pairs_within(self, limit_B: Tensor) -> tuple[Tensor, Tensor]:
         """Pairs (query, point) with squared distances up to the query's float64 limit; ties are in."""
-        excess_BC = self.squared_BC - limit_B.float()[:, None]
-        place_P, point_P = _at_most(excess_BC, self.error)
-        doubtful_P = excess_BC[place_P, point_P] >= -self.error
+        place_P, point_P, squared_P = _at_most(self.squared_BC, limit_B.float() + self.error)
+        doubtful_P = squared_P >= limit_B[place_P] - self.error
         kept_P = ~doubtful_P
         place_D, point_D = place_P[doubtful_P], point_P[doubtful_P]
         kept_P[doubtful_P] = self.exactly(place_D, point_D) <= limit_B[place_D] * (1 + TIE)
         return self.row_B[place_P[kept_P]], point_P[kept_P]
 
     def any_within(self, limit_M: Tensor) -> Tensor:
-        """(B,) bool: whether some point's float64 limit holds its squared distance to the query; ties are in."""
-        limit_C = torch.nn.functional.pad(limit_M.float(), (0, self.squared_BC.shape[1] - len(limit_M)))
-        excess_BC = self.squared_BC - limit_C
+        """(B,) bool: whether some point's float64 limit holds its squared distance to the query; ties are in.
+
+        Overwrites the block.
+        """
+        padding = self.squared_BC.shape[1] - len(limit_M)
+        excess_BC = self.squared_BC.sub_(torch.nn.functional.pad(limit_M.float(), (0, padding)))
         least_B = excess_BC.amin(1)
         found_B = least_B < -self.error
         doubtful_D = (~found_B & (least_B <= self.error)).nonzero()[:, 0]
@@ -307,9 +309,10 @@ def _smallest(values_BC: Tensor, count: int) -> tuple[Tensor, Tensor]:
     return least.values, chunk_of_BK * _CHUNK + least.indices % _CHUNK
 
 
-def _at_most(values_BC: Tensor, limit: float) -> tuple[Tensor, Tensor]:
-    """Row and column of the values up to the limit, of which most chunks have none."""
+def _at_most(values_BC: Tensor, limit_B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Row, column and value of what is up to the limit of its row: most chunks hold nothing that is."""
     chunks_BHW = values_BC.view(len(values_BC), -1, _CHUNK)
-    row_H, chunk_H = (chunks_BHW.amin(2) <= limit).nonzero().unbind(1)
-    chosen_P, place_P = (chunks_BHW[row_H, chunk_H] <= limit).nonzero().unbind(1)
-    return row_H[chosen_P], chunk_H[chosen_P] * _CHUNK + place_P
+    row_H, chunk_H = (chunks_BHW.amin(2) <= limit_B[:, None]).nonzero().unbind(1)
+    chosen_HW = chunks_BHW[row_H, chunk_H]
+    chosen_P, place_P = (chosen_HW <= limit_B[row_H, None]).nonzero().unbind(1)
+    return row_H[chosen_P], chunk_H[chosen_P] * _CHUNK + place_P, chosen_HW[chosen_P, place_P]
