@@ -20,6 +20,7 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+import scipy.linalg
 import torch
 from threadpoolctl import threadpool_limits
 from torch import Tensor
@@ -64,12 +65,10 @@ def sets_of(count: int, size: int) -> tuple[Tensor, Tensor]:
 
 def bench_frechet(rounds: int) -> None:
     """512 dimensions, from moments."""
-    from scipy.linalg import sqrtm
-
     first, second = (Moments.of(features.numpy()) for features in sets_of(2000, 512))
 
     def by_root() -> float:
-        root = sqrtm(first.covariance @ second.covariance)
+        root = scipy.linalg.sqrtm(first.covariance @ second.covariance)
         away = np.square(first.mean - second.mean).sum()
         return float(away + np.trace(first.covariance) + np.trace(second.covariance) - 2 * np.trace(root).real)
 
@@ -157,7 +156,7 @@ def main() -> None:
     parser.add_argument("--memory", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    threadpool_limits(options.threads)  # numpy's and scipy's BLAS
+    threadpool_limits(options.threads)  # numpy's and scipy's BLAS, both of them loaded by now
     if options.memory:
         memory(options.memory)
         return
