@@ -73,7 +73,9 @@ def test_jitter_turns_joints_by_the_angle_it_claims() -> None:
     angle = torch.rad2deg(torch.arccos(cosine.clamp(-1, 1)))
     # three axes of 2 degrees each
     assert float(angle.square().mean().sqrt()) == pytest.approx(2.0 * 3**0.5, rel=0.02)
-    untouched = [c for name, part in spec.slices.items() if "rotation" not in name for c in range(part.start, part.stop)]
+    untouched = [
+        c for name, part in spec.slices.items() if "rotation" not in name for c in range(part.start, part.stop)
+    ]
     assert np.array_equal(turned[:, untouched], clip[:, untouched])
 
 
@@ -120,7 +122,9 @@ def test_undosed_windows_are_what_the_corpus_holds(kind: str) -> None:
     pool = make_pool()
     windows = apply_dose(pool, Dose(kind, 0.0), normaliser(), 0).features_NTD
     # but for the last velocity and the floor, which a window knows of itself only
-    known = slice(pool.motions.spec.slices["joint_rotations_6d"].start, pool.motions.spec.slices["joint_rotations_6d"].stop)
+    known = slice(
+        pool.motions.spec.slices["joint_rotations_6d"].start, pool.motions.spec.slices["joint_rotations_6d"].stop
+    )
     assert torch.allclose(windows[..., known], pool.motions.features_NTD[..., known], atol=1e-5)
 
 
