@@ -1,11 +1,11 @@
 """Which set a window's nearest neighbour is of: the two-sample test of a 1-nearest-neighbour classifier.
 
-Shapes: N generated windows, M reference windows, E features, P windows of both sets, C cells.
+Shapes: N generated windows, M reference windows, E features, P pairs drawn, C cells.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import numpy as np
@@ -16,109 +16,116 @@ from motionsynth.metrics.neighbours import TIE, Rows, either, other_cells, other
 from motionsynth.metrics.record import Measure, Metric, Sets, UndefinedError
 from motionsynth.metrics.within import LEAST_WINDOWS, cell_means, shared_cells
 
-__all__ = ["MEASURES", "equal_counts", "nearest_neighbour_accuracy", "recognised"]
+__all__ = ["DRAWS", "MEASURES", "draw_pairs", "nearest_neighbour_accuracy", "recognised"]
+
+DRAWS: Final = 8
+"""Most draws of one window a take."""
 
 
-def recognised(
-    generated_NE: Tensor,
-    reference_ME: Tensor,
-    *,
-    groups: tuple[Tensor, Tensor] | None = None,
-    cells: tuple[Tensor, Tensor] | None = None,
-) -> tuple[Tensor, Tensor]:
-    """Tell whether each window's nearest neighbour among all others is of its own set: 1, of the other: 0, a tie: 1/2.
+def recognised(generated_PE: Tensor, reference_PE: Tensor, *, cell_P: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Tell whether each window's nearest neighbour is of its own set: 1, of the other: 0, a tie: 1/2.
+
+    Row i of one set is no neighbour of row i of the other, as it is none of itself. So each window has P - 1 to choose
+    from in either set, and the classes are as likely where the sets are of one distribution, however small P is: with
+    the P of the other set the share would be (P - 1) / (2 P - 1).
 
     Args:
-        generated_NE: (N, E) finite features.
-        reference_ME: (M, E) finite features, on the same device.
-        groups: takes (N,) and (M,): windows of one's own take are no neighbours, for they overlap it.
-        cells: cells (N,) and (M,): windows of another cell are no neighbours either.
+        generated_PE: (P, E) finite features.
+        reference_PE: (P, E) finite features, on the same device, in an order that has nothing to do with the other's.
+        cell_P: cell of row i in both sets: windows of another cell are no neighbours either.
 
     Returns:
-        (N,) and (M,) float64; nan where a window has no neighbour in either set.
+        (P,) and (P,) float64; nan where a window has no neighbour.
 
     Raises:
         ValueError: the shapes do not fit, or a number is not finite.
     """
-    generated, reference = rows_of(generated_NE, reference_ME)
-    groups_N, groups_M = groups or (None, None)
-    cell_N, cell_M = cells or (None, None)
-    return (
-        _own_is_nearer(generated, groups_N, reference, cell_N, cell_M),
-        _own_is_nearer(reference, groups_M, generated, cell_M, cell_N),
-    )
+    if generated_PE.shape != reference_PE.shape:
+        raise ValueError(f"sets {tuple(generated_PE.shape)} and {tuple(reference_PE.shape)} are not of one size")
+    generated, reference = rows_of(generated_PE, reference_PE)
+    return _own_is_nearer(generated, reference, cell_P), _own_is_nearer(reference, generated, cell_P)
 
 
-def _own_is_nearer(
-    own: Rows, group_N: Tensor | None, other: Rows, cell_N: Tensor | None, cell_M: Tensor | None
-) -> Tensor:
-    inside = search(own, own, 1, either(others(group_N), other_cells(cell_N, cell_N))).distance_NK[:, 0]
-    across = search(own, other, 1, other_cells(cell_N, cell_M)).distance_NK[:, 0]
-    tied_N = (inside - across).abs() <= TIE * across
-    accuracy_N = (inside < across).double().masked_fill(tied_N, 0.5)
-    return accuracy_N.masked_fill(inside.isinf() & across.isinf(), torch.nan)
+def _own_is_nearer(own: Rows, other: Rows, cell_P: Tensor | None) -> Tensor:
+    exclude = either(others(None), other_cells(cell_P, cell_P))
+    inside, across = (search(own, rows, 1, exclude).distance_NK[:, 0] for rows in (own, other))
+    tied_P = (inside - across).abs() <= TIE * across
+    accuracy_P = (inside < across).double().masked_fill(tied_P, 0.5)
+    return accuracy_P.masked_fill(inside.isinf() & across.isinf(), torch.nan)
 
 
-def nearest_neighbour_accuracy(
-    generated_NE: Tensor, reference_ME: Tensor, *, groups: tuple[Tensor, Tensor] | None = None
-) -> float:
-    r"""Compute the leave-one-out accuracy of telling both sets apart by the nearest neighbour, of equal weight.
+def nearest_neighbour_accuracy(generated_PE: Tensor, reference_PE: Tensor) -> float:
+    r"""Compute the leave-one-out accuracy of telling both sets apart by the nearest neighbour.
 
-    :math:`\frac{1}{2} \left( \frac{1}{N} \sum_g 1[d(g, G \setminus g) < d(g, R)] + \frac{1}{M} \sum_r 1[d(r, R
-    \setminus r) < d(r, G)] \right)`, a tie counting a half: 1/2 for two sets of one distribution and of one size, 1 for
-    sets apart, 0 for a set and its copy, and 1/2 for two sets of one constant.
+    :math:`\frac{1}{2P} \sum_i ( 1[d(g_i, G \setminus g_i) < d(g_i, R \setminus r_i)] + 1[d(r_i, R \setminus r_i) <
+    d(r_i, G \setminus g_i)] )`, a tie counting a half: 1/2 for two sets of one distribution, 1 for sets apart, towards
+    0 for a set and its copy in another order, and 1/2 for two sets of one constant.
 
     References:
         Lopez-Paz & Oquab, Revisiting Classifier Two-Sample Tests, 2017; Xu et al., An Empirical Study on Evaluation
         Metrics of Generative Adversarial Networks, 2018 (leave-one-out 1-NN).
 
     Args:
-        generated_NE: (N, E) finite features.
-        reference_ME: (M, E) finite features, on the same device; sets of other sizes than one another do not have 1/2
-            as their ideal.
-        groups: takes (N,) and (M,): windows of one's own take are no neighbours, for they overlap it.
+        generated_PE: (P, E) finite features, P at least 2.
+        reference_PE: (P, E) finite features, on the same device; see :func:`recognised` for their order.
 
     Raises:
-        UndefinedError: a window has no neighbour.
+        UndefinedError: there is one window a set.
         ValueError: the shapes do not fit, or a number is not finite.
     """
-    halves = [float(set_P.mean()) for set_P in recognised(generated_NE, reference_ME, groups=groups)]
-    if not np.isfinite(halves).all():
-        raise UndefinedError("a window has no neighbour")
-    return sum(halves) / 2
+    if len(generated_PE) < 2:
+        raise UndefinedError("a single window of a set has no neighbour in it")
+    return float(torch.cat(recognised(generated_PE, reference_PE)).mean())
 
 
-def equal_counts(cell_N: Tensor, cell_M: Tensor, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Draw as many windows of each cell from both sets as the one with fewer has; indices, rising.
+def draw_pairs(
+    takes: tuple[Tensor, Tensor], cells: tuple[Tensor, Tensor] | None = None, *, seed: int = 0
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Draw one window of each take from both sets, as many of the one as of the other, in random pairs.
+
+    Windows of one take overlap: among all windows each would have its nearest neighbour in its own take, and without
+    its take the other set would hold more of what resembles it.
 
     Args:
-        cell_N: (N,) int64 cells; all of one for sets without cells.
-        cell_M: (M,) int64 cells.
-        seed: of the draw, which is without replacement.
+        takes: (N,) and (M,) takes of the windows.
+        cells: (N,) and (M,) cells: one window of each take and cell is drawn, and both of a pair are of one cell.
+        seed: of all draws.
+
+    Yields:
+        Indices (P,) and (P,), sorted by cell; as many times as it takes to draw most windows, but at most ``DRAWS``.
     """
-    cells = [cell_N.cpu().numpy(), cell_M.cpu().numpy()]
-    size = 1 + max(int(cell.max(initial=0)) for cell in cells)
-    fewest_C = np.minimum(*(np.bincount(cell, minlength=size) for cell in cells))
-    drawn = []
-    for cell in cells:
-        shuffled = np.random.default_rng(seed).permutation(len(cell))
-        order = shuffled[np.argsort(cell[shuffled], kind="stable")]
-        count = np.bincount(cell, minlength=size)
-        rank = np.arange(len(cell)) - np.repeat(count.cumsum() - count, count)
-        drawn.append(torch.from_numpy(np.sort(order[rank < fewest_C[cell[order]]])).to(cell_N.device))
-    return drawn[0], drawn[1]
+    device = takes[0].device
+    of_take = [np.unique(take.cpu().numpy(), return_inverse=True)[1] for take in takes]
+    of_cell = [np.zeros_like(take) for take in of_take] if cells is None else [cell.cpu().numpy() for cell in cells]
+    keys = [cell * (take.max(initial=0) + 1) + take for take, cell in zip(of_take, of_cell, strict=True)]
+    size = 1 + max(int(cell.max(initial=0)) for cell in of_cell)
+    counts = [
+        np.bincount(np.unique(k) // (take.max(initial=0) + 1), minlength=size)
+        for k, take in zip(keys, of_take, strict=True)
+    ]
+    fewest_C = np.minimum(*counts)
+    draws = max(-(-len(key) // max(1, len(np.unique(key)))) for key in keys)
+    rng = np.random.default_rng(seed)
+    for _ in range(min(draws, DRAWS)):
+        pair = []
+        for key, cell in zip(keys, of_cell, strict=True):
+            shuffled = rng.permutation(len(key))
+            first = shuffled[np.sort(np.unique(key[shuffled], return_index=True)[1])]
+            first = first[np.argsort(cell[first], kind="stable")]
+            count = np.bincount(cell[first], minlength=size)
+            rank = np.arange(len(first)) - np.repeat(count.cumsum() - count, count)
+            pair.append(torch.from_numpy(first[rank < fewest_C[cell[first]]]).to(device))
+        yield pair[0], pair[1]
 
 
 def _accuracy(sets: Sets, space: str | None) -> Mapping[str, float]:
     assert space is not None
     generated, reference = sets.generated, sets.reference
-    index_N, index_M = equal_counts(torch.zeros_like(generated.take_N), torch.zeros_like(reference.take_N))
-    accuracy = nearest_neighbour_accuracy(
-        generated.embeddings[space][index_N],
-        reference.embeddings[space][index_M],
-        groups=(generated.take_N[index_N], reference.take_N[index_M]),
-    )
-    return {"nearest_neighbour_accuracy": accuracy}
+    found = [
+        nearest_neighbour_accuracy(generated.embeddings[space][n], reference.embeddings[space][m])
+        for n, m in draw_pairs((generated.take_N, reference.take_N))
+    ]
+    return {"nearest_neighbour_accuracy": sum(found) / len(found)}
 
 
 def _within(sets: Sets, space: str | None) -> Mapping[str, float]:
@@ -127,25 +134,27 @@ def _within(sets: Sets, space: str | None) -> Mapping[str, float]:
     shared = shared_cells(generated, reference)
     assert generated.cell_N is not None
     assert reference.cell_N is not None
-    index_N, index_M = (
-        index[torch.isin(cells[index], shared.cells_C)]
-        for index, cells in zip(
-            equal_counts(generated.cell_N, reference.cell_N), (generated.cell_N, reference.cell_N), strict=True
-        )
-    )
-    cells = generated.cell_N[index_N], reference.cell_N[index_M]
-    found = recognised(
-        generated.embeddings[space][index_N],
-        reference.embeddings[space][index_M],
-        groups=(generated.take_N[index_N], reference.take_N[index_M]),
-        cells=cells,
-    )
-    means = [cell_means(of_P, cell_P, shared.cells_C) for of_P, cell_P in zip(found, cells, strict=True)]
-    return {"nearest_neighbour_accuracy_within": shared.average((means[0] + means[1]) / 2)}
+    accuracies: list[Tensor] = []
+    cells: list[Tensor] = []
+    for n, m in draw_pairs((generated.take_N, reference.take_N), (generated.cell_N, reference.cell_N)):
+        kept = torch.isin(generated.cell_N[n], shared.cells_C)
+        n, m = n[kept], m[kept]
+        cell_P = generated.cell_N[n]
+        found = recognised(generated.embeddings[space][n], reference.embeddings[space][m], cell_P=cell_P)
+        accuracies += found
+        cells += [cell_P, cell_P]
+    accuracy_P, cell_P = torch.cat(accuracies), torch.cat(cells)
+    known_P = ~accuracy_P.isnan()  # a cell with one take has no neighbours
+    known_C = torch.isin(shared.cells_C, cell_P[known_P])
+    if not bool(known_C.any()):
+        raise UndefinedError(f"no cell with {LEAST_WINDOWS} windows in both sets has two takes in both")
+    means_C = cell_means(accuracy_P[known_P], cell_P[known_P], shared.cells_C[known_C])
+    weights_C = shared.weights_C[known_C]
+    return {"nearest_neighbour_accuracy_within": float(weights_C @ means_C / weights_C.sum())}
 
 
 _REFERENCE = "Lopez-Paz & Oquab 2017; Xu et al. 2018"
-_RULE = "windows of one's own take not counted, a tie a half, the larger set subsampled (seed 0)"
+_RULE = f"one window a take and as many of both sets, mean of up to {DRAWS} draws (seed 0), a tie a half"
 
 MEASURES: Final = (
     Measure(
@@ -156,7 +165,7 @@ MEASURES: Final = (
                 unit="1",
                 better="match",
                 summary=f"Share of windows whose nearest neighbour is of their own set, mean of both sets; {_RULE}; 1 "
-                f"where the sets lie apart or one is collapsed, 0 where one copies the other.",
+                f"where the sets lie apart or one is collapsed, towards 0 where one copies the other.",
                 reference=_REFERENCE,
                 ideal=0.5,
             ),
@@ -173,9 +182,9 @@ MEASURES: Final = (
                 unit="1",
                 better="match",
                 summary=f"The nearest-neighbour accuracy among the windows of each cell with at least {LEAST_WINDOWS} "
-                f"in both sets, weighted by the harmonic mean of their counts; {_RULE}, cell by cell; below a half "
-                f"where cells have few takes, as fewer windows of the own set are counted.",
+                f"in both sets, weighted by the harmonic mean of their counts; {_RULE}.",
                 reference=_REFERENCE,
+                ideal=0.5,
                 within=True,
             ),
         ),
