@@ -188,7 +188,7 @@ def _moves_table(calibration: Calibration) -> Block:
 
 
 def _signed(spreads: float) -> str:
-    text = f"{abs(spreads):.1f}" if abs(spreads) < 100 else f"{abs(spreads):,.0f}".replace(",", "\u202f")
+    text = f"{abs(spreads):.1f}" if abs(spreads) < 100 else f"{abs(spreads):.0f}" if abs(spreads) < 1000 else ">999"
     return ("−" if spreads < 0 else "+") + text
 
 

@@ -119,9 +119,11 @@ def judge(
     known = Verdict(series.key, axis, "invalid", "", (), rho, rho_low, own[doses[-1]], worst, rival)
     if max(own.values()) <= thresholds.spreads:
         return replace(known, kind="blind", reason=f"no dose moves it by more than {max(own.values()):.1f} spreads")
-    if _improves(series, rho):
+    worse = {"lower": 1.0, "higher": -1.0, "match": float(np.sign(rho))}[series.better]
+    if rho * worse < 0 < rho_low:
         return replace(known, reason=f"it improves with the dose (rank correlation {rho:+.2f})")
-    run = doses if rho_low >= thresholds.spearman else _run(series, doses, np.sign(rho), thresholds, seed)
+    whole = rho_low >= thresholds.spearman
+    run = doses if whole else _run(series, doses, worse, thresholds, seed)
     if not run:
         return replace(known, reason=f"not monotone: rank correlation {rho:+.2f}, its size at least {rho_low:.2f}")
     if rival is not None and against[rival] > thresholds.spreads:
@@ -165,8 +167,8 @@ def rank_correlation(
 
 
 def _run(series: Series, doses: Sequence[Dose], sign: float, thresholds: Thresholds, seed: int) -> list[Dose]:
-    """The longest run of neighbouring doses that the figure orders, in the direction that it has over all; the
-    strongest of equals; empty where there is none.
+    """The longest run of neighbouring doses that the figure orders in the direction of ``sign``; the strongest of
+    equals; empty where there is none.
     """
     for length in range(len(doses), thresholds.least_doses - 1, -1):
         for start in range(len(doses) - length, -1, -1):
@@ -175,10 +177,6 @@ def _run(series: Series, doses: Sequence[Dose], sign: float, thresholds: Thresho
             if low >= thresholds.spearman and np.sign(rho) == sign:
                 return part
     return []
-
-
-def _improves(series: Series, rho: float) -> bool:
-    return (series.better == "lower" and rho < 0) or (series.better == "higher" and rho > 0)
 
 
 def _spearman(values_BDR: Array) -> Array:

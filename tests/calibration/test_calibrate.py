@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -41,8 +42,15 @@ def make_config(**changes: int) -> CalibrationConfig:
 
 
 @pytest.fixture(scope="module")
-def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
+def monkeypatch_module() -> Iterator[pytest.MonkeyPatch]:
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory, monkeypatch_module: pytest.MonkeyPatch) -> Job:
     folder = tmp_path_factory.mktemp("calibration")
+    monkeypatch_module.setenv("MOTIONSYNTH_CACHE", str(folder / "cache"))
     make_walkers(folder / "walkers", clips=200)
     data = DataConfig(path=folder / "walkers")
     corpus = open_corpus(data, workers=1)
