@@ -1,0 +1,167 @@
+"""Evaluations from their inputs to ``scores.json``."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from motionsynth import evaluate, open_run
+from motionsynth.errors import ConfigError
+from motionsynth.evaluation.scores import Scores
+from tests.evaluation import worlds
+
+
+def score(generated: Path, **options: Any) -> Scores:
+    settings: dict[str, Any] = {"metrics": worlds.FEW, "extractor": worlds.extractor(), "resamples": 0, "device": "cpu"}
+    return evaluate(generated, **{**settings, **options})
+
+
+@pytest.fixture(scope="module")
+def of_run(tmp_path_factory: pytest.TempPathFactory) -> Scores:
+    folder = tmp_path_factory.mktemp("scores")
+    return score(worlds.run_dir(), count=24, resamples=8, out=folder)
+
+
+def test_the_file_says_all_that_is_needed_to_read_a_figure(of_run: Scores) -> None:
+    assert of_run.folder is not None
+    document = json.loads((of_run.folder / "scores.json").read_text())
+    assert document["format"] == 1
+    assert document["generated"]["kind"] == "run" and document["generated"]["windows"] == 24
+    assert document["generated"]["family"] == "vae" and document["generated"]["step"] == 6
+    assert document["reference"]["fingerprint"] == worlds.corpus().fingerprint
+    assert document["reference"]["split"] == "test" and document["reference"]["windows"] == 24
+    assert (document["seed"], document["resamples"], document["level"]) == (0, 8, 0.95)
+    assert (document["frames"], document["frame_rate"], document["nyquist_hz"]) == (32, 30.0, 15.0)
+    assert document["extractor"]["fingerprint"] == worlds.corpus().fingerprint
+    figure = document["figures"]["smoothness/speed_ratio"]
+    assert figure["value"] == of_run.values["smoothness/speed_ratio"]
+    assert figure["low"] < figure["high"] and figure["low"] < figure["real"]["value"] * 100
+    assert (figure["unit"], figure["better"], figure["ideal"], figure["space"]) == ("1", "match", 1.0, None)
+    assert set(document["figures"]) == {
+        "smoothness/speed_ratio",
+        "smoothness/energy_above_3hz",
+        *(
+            f"{name}.{space}"
+            for name in ("fidelity/sliced_wasserstein", "modes/recall")
+            for space in ("pca", "kinetic")
+        ),
+    }
+    assert (of_run.folder / "report.html").stat().st_size > 10_000
+
+
+def test_every_figure_stands_beside_the_real_row(of_run: Scores) -> None:
+    assert set(of_run.real_figures) == set(of_run.figures)
+    for name in ("fidelity/sliced_wasserstein.pca", "fidelity/sliced_wasserstein.kinetic"):
+        generated, real = of_run.figures[name].value, of_run.real_figures[name].value
+        assert generated is not None and real is not None and generated > real
+    real = of_run.real_figures["smoothness/speed_ratio"].value
+    assert real is not None and 0.5 < real < 2.0
+
+
+def test_the_same_words_give_the_same_figures(of_run: Scores, tmp_path: Path) -> None:
+    again = score(worlds.run_dir(), count=24, resamples=8, out=tmp_path)
+    assert again.figures == of_run.figures and again.real_figures == of_run.real_figures
+    other = score(worlds.run_dir(), count=24, resamples=8, out=tmp_path, seed=1)
+    assert other.values != of_run.values
+
+
+def test_a_run_and_its_exported_clips_get_the_same_figures(of_run: Scores, tmp_path: Path) -> None:
+    scores = score(worlds.generated(), reference=worlds.data_yaml(), out=tmp_path, count=24)
+    assert scores.generated.about["kind"] == "folder"
+    assert scores.generated.takes == 24
+    for key, value in of_run.values.items():
+        assert scores.values[key] == pytest.approx(value, rel=2e-3, abs=2e-3), key
+    assert (
+        scores.real_figures["fidelity/sliced_wasserstein.pca"].value
+        == of_run.real_figures["fidelity/sliced_wasserstein.pca"].value
+    )
+
+
+def test_held_out_clips_as_a_folder_look_real_and_copies_of_training_do_not_hide(tmp_path: Path) -> None:
+    real = worlds.real_files(tmp_path / "real", 12)
+    scores = score(real, reference=f"{worlds.data_yaml()}:validation", out=tmp_path / "out", count=64)
+    ratio = scores.values["smoothness/speed_ratio"]
+    assert 0.5 < ratio < 2.0
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [("validation", "walkers:validation"), ("{yaml}:validation", "walkers:validation"), ("{run}", "walkers:test")],
+)
+def test_references_by_their_names(words: str, name: str, tmp_path: Path) -> None:
+    text = words.format(yaml=worlds.data_yaml(), run=worlds.run_dir())
+    scores = score(worlds.run_dir(), reference=text, count=8, metrics=["speed_ratio"], out=tmp_path)
+    assert scores.reference.name == name
+
+
+def test_a_folder_s_outcome_goes_to_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    scores = score(worlds.generated(), reference=worlds.data_yaml(), metrics=["speed_ratio"], count=8)
+    assert scores.folder == Path("evaluation/clips") and (tmp_path / "evaluation/clips/scores.json").is_file()
+
+
+def test_likelihood_is_that_of_held_out_windows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import torch
+
+    from motionsynth.run import Run
+
+    class Normal(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = torch.nn.Parameter(torch.ones(1))
+
+        def log_density(self, batch: Any) -> torch.Tensor:
+            x = batch.motion_BTD.double().flatten(1)
+            return -0.5 * (x.square() + math.log(2 * math.pi)).sum(1)
+
+    monkeypatch.setattr(Run, "load_family", lambda self, device="cpu", ema=True: Normal())
+    from motionsynth.evaluation.compared import Compared
+    from motionsynth.evaluation.likelihood import log_density_figures
+    from motionsynth.evaluation.reference import open_reference
+
+    run = open_run(worlds.run_dir())
+    held = open_reference("test", run)
+    compared = Compared.of(held.motions("validation"), held, count=16, seed=0)
+    figure, real = log_density_figures(run, compared.reference, compared.real, resamples=20, seed=0, device="cpu")
+    x = run.normaliser().normalise(compared.reference.features_NTD).double()
+    assert figure.value == pytest.approx(float(-0.5 * (x.square() + math.log(2 * math.pi)).mean()))
+    assert figure.low is not None and figure.high is not None and figure.low < figure.value < figure.high
+    assert real.value is not None and real.value != figure.value
+
+
+def test_a_family_without_density_says_so(tmp_path: Path) -> None:
+    scores = score(worlds.run_dir(), metrics=["log_density"], count=8, out=tmp_path)
+    assert scores.figures["memorisation/log_density"].note == "vae has no density to compute"
+    scores = score(worlds.generated(), reference=worlds.data_yaml(), metrics=["log_density"], count=8, out=tmp_path)
+    assert "only a run has a model" in (scores.figures["memorisation/log_density"].note or "")
+
+
+def test_what_asks_for_copies_is_held_against_the_other_held_out_split(tmp_path: Path) -> None:
+    scores = score(worlds.run_dir(), metrics=["memorisation"], count=24, out=tmp_path)
+    assert scores.train == len(worlds.corpus().windows("train"))
+    ratios = [figure for key, figure in scores.real_figures.items() if "ratio" in key]
+    assert ratios and all(figure.value is not None and figure.value > 0.5 for figure in ratios)
+
+
+def test_scores_are_written_whole_or_not_at_all(of_run: Scores, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    broken = replace(of_run, facts={"nyquist_hz": float("nan")})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        broken.save(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    assert of_run.save(tmp_path).is_file()  # negative control
+
+
+def test_misspelt_words_are_told_before_anything_is_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="did you mean recall"):
+        score(worlds.run_dir(), metrics=["recal"], out=tmp_path)
+    with pytest.raises(ConfigError, match="did you mean kinetic"):
+        score(worlds.run_dir(), features=["kinetik"], out=tmp_path)
+    with pytest.raises(ConfigError, match="no feature space 'classifier'"):  # the extractor has no networks
+        score(worlds.run_dir(), features=["classifier"], out=tmp_path)
+    assert list(tmp_path.iterdir()) == []
