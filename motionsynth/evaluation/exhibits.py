@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -127,22 +127,25 @@ def chosen_clips(sets: Sets, *, real_clips: bool, seed: int) -> Player:
     generated = sets.generated
     rng = np.random.default_rng(seed)
     ranking = _ranking(sets)
-    distance_N = ranking[0] if ranking else None
+    distance_N, real_distance_M = (ranking.generated_N, ranking.reference_M) if ranking else (None, None)
     rows = {"generated, random": _clips(generated, _drawn(len(generated), rng), distance_N)}
     said = [f"Random clips are drawn with seed {seed}."]
     if real_clips:
-        rows["real, random"] = _clips(sets.reference, _drawn(len(sets.reference), rng), None)
+        rows["real, random"] = _clips(sets.reference, _drawn(len(sets.reference), rng), real_distance_M)
     else:
         said.append("The real clips are left out of this page.")
     if ranking:
-        order = np.argsort(ranking[0], kind="stable")
+        order = np.argsort(ranking.generated_N, kind="stable")
         middle = max(0, (len(order) - SHOWN) // 2)
         ranks = {"best": order[:SHOWN], "median": order[middle : middle + SHOWN], "worst": order[::-1][:SHOWN]}
         rows |= {f"generated, {name}": _clips(generated, places, distance_N) for name, places in ranks.items()}
         said.append(
-            f"Best, median and worst are ranked by d, the distance to the nearest {ranking[1]}: near is plausible, and "
-            "nearest of all may be a copy (see memorisation)."
+            f"d is the distance to the nearest {ranking.nearest_what}; best, median and worst are ranked by it."
         )
+        if ranking.reference_M is not None:
+            middles = [f"{np.median(far):.3g}" for far in (ranking.generated_N, ranking.reference_M)]
+            said.append(f"Its median is {middles[0]} for generated windows, {middles[1]} for held-out real ones.")
+        said.append("Near is plausible; nearest of all may be a copy (see memorisation).")
     from motionsynth.view.player import player_html
 
     page = player_html([], title="Chosen clips", groups=rows)
@@ -204,7 +207,6 @@ def _cells(shown: Sequence[tuple[Role, Descriptors]]) -> Picture:
         [names[place] for place in order],
         [Bars(name, 100 * share[order], role=name) for name, share in shares.items()],
         y_label="share of the windows (%)",
-        height=340,
     )
     return Picture(svg, "Cells, as judged.", caption, wide=True)
 
@@ -226,15 +228,26 @@ def _in_spreads(figure: Figure, real: Figure | None) -> Interval | None:
     return Interval(figure_name(figure), value, low, high, *against, against=0.0)
 
 
-def _ranking(sets: Sets) -> tuple[np.ndarray, str] | None:
-    """(N,) distance of each generated window to the nearest real one, and what kind of real one in which space."""
+class _Ranking(NamedTuple):
+    """How far windows are from real ones."""
+
+    generated_N: np.ndarray
+    reference_M: np.ndarray | None
+    """None where the generated ones are held against the reference itself."""
+    nearest_what: str
+
+
+def _ranking(sets: Sets) -> _Ranking | None:
+    """Distances to the nearest training window, or to the nearest of the reference where there are none."""
     from motionsynth.metrics.neighbours import nearest
 
     for name, real in (("training", sets.train), ("reference", sets.reference)):
         space = None if real is None else ranking_space(sets.generated, real)
-        if real is not None and space is not None:
-            found = nearest(sets.generated.embeddings[space], real.embeddings[space])
-            return found.distance_NK[:, 0].cpu().numpy(), f"{name} window in the feature space {space}"
+        if real is None or space is None:
+            continue
+        held = [sets.generated] if real is sets.reference else [sets.generated, sets.reference]
+        far = [nearest(s.embeddings[space], real.embeddings[space]).distance_NK[:, 0].cpu().numpy() for s in held]
+        return _Ranking(far[0], far[1] if far[1:] else None, f"{name} window in the feature space {space}")
     return None
 
 

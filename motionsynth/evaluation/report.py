@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["write_report"]
 
 BETTER: Final = {"lower": "↓ lower", "higher": "↑ higher", "match": "≈ match real"}
+_NOTHING: Final = 1e-6
+"""Figures that differ by less, in any of their units, are the same: it is rounding of float32."""
 ASKS: Final = {
     "smoothness": "Is the motion blurred, shrunk or jittery?",
     "modes": "Does it cover what real people do, between and within cells?",
@@ -88,8 +90,8 @@ def _headline(sentences: Sequence[str]) -> Headline:
         return Headline(whole, note)
     return Headline(
         ["Not calibrated: figures are given in their own units only."],
-        "With `--calibration FILE` (made by `motionsynth calibrate`) they are said in doses of real motion: "
-        "“as smooth as real motion low-passed at 4 Hz”.",
+        "With --calibration FILE, which motionsynth calibrate makes, they are said in doses of real motion: “as smooth "
+        "as real motion low-passed at 4 Hz”.",
     )
 
 
@@ -143,8 +145,9 @@ def _spaces_table(figures: Sequence[Figure], real: Mapping[str, Figure]) -> Tabl
     for name, members in by_name.items():
         metric = next(iter(members.values())).metric
         cells = [_space_cell(members.get(space), real) for space in spaces]
-        rows.append([Cell(metric_name(metric), tip=f"{metric.group}/{name}: {metric.summary}"), *cells, _aim(metric)])
-    columns = [Column("metric", figure=False), *(Column(space) for space in spaces), Column("better", figure=False)]
+        tip = f"{metric.group}/{name}: {metric.summary}"
+        rows.append([Cell(metric_name(metric), note=_aim(metric), tip=tip), *cells])
+    columns = [Column("metric", figure=False), *(Column(space) for space in spaces)]
     return Table(columns, rows, caption="In each feature space")
 
 
@@ -160,10 +163,10 @@ def _space_cell(figure: Figure | None, real: Mapping[str, Figure]) -> Cell:
     return Cell(cell.text, cell.interval, "; ".join(part for part in (note, cell.note) if part), tone=cell.tone)
 
 
-def _aim(metric: Metric) -> Cell:
-    unit = "" if metric.unit == "1" else f" ({metric.unit})"
+def _aim(metric: Metric) -> str:
+    unit = "" if metric.unit == "1" else metric.unit
     ideal = "" if metric.ideal is None else f"ideal {number_text(metric.ideal, padded=False)}"
-    return Cell(BETTER[metric.better] + unit, note=ideal)
+    return " · ".join(part for part in (BETTER[metric.better], unit, ideal) if part)
 
 
 def _generated(figure: Figure, real: Figure | None) -> Cell:
@@ -183,6 +186,8 @@ def _tone(figure: Figure, real: Figure | None) -> Literal["good", "bad", ""]:
     if real is None or None in (figure.low, figure.high, real.low, real.high):
         return ""
     assert figure.low is not None and figure.high is not None and real.low is not None and real.high is not None
+    if max(figure.high, real.high) - min(figure.low, real.low) < _NOTHING:
+        return "good"
     if figure.high < real.low:
         return "good" if figure.metric.better == "lower" else "bad"
     if figure.low > real.high:

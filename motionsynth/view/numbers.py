@@ -31,6 +31,8 @@ def number_text(value: float | None, digits: int = 3, *, places: int | None = No
         if places is None:
             places = max(0, digits - 1 - math.floor(math.log10(size))) if size else 0
         mantissa, exponent = f"{value:,.{places}f}".replace(",", "\u202f"), ""
+    if not mantissa.strip("-0."):
+        mantissa = mantissa.lstrip("-")  # what rounds to zero has no sign
     if not padded and "." in mantissa:
         mantissa = mantissa.rstrip("0").rstrip(".")
     if exponent:

@@ -26,8 +26,10 @@ from motionsynth.view.svg import INK, QUIET, SERIES, named
 __all__ = ["Bars", "Interval", "bar_chart", "interval_chart"]
 
 
-_LETTERS: Final = 40
-"""Of a name beside its row or under its column."""
+_BESIDE: Final = 56
+"""Letters of a name beside its row."""
+_BELOW: Final = 36
+"""Letters of a name under its column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ def interval_chart(
         if not any(drawn):
             axes.set_xlim(*((0.1, 10.0) if x_scale == "log" else (-1.0, 1.0)))
         labels = [row.name if there else f"{row.name} (no value)" for row, there in zip(rows, drawn, strict=True)]
-        axes.set_yticks(range(len(rows)), [shortened(text, _LETTERS) for text in labels])
+        axes.set_yticks(range(len(rows)), [shortened(text, _BESIDE) for text in labels])
         axes.set_ylim(len(rows) - 0.4 if rows else 0.5, -0.6)
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="y", visible=False)
@@ -116,7 +118,11 @@ def bar_chart(
     Raises:
         ValueError: a set without exactly one height a category.
     """
-    with chart_axes(width, height) as (axes, finish):
+    names = [shortened(name, _BELOW) for name in categories]
+    longest = max((len(name) for name in names), default=0)
+    upright = longest * len(names) * 6.5 > width
+    # names that stand upright get their room in addition
+    with chart_axes(width, height + 5.5 * longest * upright) as (axes, finish):
         share = 0.8 / max(len(bars), 1)
         for place, (bar, colour) in enumerate(zip(bars, colours([bar.role for bar in bars]), strict=True)):
             values = np.asarray(bar.values, np.float64)
@@ -128,9 +134,7 @@ def bar_chart(
             drawn = axes.bar(middle[there], values[there], share, color=colour, label=label)
             for patch, category, value in zip(drawn, np.asarray(categories)[there], values[there], strict=True):
                 named(patch, f"{bar.name} · {category}: {value:.4g}")
-        names = [shortened(name, _LETTERS) for name in categories]
-        long = max((len(name) for name in names), default=0) * len(categories) * 6.5 > width
-        axes.set_xticks(range(len(categories)), names, rotation=90 if long else 0)
+        axes.set_xticks(range(len(names)), names, rotation=90 if upright else 0)
         axes.tick_params(axis="x", length=0)
         axes.set_xlim(-0.6, max(len(categories), 1) - 0.4)
         axes.grid(axis="x", visible=False)

@@ -135,6 +135,11 @@ class TestFigures:
         words = Outline(write(figures={lost.key: lost}, real={})).words
         assert "needs cells (content x style)" in words and "–" in words
 
+    def test_rounding_is_no_difference(self, write: Write) -> None:
+        drift = {"modes/recall": figure(3.3e-8, 3.2e-8, 3.4e-8, better="lower")}
+        less = {"modes/recall": figure(3.0e-8, 2.9e-8, 3.1e-8, better="lower")}
+        assert tones(write(figures=drift, real=less)) == ["good"]
+
     def test_feature_spaces_stand_side_by_side(self, write: Write) -> None:
         figures = {}
         for place, space in enumerate(("pca", "kinetic")):
@@ -196,6 +201,9 @@ class TestClips:
         assert rows["generated, best"][0].startswith("d 0 ") and rows["generated, best"][0].endswith(f"{COPIED:04}")
         assert max(best) <= min(median) <= max(median) <= min(worst) and worst == sorted(worst, reverse=True)
         assert "training window in the feature space pca" in page
+        medians = re.search(r"Its median is ([\d.]+) for generated windows, ([\d.]+) for held-out real ones", page)
+        assert medians is not None and float(medians[1]) > float(medians[2])
+        assert all(caption.startswith("d ") for captions in rows.values() for caption in captions)
 
     def test_real_clips_can_be_left_out(self, write: Write) -> None:
         notice = "Clips of a corpus (CC BY-NC 4.0)."
