@@ -38,7 +38,9 @@ class Gate(NamedTuple):
     mean pose much pass that is no motion.
 
     What is smooth passes: a blurred window, and the mean window too, which as the centre of everything is close to
-    something; but all of its copies are in one cell. It is a gate against noise and mixtures, not against blur.
+    something; but all of its copies are in one cell. So does noise that is faint (a tenth of a standard deviation) on
+    the mean window, which the judge spreads over a few cells. It is a gate against noise and mixtures, not against
+    blur.
     """
 
     train_MK: Tensor

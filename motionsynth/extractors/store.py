@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import uuid
 from collections.abc import Callable, Mapping
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from motionsynth.extractors.gate import Gate
 
 __all__ = ["extractor_for", "load_extractor", "refuse_taken", "save_extractor", "weights_hash"]
+
+_log = logging.getLogger(__name__)
 
 _FORMAT: Final = 1
 _HEADER, _WEIGHTS = "extractor.json", "weights.safetensors"
@@ -55,10 +58,11 @@ def extractor_for(
     extractor = train_extractor(corpus, device=device, progress=progress)
     try:
         save_extractor(extractor, place)
-    except ExtractorError:
-        # another process was faster, or the cache cannot be written: neither is a reason not to judge
+    except ExtractorError as error:
         if folder is not None:
             raise
+        if not (place / _HEADER).exists():  # else another process was faster
+            _log.warning("the extractor is not kept: %s", error)
     return extractor
 
 

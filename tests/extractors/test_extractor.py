@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import replace
 
 import pytest
@@ -200,3 +201,17 @@ def test_no_windows_and_unknown_spaces_are_refused(extractor: Extractor, motions
         extractor.describe(motions.subset(torch.arange(0)))
     with pytest.raises(ValueError, match="no feature space inception"):
         extractor.describe(motions, spaces=("pca", "inception"))
+
+
+def test_a_signal_ends_it_as_it_ends_any_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in FEW_STEPS:
+        monkeypatch.setitem(STEPS, name, 60)
+    told: list[int] = []
+
+    def interrupt(done: int, total: int) -> None:
+        told.append(done)
+        signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train_extractor(walkers_corpus(), progress=interrupt)
+    assert told == [20]

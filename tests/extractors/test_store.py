@@ -156,7 +156,9 @@ def test_an_extractor_of_another_corpus_is_refused(quick: Path, folder: Path, tm
         extractor_for(people, folder=folder)
 
 
-def test_two_may_train_the_same_at_once(quick: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_may_train_the_same_at_once(
+    quick: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     ready = walkers_extractor()
     monkeypatch.setattr("motionsynth.extractors.fitting.train_extractor", lambda *_, **__: ready)
     corpus = walkers_corpus()
@@ -168,12 +170,14 @@ def test_two_may_train_the_same_at_once(quick: Path, monkeypatch: pytest.MonkeyP
         assert all(extractor.fingerprint == corpus.fingerprint for extractor in pool.map(run, range(4)))
     (kept,) = quick.iterdir()
     assert load_extractor(kept).accuracy == ready.accuracy
+    assert not caplog.text
 
 
-def test_a_cache_that_cannot_be_written_is_no_reason_to_fail(quick: Path) -> None:
+def test_a_cache_that_cannot_be_written_is_told(quick: Path, caplog: pytest.LogCaptureFixture) -> None:
     quick.parent.mkdir(parents=True)
     quick.write_text("a file where the folder should be")
     assert extractor_for(walkers_corpus()).fingerprint == walkers_corpus().fingerprint
+    assert "the extractor is not kept" in caplog.text
 
 
 def test_a_corpus_too_small_is_told_what_it_needs(quick: Path, tmp_path: Path) -> None:
