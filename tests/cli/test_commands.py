@@ -61,13 +61,25 @@ def vae(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_help_lists_every_command(invoke: Invoke) -> None:
     result = invoke("--help")
     assert result.code == 0
-    for command in ("data", "train", "generate", "reconstruct", "runs", "view", "ui", "demo"):
+    for command in ("data", "train", "generate", "evaluate", "metrics", "reconstruct", "runs", "view", "ui", "demo"):
         assert re.search(rf"^\W+{command}\b", result.out, re.MULTILINE)
 
 
 @pytest.mark.parametrize(
     "command",
-    ["data make", "data inspect", "data convert", "train", "generate", "reconstruct", "runs show", "view", "runs list"],
+    [
+        "data make",
+        "data inspect",
+        "data convert",
+        "train",
+        "generate",
+        "evaluate",
+        "metrics",
+        "reconstruct",
+        "runs show",
+        "view",
+        "runs list",
+    ],
 )
 def test_help_texts_have_an_example(invoke: Invoke, command: str) -> None:
     assert "Example" in invoke(*command.split(), "--help").out

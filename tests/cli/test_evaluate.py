@@ -1,0 +1,95 @@
+"""``motionsynth evaluate`` and ``motionsynth metrics`` as their user types them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from motionsynth.cli.app import run as run_app
+from tests.evaluation import worlds
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+class Result(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Invoke = Callable[..., Result]
+
+
+@pytest.fixture
+def invoke(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Invoke:
+    """Run ``motionsynth ARGUMENTS`` in this process."""
+
+    def call(*arguments: object) -> Result:
+        monkeypatch.setattr("sys.argv", ["motionsynth", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            run_app()
+        out, err = capsys.readouterr()
+        code = left.value.code
+        return Result(code if isinstance(code, int) else int(code is not None), out, err)
+
+    return call
+
+
+def test_evaluate_prints_a_table_and_keeps_the_figures(invoke: Invoke, tmp_path: Path) -> None:
+    result = invoke(
+        *("evaluate", worlds.run_dir(), "--extractor", worlds.extractor(), "--out", tmp_path / "out", "--count", 24),
+        *("--metrics", "speed_ratio,sliced_wasserstein, birthday_support", "--features", "pca", "--bootstrap", 6),
+    )
+    assert result.code == 0, result.err
+    assert re.search(r"^vae: 24 windows against 24 of walkers:test \(\d+ takes\); real: 24 training", result.out)
+    row = next(line for line in result.out.splitlines() if line.startswith("speed_ratio"))
+    assert re.search(r"speed_ratio +\S+ +\S+ to \S+ +\S+ +\S+ to \S+ +\S+ match \(1\)", row), row
+    assert re.search(r"sliced_wasserstein\.pca .*lower", result.out)
+    assert "birthday_support.pca: needs 64 windows, has 24 (generated)" in result.out
+    assert "subsampled to 24 (seed 0)" in result.out
+    assert result.out.splitlines()[-1] == str(tmp_path / "out")
+    assert set(json.loads((tmp_path / "out/scores.json").read_text())["figures"]) == {
+        "smoothness/speed_ratio",
+        "fidelity/sliced_wasserstein.pca",
+        "modes/birthday_support.pca",
+    }
+    assert "score" in result.err  # progress
+
+
+def test_wrong_words_are_one_line_and_exit_with_two(invoke: Invoke, tmp_path: Path) -> None:
+    result = invoke("evaluate", worlds.run_dir(), "--metrics", "speedratio")
+    assert (result.code, result.err) == (
+        2,
+        "error: --metrics: no metric or group 'speedratio'; did you mean speed_ratio?\n",
+    )
+    result = invoke("evaluate", tmp_path / "nothing")
+    assert result.code == 2 and result.err.count("\n") == 1
+    assert invoke("evaluate", worlds.run_dir(), "--device", "tpu").code == 2
+
+
+def test_metrics_lists_every_figure(invoke: Invoke) -> None:
+    from motionsynth.metrics.handbook import ALL
+
+    result = invoke("metrics")
+    assert result.code == 0
+    for measure in ALL:
+        for metric in measure.metrics:
+            assert f"{metric.group}/{metric.name}" in result.out
+
+
+def test_one_metric_is_told_in_full(invoke: Invoke) -> None:
+    result = invoke("metrics", "recall")
+    assert result.code == 0
+    assert "modes/recall.SPACE" in result.out and "Kynk" in result.out and "halves" in result.out
+    assert "precision" not in result.out.splitlines()[0]
+    assert "did you mean recall" in invoke("metrics", "recal").err
+
+
+def test_the_document_is_in_step_with_the_records(invoke: Invoke) -> None:
+    result = invoke("metrics", "--markdown")
+    assert result.out == (DOCS / "metrics.md").read_text(), "motionsynth metrics --markdown > docs/metrics.md"
