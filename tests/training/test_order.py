@@ -44,6 +44,36 @@ def test_a_batch_larger_than_the_data_is_all_of_it() -> None:
     assert [sorted(batch) for batch in take(order, 2)] == [list(range(5))] * 2
 
 
+def test_a_whole_pass_ends_with_what_is_left() -> None:
+    order = BatchOrder(10, 3, seed=0, whole=True)
+    for _ in range(2):
+        batches = take(order, 4)
+        assert [len(batch) for batch in batches] == [3, 3, 3, 1] and sorted(chain(*batches)) == list(range(10))
+        assert order.ends_pass
+    order.next()
+    assert not order.ends_pass
+    even = BatchOrder(9, 3, seed=0, whole=True)
+    assert [even.next() and even.ends_pass for _ in range(4)] == [False, False, True, False]
+
+
+@pytest.mark.parametrize(("whole", "per_pass", "seen"), [(False, 3, [0, 3, 6, 9, 12]), (True, 4, [0, 3, 6, 9, 10, 13])])
+def test_steps_and_windows_are_counted(whole: bool, per_pass: int, seen: list[int]) -> None:
+    order = BatchOrder(10, 3, seed=0, whole=whole)
+    assert order.steps_per_pass == per_pass
+    assert [order.seen(steps) for steps in range(len(seen))] == seen
+    for wanted in range(1, 30):
+        steps = order.steps_until(wanted)
+        assert order.seen(steps) >= wanted > order.seen(steps - 1)
+
+
+@pytest.mark.parametrize("taken", range(9))
+def test_a_whole_pass_goes_on_where_it_stood(taken: int) -> None:
+    order, other = BatchOrder(10, 3, seed=0, whole=True), BatchOrder(10, 3, seed=9, whole=True)
+    take(order, taken)
+    other.load_state_dict(order.state_dict())
+    assert take(order, 9) == take(other, 9)
+
+
 def test_seeds_decide() -> None:
     assert take(BatchOrder(10, 3, seed=1), 6) == take(BatchOrder(10, 3, seed=1), 6)
     assert take(BatchOrder(10, 3, seed=1), 6) != take(BatchOrder(10, 3, seed=2), 6)

@@ -62,7 +62,9 @@ def test_threads_are_those_of_the_configuration(monkeypatch: pytest.MonkeyPatch)
     assert seen == [1, 2]
 
 
-@pytest.mark.parametrize(("budget", "steps"), [({"steps": 5}, 5), ({"samples": 40}, 5), ({"samples": 41}, 6)])
+@pytest.mark.parametrize(
+    ("budget", "steps"), [({"steps": 5}, 5), ({"samples": 40}, 5), ({"samples": 41}, 6), ({"passes": 2}, 12)]
+)
 def test_budgets_in_steps_and_samples(budget: dict[str, int], steps: int) -> None:
     result = make_trainer(make_config(**budget)).fit()
     assert (result.outcome, result.step, result.exit_code) == ("finished", steps, 0)

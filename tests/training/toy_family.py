@@ -134,7 +134,7 @@ def make_config(*, break_at: int | None = None, **train: object) -> RunConfig:
         "validate_every_steps": 10,
         "checkpoint_every_steps": 7,
     } | train
-    if {"samples", "minutes"} & set(train):
+    if {"samples", "passes", "minutes"} & set(train):
         settings.pop("steps")
     return RunConfig(
         data=DataConfig(window_frames=FRAMES),
