@@ -160,7 +160,7 @@ def _readings(
     said = refuse_unfit(
         curves,
         corpus=compared.source.corpus.fingerprint,
-        extractor=judge.fingerprint,
+        extractor=judge.identity,
         count=len(compared.generated),
         path=str(calibration),
     )
