@@ -83,7 +83,7 @@ def ticks(axis: Any, scale: str, places: Sequence[float]) -> None:
     from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
     low, high = sorted(axis.get_view_interval())
-    powers = scale == "log" and not len(places) and high > 1e4 * low > 0
+    powers = scale == "log" and not len(places) and high > 1e3 * low > 0
 
     def text(value: float) -> str:
         return power_text(round(math.log10(value))) if powers else number_text(value, 4, padded=False)
