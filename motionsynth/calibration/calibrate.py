@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from motionsynth.config import DataConfig
     from motionsynth.metrics.registry import Chosen
 
-__all__ = ["Job", "Progress", "calibrate", "measure_doses", "open_job"]
+__all__ = ["Job", "Progress", "calibrate", "data_of", "measure_doses", "open_job"]
 
 Progress = Callable[[int, int], None]
 
@@ -45,6 +45,29 @@ class Job:
     extractor: Path | None = None
     metrics: tuple[str, ...] | None = None
     spaces: tuple[str, ...] | None = None
+
+
+def data_of(corpus: Path, overrides: Sequence[str] = ()) -> DataConfig:
+    """How clips are read: those of a run directory as the run read them, all others as the baseline runs would.
+
+    Args:
+        corpus: folder of BVH files, YAML of a data section, or run directory.
+        overrides: as ``--set`` takes them, such as ``data.stride_frames=4``.
+
+    Raises:
+        ConfigError, RunError: it is none of these, or an override does not fit.
+    """
+    from motionsynth.config import load_config
+    from motionsynth.workflow import baseline
+
+    if (corpus / "run.json").is_file():
+        from motionsynth.run import open_run
+
+        run = open_run(corpus)
+        began_with = Path(run.record.corpus_path)
+        path = began_with if began_with.exists() else run.config.data.path
+        return load_config(corpus / "config.yaml", overrides=[f"data.path={path}", *overrides]).data
+    return load_config(baseline("vae"), data=corpus, overrides=overrides).data
 
 
 def open_job(job: Job, *, reading: Progress | None = None, training: Progress | None = None) -> Bench:

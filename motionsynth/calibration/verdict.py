@@ -173,8 +173,10 @@ def _run(series: Series, doses: Sequence[Dose], sign: float, thresholds: Thresho
     for length in range(len(doses), thresholds.least_doses - 1, -1):
         for start in range(len(doses) - length, -1, -1):
             part = list(doses[start : start + length])
-            rho, low = rank_correlation(series, part, thresholds, seed)
-            if low >= thresholds.spearman and np.sign(rho) == sign:
+            (rho,) = _spearman(np.stack([series.values[dose] for dose in part])[None])
+            if sign * rho < thresholds.spearman:  # nor is its lower bound then higher
+                continue
+            if rank_correlation(series, part, thresholds, seed)[1] >= thresholds.spearman:
                 return part
     return []
 
@@ -184,14 +186,15 @@ def _spearman(values_BDR: Array) -> Array:
     from scipy.stats import rankdata
 
     sets, doses, repeats = values_BDR.shape
-    place_P = np.repeat(np.arange(doses, dtype=np.float64), repeats)
     flat_BP = values_BDR.reshape(sets, -1)
-    defined_BP = ~np.isnan(flat_BP)
-    ranks_BP = rankdata(flat_BP, axis=1, nan_policy="omit")
-    # Ties of places have one rank for all, so their numbers can stand for their ranks only where repeats are equal in
-    # number; where values are missing they are ranked too.
-    places_BP = rankdata(np.where(defined_BP, place_P, np.nan), axis=1, nan_policy="omit")
-    return _correlation(np.where(defined_BP, ranks_BP, np.nan), np.where(defined_BP, places_BP, np.nan))
+    undefined_BP = np.isnan(flat_BP)
+    places_BP = np.broadcast_to(np.repeat(np.arange(doses, dtype=np.float64), repeats), flat_BP.shape)
+    # what is undefined goes to the end, where it leaves the ranks of all others as they are, and is then taken out
+    ranks = [
+        np.where(undefined_BP, np.nan, rankdata(np.where(undefined_BP, np.inf, x), axis=1))
+        for x in (flat_BP, places_BP)
+    ]
+    return _correlation(*ranks)
 
 
 def _correlation(a_BP: Array, b_BP: Array) -> Array:

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from motionsynth.calibration.bench import Bench
     from motionsynth.calibration.record import Calibration
     from motionsynth.cli.progress import StageBar
-    from motionsynth.config import DataConfig
 
 __all__ = ["calibrate"]
 
@@ -76,7 +75,7 @@ def calibrate(
 
     `motionsynth calibrate configs/data/bandai-namco-2.yaml --set data.path=/data/bandai --out calibration/bandai`
     """
-    from motionsynth.calibration.calibrate import Job, open_job
+    from motionsynth.calibration.calibrate import Job, data_of, open_job
     from motionsynth.calibration.calibrate import calibrate as run
     from motionsynth.calibration.plan import load_plan, shipped_plan
     from motionsynth.calibration.report import write_report
@@ -86,7 +85,7 @@ def calibrate(
         key: value for key, value in (("count", count), ("repeats", repeats), ("seed", seed)) if value is not None
     }
     plan = load_plan(config or shipped_plan(), **changes)
-    data = _data(corpus, overrides or [])
+    data = data_of(corpus, overrides or [])
     job = Job(plan, data, extractor, _words(metrics), _words(features))
     with StageBar() as stage:
         bench = open_job(
@@ -103,21 +102,6 @@ def calibrate(
     _print_verdicts(found)
     typer.echo(folder / "calibration.json")
     typer.echo(folder / "report.html")
-
-
-def _data(corpus: Path, overrides: list[str]) -> DataConfig:
-    """How the clips are read: of a run directory as the run read them, else as the baseline runs would."""
-    from motionsynth.config import load_config
-    from motionsynth.workflow import baseline
-
-    if (corpus / "run.json").is_file():
-        from motionsynth.run import open_run
-
-        run = open_run(corpus)
-        began_with = Path(run.record.corpus_path)
-        path = began_with if began_with.exists() else run.config.data.path
-        return load_config(corpus / "config.yaml", overrides=[f"data.path={path}", *overrides]).data
-    return load_config(baseline("vae"), data=corpus, overrides=overrides).data
 
 
 def _words(text: str | None) -> tuple[str, ...] | None:
