@@ -1,6 +1,6 @@
 """Precision, recall, density and coverage against prdc, and against their matrix products alone.
 
-    python -m tools.bench.manifold [--rounds 5] [--count 5000] [--size 512] [--threads N] [--large 20000]
+    python -m tools.bench.manifold [--rounds 5] [--count 5000] [--size 512] [--threads 1] [--large 20000]
 
 Needs ``prdc`` (the ``bench`` extra). In each round the same float32 features go through prdc, through the three matrix
 products that no way around is known to, and through ours, one after the other; ratios are medians of the rounds' own.
@@ -14,7 +14,6 @@ import argparse
 import contextlib
 import io
 import multiprocessing
-import os
 import statistics
 import sys
 import time
@@ -108,7 +107,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--count", type=int, default=5000)
     parser.add_argument("--size", type=int, default=512)
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--threads", type=int, default=1, help="of ours and the products; prdc takes what there is")
     parser.add_argument("--large", type=int, default=20_000, help="windows a side where memory is measured")
     parser.add_argument(
         "--peer-memory", action="store_true", help="measure prdc's memory there too: some 5 GB, minutes"
