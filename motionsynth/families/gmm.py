@@ -140,11 +140,7 @@ class GMM(Family):
         column_X = slice(None) if whole else there_T.repeat_interleave(self.shape.features).nonzero().flatten()
         x_BX = batch.motion_BTD[row_R].flatten(1)[:, column_X].double()
         axes_EX, mean_KX = self.axes_EX[:, column_X], self.mean_KX[:, column_X]
-        loading_KEZ = self._loadings()
-        spread_KEZ = loading_KEZ if whole else (axes_EX @ axes_EX.T) @ loading_KEZ
-        noise_KZZ = torch.diag_embed(self.noise_K[:, None].expand_as(self.variance_KZ))
-        root_KZZ = torch.linalg.cholesky(loading_KEZ.mT @ spread_KEZ + noise_KZZ)
-        white_KZE = torch.linalg.solve_triangular(root_KZZ, loading_KEZ.mT, upper=False)
+        root_KZZ, white_KZE = self._whitening(None if whole else axes_EX @ axes_EX.T)
         shift_KZ = torch.einsum("kze,ke->kz", white_KZE, mean_KX @ axes_EX.T)
         inside_BE = x_BX @ axes_EX.T
         whitened_BKZ = torch.einsum("be,kze->bkz", inside_BE, white_KZE) - shift_KZ
@@ -154,6 +150,19 @@ class GMM(Family):
         quadratic_BK = (distance_BK - whitened_BKZ.square().sum(2)) / self.noise_K
         density_BK = -0.5 * (size * math.log(2 * math.pi) + log_det_K + quadratic_BK)
         return _Posterior(x_BX, inside_BE, self.weight_K.log() + density_BK, whitened_BKZ, root_KZZ)
+
+    def _whitening(self, overlap_EE: Tensor | None) -> tuple[Tensor, Tensor]:
+        """(K, Z, Z) lower Cholesky factors of ``M_k`` and (K, Z, E) ``root^-1 A_k^T``.
+
+        ``overlap`` is ``P_o P_o^T``; None for whole windows, where it is I and ``M_k = L_k``, or the noise if larger.
+        """
+        loading_KEZ = self._loadings()
+        if overlap_EE is None:
+            root_KZ = self.variance_KZ.sqrt()
+            return torch.diag_embed(root_KZ), loading_KEZ.mT / root_KZ[:, :, None]
+        noise_KZZ = torch.diag_embed(self.noise_K[:, None].expand_as(self.variance_KZ))
+        root_KZZ = torch.linalg.cholesky(loading_KEZ.mT @ (overlap_EE @ loading_KEZ) + noise_KZZ)
+        return root_KZZ, torch.linalg.solve_triangular(root_KZZ, loading_KEZ.mT, upper=False)
 
     # samples
 
