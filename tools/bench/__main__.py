@@ -29,6 +29,7 @@ def main() -> int:
         "distances": [],
         "kinematics": [],
         "manifold": [],
+        "suite": corpus + pattern,
         "training": ["--threads", options.threads],
     }
     print(f"{processor()}, Python {platform.python_version()}, torch {version('torch')}, numpy {version('numpy')}")
