@@ -14,7 +14,16 @@ from motionsynth.calibration.plan import KINDS, ZERO, Dose
 from motionsynth.calibration.record import Calibration
 from motionsynth.calibration.verdict import Verdict, moved
 
-__all__ = ["TruthRow", "headline_sentences", "moves", "short_verdict", "truth_rows", "verdict_rows", "verdict_summary"]
+__all__ = [
+    "TruthRow",
+    "dose_text",
+    "headline_sentences",
+    "moves",
+    "short_verdict",
+    "truth_rows",
+    "verdict_rows",
+    "verdict_summary",
+]
 
 WORDS: Final = {"valid": "valid", "range": "valid in a range", "blind": "blind", "invalid": "invalid", "undefined": "–"}
 
