@@ -13,7 +13,7 @@ from torch import Tensor
 
 from motionsynth.features.geometry import joint_rotations
 from motionsynth.metrics.descriptors import Descriptors
-from motionsynth.metrics.record import Measure, Metric, Sets, UndefinedError
+from motionsynth.metrics.record import SHARE, Measure, Metric, Sets, UndefinedError
 
 __all__ = ["MEASURES", "bone_length_drift_m", "share_outside", "spread_degrees"]
 
@@ -169,6 +169,7 @@ MEASURES: Final = (
                 "0.5th to its 99.5th percentile.",
                 "this package",
                 ideal=OUTSIDE,
+                bounds=SHARE,
             ),
         ),
         _outside,

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from motionsynth.metrics.record import Measure, Metric, Sets, UndefinedError
+from motionsynth.metrics.record import SHARE, Measure, Metric, Sets, UndefinedError
 
 __all__ = ["FOLDS", "MEASURES", "classifier_accuracy", "folds_by_take"]
 
@@ -141,6 +141,7 @@ MEASURES: Final = (
                 "classifier learns from more.",
                 "Lopez-Paz & Oquab 2017",
                 ideal=0.5,
+                bounds=SHARE,
             ),
         ),
         _c2st,

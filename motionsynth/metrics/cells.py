@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from motionsynth.metrics.descriptors import Descriptors
-from motionsynth.metrics.record import Measure, Metric, Sets, UndefinedError
+from motionsynth.metrics.record import SHARE, Measure, Metric, Sets, UndefinedError
 
 __all__ = ["MEASURES", "RARE", "SMOOTHING", "cell_counts", "cells_covered", "label_kl", "rare_cell_recall"]
 
@@ -151,6 +151,7 @@ MEASURES: Final = (
                 summary="Share of the reference's cells that hold at least one generated window that passes the "
                 "realism gate.",
                 reference="this package",
+                bounds=SHARE,
             ),
             Metric(
                 name="rare_cell_recall",
@@ -160,6 +161,7 @@ MEASURES: Final = (
                 summary=f"Share that generated windows which pass the realism gate reach, cell by cell and at most "
                 f"all, of the reference's share in its rarest cells, those that together hold up to {RARE:.0%} of it.",
                 reference="this package",
+                bounds=SHARE,
             ),
         ),
         compute=_covered,

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from motionsynth.metrics.descriptors import Descriptors
-from motionsynth.metrics.record import Measure, Metric, Sets, UndefinedError
+from motionsynth.metrics.record import SIGNED, Measure, Metric, Sets, UndefinedError
 from motionsynth.metrics.signals import common_limit_hz, in_parts, joint_velocities
 from motionsynth.metrics.within import mean_of, means_within, shared_cells
 
@@ -150,6 +150,7 @@ def _metrics(*, within: bool) -> tuple[Metric, ...]:
             source,
             0.0,
             within,
+            SIGNED,
         ),
         Metric(
             forward,

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from motionsynth.metrics.descriptors import Descriptors
-from motionsynth.metrics.record import Measure, Metric, Sets, UndefinedError
+from motionsynth.metrics.record import SHARE, Measure, Metric, Sets, UndefinedError
 
 if TYPE_CHECKING:
     from motionsynth.features.spec import FeatureSpec
@@ -181,6 +181,7 @@ MEASURES: Final = (
             "lower",
             f"Share of the steps of planted foot joints that are faster than {SKATING_M_S:g} m/s.",
             "Karunratanakul et al. 2023",
+            bounds=SHARE,
         ),
     ),
     _measure(

@@ -10,7 +10,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from motionsynth.metrics.record import Measure, Metric, Sets
+from motionsynth.metrics.record import SIGNED, Measure, Metric, Sets
 from motionsynth.metrics.scaling import in_reference_units
 
 __all__ = ["MEASURES", "kernel_distance"]
@@ -135,6 +135,7 @@ MEASURES: Final = (
                 "comparable. Does not depend on N; below 0 by chance.",
                 "Binkowski et al. 2018",
                 ideal=0.0,
+                bounds=SIGNED,
             ),
         ),
         _kid,

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from motionsynth.metrics.record import Measure, Metric, Sets, UndefinedError
+from motionsynth.metrics.record import SIGNED, Measure, Metric, Sets, UndefinedError
 from motionsynth.metrics.resampling import Takes, interval
 from motionsynth.metrics.suite import Figure
 
@@ -25,6 +25,7 @@ LOG_DENSITY: Final = Metric(
     summary="Mean over held-out windows of log p(x) / (T D), x in normalised features, where the family has a density; "
     "the row of real motion is that of training windows: what it is higher by was learnt by heart.",
     reference="Theis, van den Oord & Bethge, A Note on the Evaluation of Generative Models, 2016",
+    bounds=SIGNED,
 )
 
 
@@ -50,7 +51,7 @@ def log_density_figure(
     if len(drawn) < 2:
         return Figure(key, LOG_DENSITY, None, value, note="no interval: all windows are of one take")
     rounds = (np.random.default_rng((seed, number)) for number in range(resamples))
-    found = interval(value, [float(density_N[drawn.draw("takes", rng)].mean()) for rng in rounds])
+    found = interval(value, [float(density_N[drawn.draw("takes", rng)].mean()) for rng in rounds], SIGNED)
     return Figure(key, LOG_DENSITY, None, value, found.low, found.high)
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from motionsynth.metrics.neighbours import kth_distance, rows_of
-from motionsynth.metrics.record import Measure, Metric, Sets, UndefinedError
+from motionsynth.metrics.record import SHARE, Measure, Metric, Sets, UndefinedError
 
 __all__ = ["MEASURES", "NEIGHBOURS", "Manifold", "manifold"]
 
@@ -108,6 +108,7 @@ MEASURES: Final = (
                 summary=f"Share of generated windows within the distance of a real one to its k-th nearest real one, "
                 f"{_BALLS}; blur and memorising raise it.",
                 reference="Kynkaanniemi et al. 2019",
+                bounds=SHARE,
             ),
             Metric(
                 name="recall",
@@ -117,6 +118,7 @@ MEASURES: Final = (
                 summary=f"Share of real windows within the distance of a generated one to its k-th nearest "
                 f"generated one, {_BALLS}.",
                 reference="Kynkaanniemi et al. 2019",
+                bounds=SHARE,
             ),
             Metric(
                 name="density",
@@ -137,6 +139,7 @@ MEASURES: Final = (
                 f"one, {_BALLS}; 1 - 2^-k for two large sets of one distribution.",
                 reference="Naeem et al. 2020",
                 ideal=1 - 2**-NEIGHBOURS,
+                bounds=SHARE,
             ),
         ),
         compute=_measure,

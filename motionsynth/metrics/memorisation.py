@@ -13,7 +13,7 @@ from torch import Tensor
 
 from motionsynth.metrics.descriptors import Descriptors
 from motionsynth.metrics.neighbours import nearest, nearest_others
-from motionsynth.metrics.record import Measure, Metric, Sets, UndefinedError
+from motionsynth.metrics.record import SHARE, Measure, Metric, Sets, UndefinedError
 
 __all__ = ["CLOSE", "FLOOR", "MEASURES", "close_share", "train_test_ratio"]
 
@@ -126,6 +126,7 @@ MEASURES: Final = (
                 f"real ones are; blur raises it too.",
                 reference="this package",
                 ideal=CLOSE,
+                bounds=SHARE,
             ),
         ),
         compute=_measure,

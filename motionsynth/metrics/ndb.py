@@ -15,7 +15,7 @@ from torch import Tensor
 
 from motionsynth.metrics.descriptors import Descriptors
 from motionsynth.metrics.neighbours import nearest
-from motionsynth.metrics.record import Measure, Metric, Sets
+from motionsynth.metrics.record import SHARE, Measure, Metric, Sets
 
 __all__ = ["BINS", "LEVEL", "MEASURES", "WINDOWS_PER_BIN", "bin_centres", "different_bins", "jensen_shannon"]
 
@@ -138,6 +138,7 @@ MEASURES: Final = (
                 summary=f"NDB / K: share of bins whose shares of both sets differ by a two-proportion z-test at "
                 f"{LEVEL:.0%}; {_RULE}; above {LEVEL} for real against real, as windows of one take lie together.",
                 reference="Richardson & Weiss 2018",
+                bounds=SHARE,
             ),
             Metric(
                 name="bins_jensen_shannon",

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from motionsynth.metrics.neighbours import TIE, Rows, either, other_cells, others, rows_of, search
-from motionsynth.metrics.record import Measure, Metric, Sets, UndefinedError
+from motionsynth.metrics.record import SHARE, Measure, Metric, Sets, UndefinedError
 from motionsynth.metrics.within import LEAST_WINDOWS, cell_means, shared_cells
 
 __all__ = ["DRAWS", "MEASURES", "draw_pairs", "nearest_neighbour_accuracy", "recognised"]
@@ -168,6 +168,7 @@ MEASURES: Final = (
                 f"where the sets lie apart or one is collapsed, towards 0 where one copies the other.",
                 reference=_REFERENCE,
                 ideal=0.5,
+                bounds=SHARE,
             ),
         ),
         compute=_accuracy,
@@ -186,6 +187,7 @@ MEASURES: Final = (
                 reference=_REFERENCE,
                 ideal=0.5,
                 within=True,
+                bounds=SHARE,
             ),
         ),
         compute=_within,

@@ -6,18 +6,25 @@ from which tables, ``docs/metrics.md`` and ``motionsynth metrics`` are made.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from motionsynth.metrics.descriptors import Descriptors
 
-__all__ = ["Better", "Group", "Measure", "Metric", "Need", "Resample", "Sets", "UndefinedError"]
+__all__ = ["SHARE", "SIGNED", "Better", "Group", "Measure", "Metric", "Need", "Resample", "Sets", "UndefinedError"]
 
 Group = Literal["smoothness", "modes", "fidelity", "memorisation"]
 Better = Literal["lower", "higher", "match"]
 Resample = Literal["takes", "halves"]
 Need = Literal["cells", "train", "feet", "realism"]
+
+
+SHARE: Final = (0.0, 1.0)
+"""Bounds of a share."""
+SIGNED: Final = (-math.inf, math.inf)
+"""Bounds of what may lie on either side of 0."""
 
 
 class UndefinedError(Exception):
@@ -52,6 +59,8 @@ class Metric:
     """Value for two sets of one distribution, where theory knows it."""
     within: bool = False
     """Whether the sets are compared cell by cell (content x style), so that the mix of modes does not move it."""
+    bounds: tuple[float, float] = (0.0, math.inf)
+    """Least and greatest value that it can have: where its interval ends at the latest."""
 
 
 @dataclass(frozen=True, slots=True)

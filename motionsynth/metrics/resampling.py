@@ -16,7 +16,7 @@ that of the mean of all K over new takes. What a smaller n adds, having less lef
 
 Resampling biases distances upward: a resample lies as far from the set as the set from the truth. So the interval is
 that of the resampled figures moved to the full figure v, with m their mean: from v + (q_2.5 - m) to v + (q_97.5 - m).
-Its shape is kept, and v need not lie in its middle.
+Its shape is kept, and v need not lie in its middle; what cannot be, such as a negative distance, is cut off.
 
 References:
     Efron & Tibshirani, An Introduction to the Bootstrap, 1993; Rao & Wu, Resampling Inference with Complex Survey Data,
@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import numpy.typing as npt
 
-from motionsynth.metrics.record import Resample, Sets
+from motionsynth.metrics.record import SIGNED, Resample, Sets
 
 if TYPE_CHECKING:
     from motionsynth.metrics.descriptors import Descriptors
@@ -105,13 +105,14 @@ def resample_sets(sets: Sets, takes: tuple[Takes, Takes], how: Resample, rng: np
     )
 
 
-def interval(value: float, resampled: Sequence[float]) -> Interval:
-    """The 95 % percentile interval of resampled figures, moved to the full figure."""
+def interval(value: float, resampled: Sequence[float], bounds: tuple[float, float] = SIGNED) -> Interval:
+    """The 95 % percentile interval of resampled figures, moved to the full figure; it ends at the figure's bounds."""
     figures = np.asarray(resampled, dtype=np.float64)
     tail = (1 - LEVEL) / 2
     # the quantiles that a hundred draws have on average: numpy's own lie inside them
     low, high = np.quantile(figures, [tail, 1 - tail], method="weibull") - figures.mean()
-    return Interval(float(value + low), float(value + high))
+    least, most = min(bounds[0], value), max(bounds[1], value)
+    return Interval(float(max(value + low, least)), float(min(value + high, most)))
 
 
 def _subset(windows: Descriptors, index_N: Indices) -> Descriptors:

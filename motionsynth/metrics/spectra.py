@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from motionsynth.metrics.descriptors import Descriptors
-from motionsynth.metrics.record import Measure, Metric, Sets, UndefinedError
+from motionsynth.metrics.record import SIGNED, Measure, Metric, Sets, UndefinedError
 from motionsynth.metrics.signals import common_limit_hz, in_parts, joint_velocities
 from motionsynth.metrics.within import mean_difference, mean_of, means_within, shared_cells
 
@@ -229,7 +229,7 @@ def _distance_metrics(*, within: bool) -> tuple[Metric, Metric]:
     bias = f"Mean over channels and frequencies of {of}: below zero blur, above it jitter."
     return (
         Metric(f"log_spectral_distance{end}", "smoothness", "dB", "lower", distance, source, 0.0, within),
-        Metric(f"log_spectral_bias{end}", "smoothness", "dB", "match", bias, source, 0.0, within),
+        Metric(f"log_spectral_bias{end}", "smoothness", "dB", "match", bias, source, 0.0, within, SIGNED),
     )
 
 

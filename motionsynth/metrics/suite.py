@@ -21,6 +21,8 @@ __all__ = ["Figure", "Progress", "equal_sets", "score"]
 Progress = Callable[[int, int], None]
 """Called with (computations done, computations in all)."""
 
+_ROUNDING = 1e-6
+"""By how much a figure may lie beyond its bounds."""
 _UNDEFINED_SHARE = 0.1
 """A figure that more of the resamples than this leave undefined gets no interval."""
 
@@ -145,23 +147,26 @@ def _figures(
         if isinstance(value, str):
             figures[key] = Figure(key, metric, space, None, note=value)
             continue
-        found, note = _interval(value, [row[metric.name] for row in rows]) if rows else (None, obstacle)
+        found, note = _interval(value, [row[metric.name] for row in rows], metric) if rows else (None, obstacle)
         low, high = (found.low, found.high) if found else (None, None)
         figures[key] = Figure(key, metric, space, value, low, high, note)
     return figures
 
 
-def _interval(value: float, rows: Sequence[float | str]) -> tuple[Interval | None, str | None]:
+def _interval(value: float, rows: Sequence[float | str], metric: Metric) -> tuple[Interval | None, str | None]:
     defined = [row for row in rows if isinstance(row, float)]
     missing = len(rows) - len(defined)
     if missing > _UNDEFINED_SHARE * len(rows) or len(defined) < 2:
         return None, f"no interval: undefined in {missing} of {len(rows)} resamples"
-    return interval(value, defined), f"undefined in {missing} of {len(rows)} resamples" if missing else None
+    return interval(
+        value, defined, metric.bounds
+    ), f"undefined in {missing} of {len(rows)} resamples" if missing else None
 
 
 def _compute(measure: Measure, space: str | None, sets: Sets) -> dict[str, float | str]:
     """Value by metric name; a sentence in place of one that is undefined."""
-    names = [metric.name for metric in measure.metrics]
+    bounds = {metric.name: metric.bounds for metric in measure.metrics}
+    names = list(bounds)
     lack = _lack(measure, space, sets)
     if lack:
         return dict.fromkeys(names, lack)
@@ -172,6 +177,9 @@ def _compute(measure: Measure, space: str | None, sets: Sets) -> dict[str, float
     values: dict[str, float | str] = {}
     for name in names:
         value = float(computed[name])
+        low, high = bounds[name]
+        if value < low - _ROUNDING or value > high + _ROUNDING:
+            raise ValueError(f"{name} is {value}, and its record says that it lies from {low} to {high}")
         values[name] = value if math.isfinite(value) else f"not a finite number ({value}) for these sets"
     return values
 

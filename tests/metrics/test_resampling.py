@@ -47,6 +47,13 @@ def test_an_interval_moves_back_to_the_figure_where_resampling_is_biased() -> No
     assert (found.low, found.high) == pytest.approx((0.05, 1.95), abs=1e-3)
 
 
+def test_an_interval_ends_where_the_figure_does() -> None:
+    wide = list(np.linspace(-1.0, 1.0, 1001))
+    found = interval(0.3, wide, (0.0, 1.0))
+    assert (found.low, found.high) == (0.0, 1.0)
+    assert interval(0.3, wide).low < -0.6  # negative control
+
+
 @pytest.mark.parametrize("how", ["takes", "halves"])
 def test_takes_are_drawn_whole(how: Resample) -> None:
     take_N = np.array([7, 3, 7, 3, 9, 7, 1])

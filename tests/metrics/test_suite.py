@@ -8,13 +8,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from motionsynth.metrics.record import Measure, Metric, Sets, UndefinedError
+from motionsynth.metrics.record import SHARE, SIGNED, Measure, Metric, Sets, UndefinedError
 from motionsynth.metrics.suite import Figure, equal_sets, score
 from tests.metrics.sets import points, walkers
 
 
 def metric(name: str) -> Metric:
-    return Metric(name, "fidelity", "1", "lower", "A figure.", "this package")
+    return Metric(name, "fidelity", "1", "lower", "A figure.", "this package", bounds=SIGNED)
 
 
 def mean_gap(sets: Sets, space: str | None) -> Mapping[str, float]:
@@ -73,6 +73,22 @@ def test_no_figure_is_ever_nan(value: float) -> None:
     assert found.value is None and found.note and "not a finite number" in found.note
     found = one(score(sets, [(Measure((metric("gap"),), undefined, "takes"), None)], resamples=5), "fidelity/gap")
     assert (found.value, found.note) == (None, "all windows are one")
+
+
+def test_a_figure_beyond_the_bounds_of_its_record_is_a_fault_of_the_record() -> None:
+    sets = Sets(points(gaussians(20, 0.0, 0)), points(gaussians(20, 0.0, 1)))
+    share = replace(metric("gap"), bounds=SHARE)
+    with pytest.raises(ValueError, match="its record says that it lies from 0"):
+        score(sets, [(Measure((share,), lambda *_: {"gap": 1.5}, "takes"), None)])
+
+
+def test_every_measure_scores_walkers_within_its_bounds() -> None:
+    from motionsynth.metrics.registry import MEASURES, choose
+
+    sets = Sets(walkers(0), walkers(1), walkers(0))
+    figures = score(sets, choose(None, None, ("pca",)))
+    assert len(figures) == sum(len(measure.metrics) for measure in MEASURES)
+    assert [figure.key for figure in figures.values() if figure.value is None] == []
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """The whole suite of figures without intervals: ``python -m tools.bench.suite``.
 
-    python -m tools.bench.suite [--corpus DIR --pattern REGEX] [--windows 1024] [--rounds 3] [--threads 2]
+    python -m tools.bench.suite [--corpus DIR --pattern REGEX] [--windows 1024] [--rounds 3] [--threads 1]
 
 Two sets of windows of 64 frames, described in four feature spaces by an extractor whose networks learnt for a moment
 (how well they learnt does not change the work). What windows share is computed by the first measure that asks for it.
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--pattern", help="regular expression with named groups for its labels")
     parser.add_argument("--windows", type=int, default=1024, help="windows of each set")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1, help="more help on idle cores only")
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     with tempfile.TemporaryDirectory() as scratch, threadpool_limits(options.threads):
