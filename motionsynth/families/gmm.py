@@ -178,7 +178,9 @@ class GMM(Family):
         frames = self.sample_frames(frames)
         latent = self.sample_latent(count, generator=generator)
         component_N, latent_NZ = latent[:, 0].long(), latent[:, 1:]
-        inside_NE = torch.einsum("nez,nz->ne", self._loadings()[component_N], latent_NZ)
+        # by every component's axes and then one's own: less to hold than the axes of each draw
+        inside_NKE = torch.einsum("nz,kez->nke", latent_NZ, self._loadings())
+        inside_NE = inside_NKE[torch.arange(count, device=component_N.device), component_N]
         x_NX = self.mean_KX[component_N] + inside_NE @ self.axes_EX
         if self.config.sample_noise:
             noise_NX = torch.randn(x_NX.shape, generator=generator, device=generator.device, dtype=x_NX.dtype)
