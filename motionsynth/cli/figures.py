@@ -38,7 +38,7 @@ def print_scores(scores: Scores) -> None:
     )
     for reading in scores.readings:
         if reading.headline:
-            out.print(f"[bold]{escape(reading.sentence)}[/bold]")
+            out.print(f"{reading.axis}: [bold]{escape(reading.sentence)}[/bold]")
     for group in get_args(Group):
         rows = [figure for figure in scores.figures.values() if figure.metric.group == group]
         if rows:

@@ -12,6 +12,7 @@ from motionsynth.errors import ExtractorError, MotionSynthError
 
 if TYPE_CHECKING:
     from motionsynth.calibration.reading import Reading
+    from motionsynth.calibration.record import Calibration
     from motionsynth.corpus.motions import MotionSet
     from motionsynth.evaluation.compared import Compared, Described, Stage
     from motionsynth.evaluation.reference import Reference
@@ -84,6 +85,7 @@ def evaluate(
     compared = Compared.of(_motions(source, run, held, count, seed, device, stage), held, count=count, seed=seed)
     judge = _judge(extractor, compared, source, device, stage)
     chosen = choose(metrics, features, judge.spaces, measures=measures)
+    curves, notes = _curves(calibration, compared, judge)
     described = compared.described(judge, chosen, device, stage)
     figures, real = described.score(chosen, resamples, seed, stage)
     if run and LIKELIHOOD.metrics[0].name in {metric.name for measure, _ in chosen for metric in measure.metrics}:
@@ -93,12 +95,11 @@ def evaluate(
             run, compared.reference, compared.real, resamples=resamples, seed=seed, device=device
         )
         figures, real = ({**rows, figure.key: figure} for rows, figure in zip((figures, real), pair, strict=True))
-    notes, readings = _readings(calibration, figures, compared, judge)
     scores = _scores(source, run, compared, described, judge, figures, real, seed, resamples)
     scores = replace(
         scores,
         notes=(*scores.notes, *notes),
-        readings=readings,
+        readings=_readings(curves, figures),
         folder=out or (run.path if run else Path("evaluation") / source.resolve().stem),
     )
     _keep(scores, described)
@@ -148,23 +149,29 @@ def _judge(extractor: Path | None, compared: Compared, source: Path, device: str
     return judge
 
 
-def _readings(
-    calibration: Path | None, figures: Mapping[str, Figure], compared: Compared, judge: Extractor
-) -> tuple[tuple[str, ...], tuple[Reading, ...]]:
-    """Figures as doses, where there are curves to read them on; and what is to be said of the curves."""
+def _curves(calibration: Path | None, compared: Compared, judge: Extractor) -> tuple[Calibration | None, list[str]]:
+    """The curves to read figures on, and what is to be said of them; looked at before anything is computed."""
     if calibration is None:
-        return (), ()
-    from motionsynth.calibration.reading import load_calibration, read_doses, refuse_unfit
+        return None, []
+    from motionsynth.calibration.reading import load_calibration, refuse_unfit
 
     curves = load_calibration(calibration)
     said = refuse_unfit(
         curves,
         corpus=compared.source.corpus.fingerprint,
-        extractor=judge.identity,
+        extractor=judge.fingerprint,
         count=len(compared.generated),
         path=str(calibration),
     )
-    return (said,) if said else (), tuple(read_doses(figures, curves))
+    return curves, [said] if said else []
+
+
+def _readings(curves: Calibration | None, figures: Mapping[str, Figure]) -> tuple[Reading, ...]:
+    if curves is None:
+        return ()
+    from motionsynth.calibration.reading import read_doses
+
+    return tuple(read_doses(figures, curves))
 
 
 def _scores(

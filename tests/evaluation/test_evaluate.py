@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import math
 from pathlib import Path
@@ -165,3 +166,39 @@ def test_misspelt_words_are_told_before_anything_is_read(tmp_path: Path) -> None
     with pytest.raises(ConfigError, match="no feature space 'classifier'"):  # the extractor has no networks
         score(worlds.run_dir(), features=["classifier"], out=tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def calibration(folder: Path, **changes: Any) -> Path:
+    """Made-up curves on which the energy above 3 Hz is a valid measure of blur."""
+    from dataclasses import replace
+
+    from motionsynth.calibration.record import save_calibration
+    from tests.calibration.test_reading import make_calibration
+
+    fingerprint = worlds.corpus().fingerprint
+    made = replace(make_calibration(), **{"corpus": fingerprint, "extractor": fingerprint, "count": 24, **changes})
+    save_calibration(made, folder / "calibration.json")
+    path = folder / "calibration.json"
+    path.write_text(path.read_text().replace("modes/sharp", "smoothness/energy_above_3hz"))
+    return path
+
+
+def test_figures_are_read_as_doses_on_the_curves_of_a_calibration(tmp_path: Path) -> None:
+    path = calibration(tmp_path)
+    scores = score(worlds.run_dir(), count=24, metrics=["energy_above_3hz"], calibration=path, out=tmp_path / "out")
+    headlines = [reading for reading in scores.readings if reading.headline]
+    assert {reading.key for reading in headlines} == {"smoothness/energy_above_3hz"}
+    document = json.loads((tmp_path / "out" / "scores.json").read_text())
+    assert document["readings"][0]["sentence"] == headlines[0].sentence
+    assert html.escape(headlines[0].sentence) in (tmp_path / "out" / "report.html").read_text()
+    assert not any("calibration.json" in note for note in scores.notes)
+
+
+def test_curves_of_something_else_are_refused_and_of_another_count_said(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"count": 24, "metrics": ["energy_above_3hz"], "out": tmp_path / "out"}
+    for changes in ({"corpus": "0" * 64}, {"extractor": "0" * 64}):
+        with pytest.raises(ConfigError, match=r"calibration\.json: (corpus|extractor): was made with another one"):
+            score(worlds.run_dir(), calibration=calibration(tmp_path, **changes), **options)
+    assert not (tmp_path / "out").exists()
+    scores = score(worlds.run_dir(), calibration=calibration(tmp_path, count=1024), **options)
+    assert "was made with 1024 windows a set, here are 24" in scores.notes[-1]
