@@ -283,7 +283,7 @@ def _keep(scores: Scores, described: Described) -> None:
         title=generated.name,
         subtitle=f"{generated.windows} windows against {reference.windows} of {reference.name}, held out "
         f"({reference.takes} takes)",
-        headlines=[reading.sentence for reading in scores.readings if reading.headline],
+        headlines=[reading.sentence for reading in scores.headlines],
         notes=scores.notes,
         seed=scores.seed,
     )

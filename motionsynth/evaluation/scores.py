@@ -7,7 +7,8 @@
     real, train            windows of the row of real training motion, and of the whole training split
     frames, frame_rate, nyquist_hz, seed, resamples, level
     extractor              fingerprint, accuracy, spaces, cells
-    readings               sentences in dose units, where a calibration was given
+    headlines              sentences in dose units, one for each axis, where a calibration was given
+    readings               every figure that can be read as a dose
     notes                  what was left out, resampled or subsampled
     figures                key -> value, low, high, note, unit, better, ideal, within, space, summary, reference, real
 
@@ -106,6 +107,17 @@ class Scores:
         """Figures that have a value, by key."""
         return {key: figure.value for key, figure in self.figures.items() if figure.value is not None}
 
+    @property
+    def headlines(self) -> tuple[Reading, ...]:
+        """Readings that speak for their axis; "outside the range: jitter" only where no reading of jitter is one."""
+        speaking = [reading for reading in self.readings if reading.headline]
+        told = {reading.axis for reading in speaking if reading.state != "other side"}
+        return tuple(
+            reading
+            for reading in speaking
+            if reading.state != "other side" or reading.sentence.rpartition(": ")[2] not in told
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """What ``scores.json`` holds."""
         from dataclasses import asdict
@@ -121,6 +133,7 @@ class Scores:
             "resamples": self.resamples,
             "level": LEVEL if self.resamples else None,
             "extractor": dict(self.extractor),
+            "headlines": [reading.sentence for reading in self.headlines],
             "readings": [asdict(reading) for reading in self.readings],
             "notes": list(self.notes),
             "figures": {key: _figure(figure, self.real_figures.get(key)) for key, figure in self.figures.items()},

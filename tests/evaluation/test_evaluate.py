@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 import math
 from pathlib import Path
@@ -186,11 +185,15 @@ def calibration(folder: Path, **changes: Any) -> Path:
 def test_figures_are_read_as_doses_on_the_curves_of_a_calibration(tmp_path: Path) -> None:
     path = calibration(tmp_path)
     scores = score(worlds.run_dir(), count=24, metrics=["energy_above_3hz"], calibration=path, out=tmp_path / "out")
-    headlines = [reading for reading in scores.readings if reading.headline]
-    assert {reading.key for reading in headlines} == {"smoothness/energy_above_3hz"}
+    speaking = {reading.axis: reading for reading in scores.readings if reading.headline}
+    assert speaking["jitter"].sentence == "outside the range: blur"
+    headlines = scores.headlines
+    assert [reading.axis for reading in headlines] == ["blur"]  # which says it already, and how much
+    assert headlines[0].key == "smoothness/energy_above_3hz"
     document = json.loads((tmp_path / "out" / "scores.json").read_text())
-    assert document["readings"][0]["sentence"] == headlines[0].sentence
-    assert html.escape(headlines[0].sentence) in (tmp_path / "out" / "report.html").read_text()
+    assert document["headlines"] == [headlines[0].sentence]
+    assert len(document["readings"]) == len(scores.readings)
+    assert headlines[0].sentence[1:] in (tmp_path / "out" / "report.html").read_text()
     assert not any("calibration.json" in note for note in scores.notes)
 
 
