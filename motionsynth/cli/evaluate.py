@@ -47,6 +47,9 @@ def evaluate(
         Path | None,
         typer.Option("--out", "-o", help="Folder to write.", show_default="the run, or evaluation/NAME for a folder"),
     ] = None,
+    real_clips: Annotated[
+        bool, typer.Option("--real-clips/--no-real-clips", help="Play clips of the reference in the report.")
+    ] = True,
     track: Annotated[
         bool | None,
         typer.Option("--track/--no-track", help="Deliver to MLflow.", show_default="where the run has an entry"),
@@ -81,6 +84,7 @@ def evaluate(
             extractor=extractor,
             calibration=calibration,
             out=out,
+            real_clips=real_clips,
             track=track,
             device=device,
             progress=progress,

@@ -40,6 +40,7 @@ def evaluate(
     extractor: Path | None = None,
     calibration: Path | None = None,
     out: Path | None = None,
+    real_clips: bool = True,
     track: bool | None = None,
     device: str = "auto",
     progress: Stage | None = None,
@@ -61,6 +62,8 @@ def evaluate(
             None.
         calibration: ``calibration.json``, on whose curves figures are read as doses.
         out: folder for ``scores.json`` and ``report.html``; the run, or ``evaluation/NAME`` for a folder, where None.
+        real_clips: whether clips of the reference play in the report; not where it is to be published and they are
+            licensed.
         track: whether the figures go to the run's MLflow entry; where it has one, where None.
         device: ``auto``, ``cpu`` or ``cuda``.
         progress: told how far the work is.
@@ -102,7 +105,7 @@ def evaluate(
         readings=_readings(curves, figures),
         folder=out or (run.path if run else Path("evaluation") / source.resolve().stem),
     )
-    _keep(scores, described)
+    _keep(scores, described, real_clips)
     return replace(scores, warnings=_deliver(run, scores.folder, track))
 
 
@@ -268,7 +271,7 @@ def _facts(compared: Compared) -> dict[str, Any]:
     }
 
 
-def _keep(scores: Scores, described: Described) -> None:
+def _keep(scores: Scores, described: Described, real_clips: bool) -> None:
     """Write ``report.html``, then ``scores.json``: who finds the figures finds their report."""
     from motionsynth.evaluation.report import write_report
 
@@ -285,6 +288,7 @@ def _keep(scores: Scores, described: Described) -> None:
         f"({reference.takes} takes)",
         headlines=[reading.sentence for reading in scores.headlines],
         notes=scores.notes,
+        real_clips=real_clips,
         seed=scores.seed,
     )
     scores.save(scores.folder)

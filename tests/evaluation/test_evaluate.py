@@ -205,3 +205,13 @@ def test_curves_of_something_else_are_refused_and_of_another_count_said(tmp_path
     assert not (tmp_path / "out").exists()
     scores = score(worlds.run_dir(), calibration=calibration(tmp_path, count=1024), **options)
     assert "was made with 1024 windows a set, here are 24" in scores.notes[-1]
+
+
+def test_a_report_for_publication_plays_no_licensed_clip(tmp_path: Path) -> None:
+    sizes: list[int] = []
+    for real_clips in (True, False):
+        score(worlds.run_dir(), count=8, metrics=["speed_ratio"], real_clips=real_clips, out=tmp_path)
+        page = (tmp_path / "report.html").read_text()
+        assert ("reference clips are left out" in page) != real_clips
+        sizes.append(len(page))
+    assert sizes[1] < sizes[0]
