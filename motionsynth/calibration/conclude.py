@@ -17,8 +17,8 @@ __all__ = ["conclude"]
 def conclude(calibration: Calibration) -> Calibration:
     """Judge every figure on every axis by the thresholds of the configuration; choose each axis' headline.
 
-    The headline is, of the figures valid on all doses, or else of those valid on most, the one that tells the doses of
-    held-out repeats with the smallest error.
+    The headline is, of the figures valid on all doses, or else of those valid on most, the one that tells hidden
+    doses with the smallest error.
     """
     config = calibration.config
     verdicts: list[Verdict] = []

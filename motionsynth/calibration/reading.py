@@ -110,23 +110,23 @@ def read_figure(
     1.96 s.
     """
     kind = calibration.config.axes[verdict.axis].dose
-    curve = _curve(calibration, verdict, kind)
+    series = calibration.series(verdict.key)
+    curve = Curve.fit(series, kind, verdict.doses, float(np.sign(verdict.rho or 1.0)), calibration.ground)
     severity = curve.invert(value)
     weak, strong = _interval(curve, value, low, high, curve.scatter(severity))
-    level = curve.sign * value
-    starts_real = verdict.doses[0] == ZERO
+    spreads = calibration.config.thresholds.spreads * series.spread
+    first, starts_real = curve.level_D[0], verdict.doses[0] == ZERO
     state: State = "measured"
-    spreads = calibration.config.thresholds.spreads * calibration.series(verdict.key).spread
-    if starts_real and strong < curve.level_D[0] - spreads:
+    if starts_real and curve.sign * (strong - series.mean(ZERO)) < -spreads:
         state = "other side"
-    elif weak <= curve.level_D[0]:
-        state = "none" if starts_real else "weaker" if level <= curve.level_D[0] else "measured"
-    elif level > curve.level_D[-1]:
+    elif starts_real and curve.level(weak) <= first:
+        state = "none"
+    elif curve.level(value) <= first:
+        state = "weaker"
+    elif curve.level(value) > curve.level_D[-1]:
         state = "beyond"
-    shown = [
-        calibration.ground.shown(kind, s)
-        for s in (curve.invert(curve.sign * weak, "left"), severity, curve.invert(curve.sign * strong, "right"))
-    ]
+    at = (curve.invert(weak, "left"), severity, curve.invert(strong, "right"))
+    shown = [calibration.ground.shown(kind, s) for s in at]
     low, high = sorted((shown[0], shown[2]))
     measured = state == "measured"
     headline = calibration.headlines.get(verdict.axis)
@@ -145,21 +145,14 @@ def read_figure(
     )
 
 
-def _curve(calibration: Calibration, verdict: Verdict, kind: str) -> Curve:
-    sign = float(np.sign(verdict.rho or 1.0))
-    return Curve.fit(calibration.series(verdict.key), kind, verdict.doses, sign, calibration.ground)
-
-
 def _interval(curve: Curve, value: float, low: float | None, high: float | None, scatter: float) -> tuple[float, float]:
-    """Levels of the curve that the figure may mean: the weaker and the stronger."""
+    """The figures of the weakest and of the strongest dose that the figure may mean."""
     of_curve = (1.96 * scatter) ** 2 / curve.repeats
-    below, above = (
-        (1.96 * scatter,) * 2 if low is None or high is None else (max(value - low, 0.0), max(high - value, 0.0))
-    )
-    if curve.sign < 0:
-        below, above = above, below
-    level = curve.sign * value
-    return level - float(np.sqrt(below**2 + of_curve)), level + float(np.sqrt(above**2 + of_curve))
+    below = above = 1.96 * scatter
+    if low is not None and high is not None:
+        below, above = max(value - low, 0.0), max(high - value, 0.0)
+    ends = value - float(np.sqrt(below**2 + of_curve)), value + float(np.sqrt(above**2 + of_curve))
+    return ends if curve.sign > 0 else ends[::-1]
 
 
 def _sentence(calibration: Calibration, verdict: Verdict, kind: str, state: State, shown: list[float]) -> str:

@@ -65,7 +65,7 @@ class DoseFigures:
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """The figure that speaks for an axis: of the valid ones that which reads held-out repeats best.
+    """The figure that speaks for an axis: of the valid ones that which tells hidden doses best.
 
     Args:
         key: of the figure.

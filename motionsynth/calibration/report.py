@@ -96,7 +96,7 @@ def curve_picture(calibration: Calibration, key: str, kind: str, *, spreads: boo
         y_label=f"{key.partition('/')[2]}" + ("" if record.unit == "1" else f" ({record.unit})"),
         x_scale=scale,
         x_reversed=not KINDS[kind].rising and KINDS[kind].scale != "dropped",
-        x_ticks=at,
+        x_ticks=[float(f"{x:.2g}") for x in at],
         bands=bands if spreads else (),
         alt=f"{key} over doses of {kind}",
     )
@@ -134,13 +134,19 @@ def _verdict_table(calibration: Calibration) -> Block:
 def _verdict_cell(verdict: Verdict) -> Cell:
     from motionsynth.view.page import Cell
 
-    numbers = (
-        [] if verdict.rho is None else [f"rank correlation {verdict.rho:+.2f} (size at least {verdict.rho_low:.2f})"]
-    )
+    told = [verdict.reason] if verdict.reason else []
+    if verdict.rho is not None and verdict.rho_low is not None:
+        told.append(f"rank correlation {verdict.rho:+.2f}, at least {verdict.rho_low:.2f}")
     if verdict.rival is not None and verdict.rival_moved is not None:
-        numbers.append(f"rival {verdict.rival.label}: {verdict.rival_moved:.1f} spreads")
-    note = verdict.reason if verdict.kind in ("invalid", "undefined") else ""
-    return Cell(short_verdict(verdict), note=note, tip="; ".join(numbers), tone=_TONES[verdict.kind])
+        told.append(f"rival {verdict.rival.label}: {verdict.rival_moved:.1f} spreads")
+    note = ""
+    if verdict.cause == "rival" and verdict.rival_moved is not None:
+        note = f"{_signed(verdict.rival_moved)[1:]} spreads"
+    elif verdict.cause and verdict.rho is not None:
+        note = f"ρ {verdict.rho:+.2f}"
+    elif verdict.kind == "undefined":
+        note = verdict.reason
+    return Cell(short_verdict(verdict), note=note, tip="; ".join(told), tone=_TONES[verdict.kind])
 
 
 def _headline_pictures(calibration: Calibration) -> Iterator[Block]:
@@ -161,7 +167,7 @@ def _curves(calibration: Calibration, axis: str) -> Section:
     if headline is not None:
         also = [k for k in calibration.config.axes[axis].also if calibration.ladder(k)]
         blocks += [curve_picture(calibration, headline.key, k) for k in also]
-    text = verdict_summary(calibration, axis) + ("; by falling precision of the dose they tell" if fit else "")
+    text = verdict_summary(calibration, axis) + ("; those that tell hidden doses best come first" if fit else "")
     return Section(f"Dose curves: {axis}", [Paragraph(text, quiet=True), *blocks], folded=True)
 
 
@@ -221,7 +227,8 @@ def _method(calibration: Calibration) -> Section:
     text = (
         f"In each of {config.repeats} repeats {calibration.count} windows of the training takes are dosed and compared "
         f"with {calibration.count} windows of the test takes; both are drawn anew. One real-against-real spread is the "
-        "standard deviation of a figure of real motion over repeats in which half of the training takes are drawn. "
+        "standard deviation of a figure of real motion over repeats, with all training takes or with half of them, "
+        "whichever is larger. "
         "A dose moves a figure by the root mean square, over its repeats, of the distance to the mean of real motion. "
         "For figures compared cell by cell the spread beside a dose that drops cells is that of real motion with as "
         "many cells."

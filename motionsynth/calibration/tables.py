@@ -29,7 +29,10 @@ WORDS: Final = {"valid": "valid", "range": "valid in a range", "blind": "blind",
 
 
 def short_verdict(verdict: Verdict) -> str:
-    """In a table: such as ``valid``, ``4 to 0.8 Hz``, ``blind``, ``invalid``."""
+    """In a table: such as ``valid``, ``4 to 0.8 Hz``, ``blind``, ``invalid: not monotone``, ``invalid: cells 1``."""
+    if verdict.kind == "invalid":
+        rival = verdict.rival and f"{verdict.rival.kind} {verdict.rival.value:g}"
+        return f"invalid: {rival if verdict.cause == 'rival' else verdict.cause}"
     if verdict.kind != "range":
         return WORDS[verdict.kind]
     first, last = verdict.doses[0], verdict.doses[-1]
@@ -41,7 +44,9 @@ def verdict_rows(calibration: Calibration) -> list[tuple[str, list[Verdict]]]:
     """Every figure with its verdict on each axis, in the order of both."""
     axes = list(calibration.config.axes)
     found = {(v.key, v.axis): v for v in calibration.verdicts}
-    return [(key, [found[key, axis] for axis in axes]) for key in calibration.figures]
+    groups = list(dict.fromkeys(key.partition("/")[0] for key in calibration.figures))
+    keys = sorted(calibration.figures, key=lambda key: groups.index(key.partition("/")[0]))
+    return [(key, [found[key, axis] for axis in axes]) for key in keys]
 
 
 def verdict_summary(calibration: Calibration, axis: str) -> str:
@@ -64,7 +69,7 @@ def headline_sentences(calibration: Calibration) -> list[str]:
         assert verdict is not None  # a headline is one of the judged figures
         limits = "" if verdict.kind == "valid" else f", valid {verdict.reason}"
         share = f"{100 * headline.error:.1f} % of the axis"
-        sentences.append(f"{name}: {headline.key}{limits}, tells the doses of held-out repeats within {share}")
+        sentences.append(f"{name}: {headline.key}{limits}, tells hidden doses within {share}")
     return sentences
 
 

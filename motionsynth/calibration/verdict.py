@@ -1,7 +1,8 @@
 """Is a figure an instrument for an axis? Computed from the figures of the repeats; nothing here is typed by hand.
 
-With z the mean of a figure on real motion and s its real-against-real spread (standard deviation over repeats in which
-the takes differ), a dose whose repeats gave f_1 ... f_R moves the figure by
+With z the mean of a figure on real motion and s its real-against-real spread (standard deviation over the repeats, in
+which windows are drawn anew, and in a second pass takes as well), a dose whose repeats gave f_1 ... f_R moves the
+figure by
 
     sqrt(mean_r (f_r - z)^2) / s     spreads,
 
@@ -29,6 +30,7 @@ __all__ = ["Series", "Verdict", "judge", "moved", "rank_correlation", "spread_at
 
 Array = npt.NDArray[np.float64]
 Kind = Literal["valid", "range", "blind", "invalid", "undefined"]
+Cause = Literal["", "improves", "not monotone", "rival"]
 
 _MOST_MISSING = 0.5
 """A dose that leaves a figure undefined in more of the repeats than this says nothing of it."""
@@ -43,7 +45,7 @@ class Series:
         better: its direction.
         within: whether it is computed cell by cell.
         values: dose -> (R,) one number a repeat, nan where undefined; real motion is ``ZERO``.
-        apart: (R,) real motion with other takes in every repeat; its standard deviation is the spread.
+        apart: (R,) real motion with other takes in every repeat.
     """
 
     key: str
@@ -58,8 +60,8 @@ class Series:
 
     @property
     def spread(self) -> float:
-        """The real-against-real spread."""
-        return _deviation(self.apart)
+        """The real-against-real spread: the larger of two, as with few repeats that of other takes may come out low."""
+        return max(_deviation(self.apart), _deviation(self.values[ZERO]))
 
     def mean(self, dose: Dose) -> float:
         """Over the repeats where it is defined."""
@@ -81,6 +83,7 @@ class Verdict:
         moved: spreads by which the strongest dose of the axis moves it.
         rival_moved: spreads by which the worst dose of the rival axis moves it.
         rival: that dose.
+        cause: what makes it invalid.
     """
 
     key: str
@@ -93,6 +96,7 @@ class Verdict:
     moved: float | None = None
     rival_moved: float | None = None
     rival: Dose | None = None
+    cause: Cause = ""
 
 
 def judge(
@@ -121,13 +125,16 @@ def judge(
         return replace(known, kind="blind", reason=f"no dose moves it by more than {max(own.values()):.1f} spreads")
     worse = {"lower": 1.0, "higher": -1.0, "match": float(np.sign(rho))}[series.better]
     if rho * worse < 0 < rho_low:
-        return replace(known, reason=f"it improves with the dose (rank correlation {rho:+.2f})")
+        return replace(known, cause="improves", reason=f"it improves with the dose (rank correlation {rho:+.2f})")
     whole = rho_low >= thresholds.spearman
     run = doses if whole else _run(series, doses, worse, thresholds, seed)
     if not run:
-        return replace(known, reason=f"not monotone: rank correlation {rho:+.2f}, its size at least {rho_low:.2f}")
+        reason = f"rank correlation {rho:+.2f}, " + (
+            f"size at least {rho_low:.2f}" if rho_low > 0 else "of either sign"
+        )
+        return replace(known, cause="not monotone", reason=reason)
     if rival is not None and against[rival] > thresholds.spreads:
-        return replace(known, reason=f"{rival.label} moves it by {against[rival]:.1f} spreads")
+        return replace(known, cause="rival", reason=f"{rival.label} moves it by {against[rival]:.1f} spreads")
     if len(run) == len(ladder) + 1:
         return replace(known, kind="valid", doses=tuple(run))
     return replace(known, kind="range", doses=tuple(run), reason=f"from {run[0].label} to {run[-1].label}")

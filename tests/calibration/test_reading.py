@@ -20,6 +20,7 @@ from motionsynth.calibration.record import (
     load_calibration,
     save_calibration,
 )
+from motionsynth.calibration.verdict import Series
 from motionsynth.errors import ConfigError
 from motionsynth.metrics.record import Metric
 from motionsynth.metrics.suite import Figure
@@ -87,8 +88,7 @@ def read(calibration: Calibration, name: str, axis: str, value: float, *interval
 def test_a_cut_off_between_the_doses_is_recovered(calibration: Calibration, hz: float) -> None:
     reading = read(calibration, "sharp", "blur", energy(hz))
     assert reading.state == "measured" and reading.dose is not None
-    # the curve is straight in the logarithm of the cut-off, the truth is not: hence not exact
-    assert reading.dose == pytest.approx(hz, rel=0.06)
+    assert reading.dose == pytest.approx(hz, rel=0.02)
     assert reading.low is not None and reading.high is not None and reading.low < reading.dose < reading.high
 
 
@@ -214,13 +214,28 @@ def test_severity_starts_at_real_motion_and_comes_back_as_amounts(kind: str) -> 
         assert GROUND.shown(kind, severity) == pytest.approx(expected)
 
 
+def test_curves_are_straight_in_the_logarithm_where_that_tells_hidden_doses_better() -> None:
+    severity = np.arange(5.0)
+
+    def twice(figures: np.ndarray) -> Series:
+        values = {Dose("jitter", s): np.array([f, f]) for s, f in zip(severity, figures, strict=True)}
+        return Series("a", "match", False, values, np.ones(2))
+
+    falling, straight = twice(10.0**-severity), twice(5.0 - severity)
+    doses = [Dose("jitter", s) for s in severity]
+    decades, plain = (Curve.fit(series, "jitter", doses, -1.0, GROUND) for series in (falling, straight))
+    assert decades.logarithmic and not plain.logarithmic
+    assert decades.invert(10**-2.5) == pytest.approx(2.5) and plain.invert(2.5) == pytest.approx(2.5)
+    assert decades.invert(-1.0) == 4.0 and decades.invert(0.0) == 4.0
+
+
 def test_a_noisier_figure_tells_held_out_doses_worse() -> None:
     doses = [ZERO, *load_plan(shipped_plan()).ladder("low_pass", 67)]
     precise, noisy = (
         held_out_error(make_calibration(noise).series("modes/sharp"), "low_pass", doses, -1.0, GROUND)
         for noise in (0.001, 0.02)
     )
-    assert 0 < precise < 0.02 < noisy < 1
+    assert 0 < precise < 0.02 < noisy < 0.2
     assert math.isfinite(noisy)
 
 

@@ -26,6 +26,7 @@ def series(blur, drop=(0,) * 5, *, noise=1.0, better="lower", within=False, drop
     values |= {dose: around(level) for dose, level in zip(BLUR, blur, strict=True)}
     values |= {dose: around(level, drop_noise) for dose, level in zip(DROP, drop, strict=True)}
     apart = rng.normal(0, 1, REPEATS)
+    values[ZERO] = (values[ZERO] - values[ZERO].mean()) / max(values[ZERO].std(ddof=1), 1.0)
     return Series("group/name", better, within, values, (apart - apart.mean()) / apart.std(ddof=1))
 
 
@@ -58,14 +59,14 @@ def test_noise_is_blind(seed: int) -> None:
 
 def test_a_figure_drowned_in_noise_is_not_valid_though_its_mean_rises() -> None:
     verdict = judge(series((1, 2, 3, 4, 5, 6), noise=4.0), "blur", BLUR, DROP, T)
-    assert verdict.kind == "invalid" and "not monotone" in verdict.reason
+    assert (verdict.kind, verdict.cause) == ("invalid", "not monotone")
 
 
 def test_a_figure_that_turns_back_is_not_valid_throughout() -> None:
     verdict = judge(series((20, 40, 20, 0, -20, -40), better="match"), "blur", BLUR, DROP, T)
     assert verdict.kind in ("range", "invalid") and verdict.kind != "valid"
     zigzag = judge(series((40, 0, 40, 0, 40, 20), better="match"), "blur", BLUR, DROP, T)
-    assert zigzag.kind == "invalid" and "not monotone" in zigzag.reason
+    assert (zigzag.kind, zigzag.cause) == ("invalid", "not monotone")
 
 
 def test_a_figure_that_wakes_late_is_valid_in_the_range_where_it_is_awake() -> None:
@@ -112,6 +113,7 @@ def test_constant_figures_are_blind_and_not_an_error() -> None:
 
 def test_movement_is_the_root_mean_square_in_spreads() -> None:
     one = series(MONOTONE)
+    assert one.spread == pytest.approx(1.0)
     expected = np.sqrt(np.mean((one.values[BLUR[0]] - one.values[ZERO].mean()) ** 2))
     assert moved(one, BLUR[0]) == pytest.approx(expected)
     assert moved(one, ZERO) < 1.5
