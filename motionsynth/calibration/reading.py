@@ -107,25 +107,30 @@ def read_figure(
     The interval of the dose holds that of the figure and the scatter of the curve: with h the half width of the
     figure's interval, R repeats and s their standard deviation there, it is where the curve has the figure -
     sqrt(h^2 + (1.96 s)^2 / R) and the figure + as much. Without an interval the figure scatters as a repeat does: h =
-    1.96 s.
+    1.96 s. What the curve may be off between two doses is added in quadrature: half of the error with which it tells
+    doses left out of it, which leaves gaps twice as wide.
+
+    The figure is told apart from real motion where such an interval, with the s of real motion, does not reach it.
     """
     kind = calibration.config.axes[verdict.axis].dose
     series = calibration.series(verdict.key)
     curve = Curve.fit(series, kind, verdict.doses, float(np.sign(verdict.rho or 1.0)), calibration.ground)
     severity = curve.invert(value)
     weak, strong = _interval(curve, value, low, high, curve.scatter(severity))
+    weak_if_real, strong_if_real = _interval(curve, value, low, high, float(curve.scatter_D[0]))
     spreads = calibration.config.thresholds.spreads * series.spread
     first, starts_real = curve.level_D[0], verdict.doses[0] == ZERO
     state: State = "measured"
-    if starts_real and curve.sign * (strong - series.mean(ZERO)) < -spreads:
+    if starts_real and curve.sign * (strong_if_real - series.mean(ZERO)) < -spreads:
         state = "other side"
-    elif starts_real and curve.level(weak) <= first:
+    elif starts_real and curve.level(weak_if_real) <= first:
         state = "none"
     elif curve.level(value) <= first:
         state = "weaker"
     elif curve.level(value) > curve.level_D[-1]:
         state = "beyond"
-    at = (curve.invert(weak, "left"), severity, curve.invert(strong, "right"))
+    ends = curve.invert(weak, "left"), curve.invert(strong, "right")
+    at = _widened(curve, severity, ends, calibration.errors.get(verdict.axis, {}).get(verdict.key, 0.0) / 2)
     shown = [calibration.ground.shown(kind, s) for s in at]
     low, high = sorted((shown[0], shown[2]))
     measured = state == "measured"
@@ -153,6 +158,13 @@ def _interval(curve: Curve, value: float, low: float | None, high: float | None,
         below, above = max(value - low, 0.0), max(high - value, 0.0)
     ends = value - float(np.sqrt(below**2 + of_curve)), value + float(np.sqrt(above**2 + of_curve))
     return ends if curve.sign > 0 else ends[::-1]
+
+
+def _widened(curve: Curve, severity: float, ends: tuple[float, float], error: float) -> tuple[float, float, float]:
+    """An interval of severities with an error, a share of the axis, added on both sides; within the axis."""
+    first, last = float(curve.severity_D[0]), float(curve.severity_D[-1])
+    below, above = (float(np.hypot(severity - end, error * (last - first))) for end in ends)
+    return max(severity - below, first), severity, min(severity + above, last)
 
 
 def _sentence(calibration: Calibration, verdict: Verdict, kind: str, state: State, shown: list[float]) -> str:

@@ -116,7 +116,7 @@ def test_shares_of_cells_are_told_in_percent(calibration: Calibration) -> None:
 def test_real_motion_is_no_dose(calibration: Calibration) -> None:
     assert read(calibration, "sharp", "blur", 1.0).sentence == "no blur beyond real motion"
     assert read(calibration, "cover", "drop", 0.999, 0.98, 1.01).state == "none"
-    # too wide an interval reaches real motion
+    # an interval that is so wide reaches real motion
     assert read(calibration, "cover", "drop", 0.9, 0.7, 1.1).state == "none"
 
 
