@@ -162,7 +162,7 @@ def _curves(calibration: Path | None, compared: Compared, judge: Extractor) -> t
     said = refuse_unfit(
         curves,
         corpus=compared.source.corpus.fingerprint,
-        extractor=judge.fingerprint,
+        extractor=judge.identity,
         count=len(compared.generated),
         path=str(calibration),
     )
