@@ -94,9 +94,10 @@ def evaluate(
     if run and LIKELIHOOD.metrics[0].name in {metric.name for measure, _ in chosen for metric in measure.metrics}:
         from motionsynth.evaluation.likelihood import log_density_figures
 
-        pair = log_density_figures(
-            run, compared.reference, compared.real, resamples=resamples, seed=seed, device=device
-        )
+        # the features that the model learnt from, as the corpus encodes whole clips
+        size = len(compared.reference)
+        windows = [held.motions(split).draw(size, seed) for split in (held.split, "train")]
+        pair = log_density_figures(run, *windows, resamples=resamples, seed=seed, device=device)
         figures, real = ({**rows, figure.key: figure} for rows, figure in zip((figures, real), pair, strict=True))
     scores = _scores(source, run, compared, described, judge, figures, real, seed, resamples)
     scores = replace(

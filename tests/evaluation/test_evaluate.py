@@ -118,12 +118,12 @@ def test_likelihood_is_that_of_held_out_windows(monkeypatch: pytest.MonkeyPatch,
             x = batch.motion_BTD.double().flatten(1)
             return -0.5 * (x.square() + math.log(2 * math.pi)).sum(1)
 
+    run = open_run(worlds.run_dir())  # which may be trained here, and so before the patch
     monkeypatch.setattr(Run, "load_family", lambda self, device="cpu", ema=True: Normal())
     from motionsynth.evaluation.compared import Compared
     from motionsynth.evaluation.likelihood import log_density_figures
     from motionsynth.evaluation.reference import open_reference
 
-    run = open_run(worlds.run_dir())
     held = open_reference("test", run)
     compared = Compared.of(held.motions("validation"), held, count=16, seed=0)
     figure, real = log_density_figures(run, compared.reference, compared.real, resamples=20, seed=0, device="cpu")
@@ -172,10 +172,11 @@ def calibration(folder: Path, **changes: Any) -> Path:
     from dataclasses import replace
 
     from motionsynth.calibration.record import save_calibration
+    from motionsynth.extractors import load_extractor
     from tests.calibration.test_reading import make_calibration
 
-    fingerprint = worlds.corpus().fingerprint
-    made = replace(make_calibration(), **{"corpus": fingerprint, "extractor": fingerprint, "count": 24, **changes})
+    fits = {"corpus": worlds.corpus().fingerprint, "extractor": load_extractor(worlds.extractor()).identity, "count": 24}
+    made = replace(make_calibration(), **{**fits, **changes})
     save_calibration(made, folder / "calibration.json")
     path = folder / "calibration.json"
     path.write_text(path.read_text().replace("modes/sharp", "smoothness/energy_above_3hz"))
