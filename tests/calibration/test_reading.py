@@ -12,7 +12,7 @@ import pytest
 from motionsynth.calibration.conclude import conclude
 from motionsynth.calibration.curve import Curve, Ground, amount_text, held_out_error
 from motionsynth.calibration.plan import ZERO, Dose, load_plan, shipped_plan
-from motionsynth.calibration.reading import Reading, read_doses, read_figure, refuse_unfit
+from motionsynth.calibration.reading import Reading, agreement, read_doses, read_figure, refuse_unfit
 from motionsynth.calibration.record import (
     Calibration,
     DoseFigures,
@@ -164,6 +164,15 @@ def test_headlines_are_the_valid_figures_and_come_first(calibration: Calibration
         ("modes/cover", "drop", True),
         ("modes/sharp", "jitter", True),
     ]
+
+
+def test_figures_that_disagree_are_told(calibration: Calibration) -> None:
+    readings = [read(calibration, "sharp", "blur", energy(hz)) for hz in (4.0, 6.0, 8.0)]
+    readings += [read(calibration, "sharp", "blur", value) for value in (1.0, 1.5)]
+    assert agreement(readings, "blur") == (
+        "of 5 figures 3 say 4 to 8 Hz (median 6), 1 no blur beyond real motion, 1 outside the range"
+    )
+    assert agreement(readings, "drop") is None and agreement(readings[:1], "blur") is None
 
 
 def test_calibrations_survive_a_trip_through_a_file(calibration: Calibration, tmp_path: Path) -> None:

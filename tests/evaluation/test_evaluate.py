@@ -175,7 +175,8 @@ def calibration(folder: Path, **changes: Any) -> Path:
     from motionsynth.extractors import load_extractor
     from tests.calibration.test_reading import make_calibration
 
-    fits = {"corpus": worlds.corpus().fingerprint, "extractor": load_extractor(worlds.extractor()).identity, "count": 24}
+    judge = load_extractor(worlds.extractor()).identity
+    fits = {"corpus": worlds.corpus().fingerprint, "extractor": judge, "count": 24}
     made = replace(make_calibration(), **{**fits, **changes})
     save_calibration(made, folder / "calibration.json")
     path = folder / "calibration.json"
