@@ -17,8 +17,8 @@ __all__ = ["conclude"]
 def conclude(calibration: Calibration) -> Calibration:
     """Judge every figure on every axis by the thresholds of the configuration; choose each axis' headline.
 
-    The headline is, of the figures valid on all doses, or else of those valid on most, the one that tells hidden
-    doses with the smallest error.
+    The headline is the first figure of the axis' ``prefer`` that is valid; where there is none, of the figures valid
+    on all doses, or else of those valid on most, the one that tells hidden doses with the smallest error.
     """
     config = calibration.config
     verdicts: list[Verdict] = []
@@ -46,5 +46,7 @@ def _headline(calibration: Calibration, axis: str) -> Headline | None:
         return verdict.kind != "valid", -len(verdict.doses), errors[verdict.key], verdict.key
 
     fit = [v for v in calibration.verdicts if v.axis == axis and math.isfinite(errors.get(v.key, math.inf))]
-    best = min(fit, key=rank, default=None)
+    wished = calibration.config.axes[axis].prefer
+    preferred = [v for v in fit if v.key in wished]
+    best = min(preferred, key=lambda v: wished.index(v.key)) if preferred else min(fit, key=rank, default=None)
     return None if best is None else Headline(best.key, errors[best.key])

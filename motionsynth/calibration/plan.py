@@ -169,6 +169,8 @@ class Axis(FrozenConfig):
     """Axis whose doses must leave the figure alone."""
     opposite: str | None = None
     """Axis that may move figures to the other side of real motion."""
+    prefer: tuple[str, ...] = ()
+    """Figures that may speak for the axis, the first valid one does; where none is, that which tells doses best."""
 
     @field_validator("dose", "also")
     @classmethod

@@ -166,6 +166,26 @@ def test_headlines_are_the_valid_figures_and_come_first(calibration: Calibration
     ]
 
 
+def test_a_preferred_figure_speaks_where_it_is_valid(calibration: Calibration) -> None:
+    def with_twin(figures: dict[str, list[float | None]]) -> dict[str, list[float | None]]:
+        return {**figures, "modes/twin": figures["modes/sharp"]} if figures else {}
+
+    for wish, speaks in (
+        ("modes/twin", "modes/twin"),
+        ("modes/nothing", "modes/sharp"),
+        ("modes/sharp", "modes/sharp"),
+    ):
+        axes = dict(calibration.config.axes)
+        axes["blur"] = axes["blur"].model_copy(update={"prefer": (wish,)})
+        wished = replace(
+            calibration,
+            config=calibration.config.model_copy(update={"axes": axes}),
+            figures={**calibration.figures, "modes/twin": calibration.figures["modes/sharp"]},
+            doses=tuple(replace(d, values=with_twin(d.values), apart=with_twin(d.apart)) for d in calibration.doses),
+        )
+        assert conclude(wished).headlines["blur"].key == speaks
+
+
 def test_figures_that_disagree_are_told(calibration: Calibration) -> None:
     readings = [read(calibration, "sharp", "blur", energy(hz)) for hz in (4.0, 6.0, 8.0)]
     readings += [read(calibration, "sharp", "blur", value) for value in (1.0, 1.5)]
