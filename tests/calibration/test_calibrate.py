@@ -175,6 +175,21 @@ def test_a_hidden_dose_on_takes_that_the_curve_does_not_know_is_recovered(
         assert reading.dose == pytest.approx(hz, rel=0.35)
 
 
+def test_without_labels_the_cells_of_the_judge_are_dropped(job: Job, tmp_path: Path) -> None:
+    data = job.data.model_copy(update={"labels": "none"})
+    train_extractor(open_corpus(data, workers=1), networks=False).save(tmp_path / "extractor")
+    bench = open_job(
+        Job(make_config(repeats=3), data, tmp_path / "extractor", ("cells_covered", "label_kl_real_generated"))
+    )
+    assert bench.cells > 3 and not bench.pool.cell_names
+    with one_thread():
+        few, real = (bench.measure(dose) for dose in (Dose("cells", 1), ZERO))
+    assert not few.truth
+    for key in few.values:
+        kept, all_cells = (np.mean([v for v in found.values[key] if v is not None]) for found in (few, real))
+        assert kept < 0.5 * all_cells if key == "modes/cells_covered" else kept > 2 * all_cells
+
+
 def test_the_report_is_whole_and_holds_no_motion(found: tuple[Path, Calibration], tmp_path: Path) -> None:
     write_report(found[1], tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
