@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import ExitStack
@@ -146,9 +148,20 @@ _process: dict[str, Any] = {}
 
 
 def _start(job: Job) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     stack = ExitStack()
     stack.enter_context(one_thread())
     _process.update(bench=open_job(job), stack=stack)
+
+
+def _end_with_parent() -> None:
+    """End this worker where the process that started it was killed: nobody else would ever tell it to."""
+    from multiprocessing import parent_process
+
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _measure(dose: Dose) -> DoseFigures:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Literal
 
 import numpy as np
@@ -134,10 +135,17 @@ def judge(
         )
         return replace(known, cause="not monotone", reason=reason)
     if rival is not None and against[rival] > thresholds.spreads:
-        return replace(known, cause="rival", reason=f"{rival.label} moves it by {against[rival]:.1f} spreads")
+        return replace(known, cause="rival", reason=_rival_reason(rival, against, thresholds.spreads))
     if len(run) == len(ladder) + 1:
         return replace(known, kind="valid", doses=tuple(run))
     return replace(known, kind="range", doses=tuple(run), reason=f"from {run[0].label} to {run[-1].label}")
+
+
+def _rival_reason(rival: Dose, against: Mapping[Dose, float], spreads: float) -> str:
+    """What the worst rival does, and from which dose on the axis does it."""
+    reason = f"{rival.label} moves it by {against[rival]:.1f} spreads"
+    unmoved = list(takewhile(lambda dose: against[dose] <= spreads, against))
+    return f"{reason}; up to {unmoved[-1].label} none does" if unmoved else f"{reason}; even the weakest does"
 
 
 def moved(series: Series, dose: Dose) -> float:

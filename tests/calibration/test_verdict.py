@@ -82,6 +82,9 @@ def test_one_dose_of_the_rival_is_enough_to_fail() -> None:
     assert confounded.kind == "invalid"
     assert confounded.reason.startswith("cells 1 cells moves it by 6")
     assert confounded.rival == DROP[-1]
+    assert confounded.reason.endswith("spreads; up to cells 3 cells none does")
+    always = judge(series(MONOTONE, (5, 6, 7, 8, 9)), "blur", BLUR, DROP, T)
+    assert always.reason.endswith("spreads; even the weakest does")
     assert judge(series(MONOTONE, (0, 0, 0, 0, 0.5)), "blur", BLUR, DROP, T).kind == "valid"
 
 
