@@ -148,20 +148,22 @@ _process: dict[str, Any] = {}
 
 
 def _start(job: Job) -> None:
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    follow_parent()
     stack = ExitStack()
     stack.enter_context(one_thread())
     _process.update(bench=open_job(job), stack=stack)
 
 
-def _end_with_parent() -> None:
-    """End this worker where the process that started it was killed: nobody else would ever tell it to."""
+def follow_parent() -> None:
+    """End this worker when the process that started it is killed: nobody else would ever tell it to."""
     from multiprocessing import parent_process
 
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+    def wait_for_it() -> None:
+        if parent := parent_process():
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait_for_it, daemon=True).start()
 
 
 def _measure(dose: Dose) -> DoseFigures:

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -158,6 +163,30 @@ def test_figures_do_not_depend_on_the_number_of_processes(job: Job, bench: Bench
         {figures.dose: figures for figures in measure_doses(job, bench, doses, jobs=jobs)} for jobs in (1, 2)
     )
     assert alone == shared
+
+
+def test_workers_end_with_the_process_that_started_them(tmp_path: Path) -> None:
+    program = """
+import os, signal, time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from motionsynth.calibration import calibrate
+
+if __name__ == "__main__":
+    pool = ProcessPoolExecutor(1, get_context("spawn"), calibrate.follow_parent)
+    print(pool.submit(os.getpid).result(), flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    (tmp_path / "killed.py").write_text(program)
+    killed = subprocess.run([sys.executable, tmp_path / "killed.py"], stdout=subprocess.PIPE, text=True, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    left = Path(f"/proc/{int(killed.stdout)}/stat")
+    for _ in range(100):
+        if not left.exists() or left.read_text().rpartition(")")[2].split()[0] == "Z":
+            return
+        time.sleep(0.1)
+    os.kill(int(killed.stdout), signal.SIGKILL)
+    pytest.fail("the worker outlived the process that started it")
 
 
 def test_a_hidden_dose_on_takes_that_the_curve_does_not_know_is_recovered(
