@@ -26,16 +26,15 @@ def metrics(
 
     `motionsynth metrics recall`
     """
+    from motionsynth.evaluation.evaluate import SPACES
     from motionsynth.metrics.handbook import ALL, handbook
     from motionsynth.metrics.registry import choose, records
 
     if markdown:
         typer.echo(handbook(), nl=False)
         return
-    spaces = ("SPACE",)
-    kept = {
-        m.name for measure, _ in choose([name] if name else None, None, spaces, measures=ALL) for m in measure.metrics
-    }
+    words = None if name is None else [name]
+    kept = {m.name for measure, _ in choose(words, None, ("SPACE", *SPACES), measures=ALL) for m in measure.metrics}
     found = [(metric, measure) for metric, measure in records(ALL) if metric.name in kept]
     if len(found) <= _IN_FULL:
         for metric, measure in found:

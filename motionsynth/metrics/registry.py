@@ -79,9 +79,12 @@ def choose(
         measures: what to choose from; all there are where None.
 
     Raises:
-        ConfigError: a word names nothing; it says what was probably meant.
+        ConfigError: a word names nothing, and it says what was probably meant; or there is no word.
     """
     measures = MEASURES if measures is None else measures
+    for option, words in (("--metrics", metrics), ("--features", spaces)):
+        if words is not None and not words:
+            raise ConfigError(None, option, "names nothing; leave it out for all there are")
     for asked in spaces or ():
         if asked not in available_spaces:
             raise ConfigError(None, "--features", f"no feature space {asked!r}; {_hint(asked, available_spaces)}")

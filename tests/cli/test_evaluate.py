@@ -88,6 +88,8 @@ def test_one_metric_is_told_in_full(invoke: Invoke) -> None:
     assert "modes/recall.SPACE" in result.out and "Kynk" in result.out and "halves" in result.out
     assert "precision" not in result.out.splitlines()[0]
     assert "did you mean recall" in invoke("metrics", "recal").err
+    for key in ("modes/recall.SPACE", "modes/recall.pca", "recall.pca"):
+        assert invoke("metrics", key).out == result.out
 
 
 def test_the_document_is_in_step_with_the_records(invoke: Invoke) -> None:

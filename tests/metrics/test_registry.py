@@ -82,6 +82,8 @@ def test_a_key_with_its_space_wins_over_the_spaces_asked_for() -> None:
         (["modes/recall.pcs"], None, r"did you mean modes/recall\.pca\?"),
         (None, ["kinetics"], r"--features: no feature space 'kinetics'; did you mean kinetic\?"),
         (None, ["x"], "there are pca, kinetic"),
+        ([], None, "--metrics: names nothing; leave it out for all"),
+        (None, [], "--features: names nothing; leave it out for all"),
     ],
 )
 def test_unknown_words_are_told_with_a_guess(words: list[str] | None, spaces: list[str] | None, message: str) -> None:
