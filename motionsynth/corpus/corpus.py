@@ -270,7 +270,7 @@ def _refusal(path: Path, skipped: dict[str, str], files: int) -> str:
     more = f" (and {len(reasons) - 3} more)" if len(reasons) > 3 else ""
     return (
         f"{path}: {len(reasons)} of {files} files cannot be used: {'; '.join(reasons[:3])}{more}; "
-        "--on-bad-file skip (data.on_bad_file=skip) leaves such files out"
+        "train --on-bad-file skip, or data.on_bad_file=skip (by --set, or in a YAML), leaves such files out"
     )
 
 
