@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import secrets
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["hash_bytes", "replacing", "sync_folder", "write_bytes", "write_synced"]
+__all__ = ["hash_bytes", "refuse_unwritable", "replacing", "sync_folder", "write_bytes", "write_synced"]
 
 _SUFFIX = ".tmp"
 
@@ -61,6 +62,22 @@ def write_synced(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+def refuse_unwritable(folder: str | Path) -> None:
+    """Say before long work what writing into a folder, which need not be there yet, would say after it.
+
+    Raises:
+        NotADirectoryError: it, or a part of its path, is a file.
+        PermissionError: nothing may be written there.
+    """
+    folder = Path(folder).absolute()
+    there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    code = 0 if os.access(there, os.W_OK | os.X_OK) else errno.EACCES
+    if not there.is_dir():
+        code = errno.ENOTDIR
+    if code:
+        raise OSError(code, os.strerror(code), str(there))
 
 
 def sync_folder(folder: Path) -> None:

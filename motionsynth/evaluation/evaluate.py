@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from motionsynth.metrics.suite import Figure
     from motionsynth.run import Run
 
-__all__ = ["evaluate"]
+__all__ = ["SPACES", "evaluate"]
 
 REPORT: Final = "report.html"
-_SPACES: Final = ("pca", "kinetic", "classifier", "autoencoder")
+SPACES: Final = ("pca", "kinetic", "classifier", "autoencoder")
 """Feature spaces that extractors have, so that a misspelt one is told before an hour of work."""
 
 
@@ -73,8 +73,11 @@ def evaluate(
         RunError, CorpusError, ExtractorError: a set or the extractor cannot be used; files are named.
         MotionSynthError: too few windows to compare, or nothing to compare them with.
     """
+    from motionsynth.calibration.record import load_calibration
+    from motionsynth.durable import refuse_unwritable
     from motionsynth.evaluation.compared import Compared
     from motionsynth.evaluation.reference import open_reference
+    from motionsynth.extractors import load_extractor
     from motionsynth.metrics.likelihood import LIKELIHOOD
     from motionsynth.metrics.registry import MEASURES, choose
     from motionsynth.training.device import resolve_device
@@ -82,13 +85,17 @@ def evaluate(
     stage = progress or (lambda *_: None)
     source, device = Path(generated), resolve_device(device)
     measures = (*MEASURES, LIKELIHOOD)
-    choose(metrics, features, _SPACES, measures=measures)  # a misspelt word is told before anything is read
+    choose(metrics, features, SPACES, measures=measures)  # a misspelt word is told before anything is read
     run = _open_generated(source)
+    folder = out or (run.path if run else Path("evaluation") / source.resolve().stem)
+    refuse_unwritable(folder)
+    curves = load_calibration(calibration) if calibration else None
+    given = load_extractor(extractor) if extractor else None
     held = open_reference(None if reference is None else str(reference), run, reading=_told(stage, "read clips"))
     compared = Compared.of(_motions(source, run, held, count, seed, device, stage), held, count=count, seed=seed)
-    judge = _judge(extractor, compared, source, device, stage)
+    judge = _judge(given, extractor, compared, source, device, stage)
     chosen = choose(metrics, features, judge.spaces, measures=measures)
-    curves, notes = _curves(calibration, compared, judge)
+    notes = _curve_notes(curves, str(calibration), compared, judge)
     described = compared.described(judge, chosen, device, stage)
     figures, real = described.score(chosen, resamples, seed, stage)
     if run and LIKELIHOOD.metrics[0].name in {metric.name for measure, _ in chosen for metric in measure.metrics}:
@@ -100,14 +107,12 @@ def evaluate(
         pair = log_density_figures(run, *windows, resamples=resamples, seed=seed, device=device)
         figures, real = ({**rows, figure.key: figure} for rows, figure in zip((figures, real), pair, strict=True))
     scores = _scores(source, run, compared, described, judge, figures, real, seed, resamples)
-    scores = replace(
-        scores,
-        notes=(*scores.notes, *notes),
-        readings=_readings(curves, figures),
-        folder=out or (run.path if run else Path("evaluation") / source.resolve().stem),
-    )
-    _keep(scores, described, real_clips)
-    return replace(scores, warnings=_deliver(run, scores.folder, track))
+    readings = _readings(curves, figures)
+    if curves is not None and not readings:
+        notes.append(f"{calibration}: no figure that was computed here is valid on one of its axes")
+    scores = replace(scores, notes=(*scores.notes, *notes), readings=readings, folder=folder)
+    _keep(scores, described, real_clips, calibrated=curves is not None)
+    return replace(scores, warnings=_deliver(run, folder, track))
 
 
 def _told(stage: Stage, what: str) -> Callable[[int, int], None]:
@@ -136,15 +141,14 @@ def _motions(
     return drawn
 
 
-def _judge(extractor: Path | None, compared: Compared, source: Path, device: str, stage: Stage) -> Extractor:
+def _judge(
+    given: Extractor | None, extractor: Path | None, compared: Compared, source: Path, device: str, stage: Stage
+) -> Extractor:
     """The extractor, after a look whether it fits what it is to judge."""
-    from motionsynth.extractors import extractor_for, load_extractor
+    from motionsynth.extractors import extractor_for
 
     corpus = compared.source.corpus
-    if extractor:
-        judge = load_extractor(extractor)
-    else:
-        judge = extractor_for(corpus, device=device, progress=_told(stage, "train the feature extractor"))
+    judge = given or extractor_for(corpus, device=device, progress=_told(stage, "train the feature extractor"))
     for place, motions in ((source, compared.generated), (corpus.config.path, compared.reference)):
         reason = judge.mismatch(motions.spec, motions.features_NTD.shape[1])
         if reason:
@@ -153,21 +157,20 @@ def _judge(extractor: Path | None, compared: Compared, source: Path, device: str
     return judge
 
 
-def _curves(calibration: Path | None, compared: Compared, judge: Extractor) -> tuple[Calibration | None, list[str]]:
-    """The curves to read figures on, and what is to be said of them; looked at before anything is computed."""
-    if calibration is None:
-        return None, []
-    from motionsynth.calibration.reading import load_calibration, refuse_unfit
+def _curve_notes(curves: Calibration | None, path: str, compared: Compared, judge: Extractor) -> list[str]:
+    """What is to be said of the curves to read figures on; refused before anything is computed."""
+    if curves is None:
+        return []
+    from motionsynth.calibration.reading import refuse_unfit
 
-    curves = load_calibration(calibration)
     said = refuse_unfit(
         curves,
         corpus=compared.source.corpus.fingerprint,
         extractor=judge.identity,
         count=len(compared.generated),
-        path=str(calibration),
+        path=path,
     )
-    return curves, [said] if said else []
+    return [said] if said else []
 
 
 def _readings(curves: Calibration | None, figures: Mapping[str, Figure]) -> tuple[Reading, ...]:
@@ -225,8 +228,20 @@ def _scores(
         },
         seed=seed,
         resamples=resamples,
-        notes=(*compared.notes, *_extractor_notes(judge, corpus.fingerprint)),
+        notes=(*_own_clips_notes(run, source, compared), *compared.notes, *_extractor_notes(judge, corpus.fingerprint)),
     )
+
+
+def _own_clips_notes(run: Run | None, source: Path, compared: Compared) -> list[str]:
+    """That real motion is compared with itself, which makes figures look better than any model can be."""
+    notes = []
+    if run is None and source.resolve().is_relative_to(compared.source.corpus.config.path.resolve()):
+        notes.append("the generated files lie in the folder of the real motion: clips are compared with themselves")
+    if compared.source.split == "train":
+        notes.append(
+            "the reference is the training split: nothing is held out, and the row of real motion shares its windows"
+        )
+    return notes
 
 
 def _extractor_notes(judge: Extractor, fingerprint: str) -> list[str]:
@@ -234,7 +249,7 @@ def _extractor_notes(judge: Extractor, fingerprint: str) -> list[str]:
     if judge.fingerprint != fingerprint:
         notes.append("the extractor was fitted on another corpus than the reference's")
     if judge.cell_source == "k-means":
-        notes.append("the corpus has no content and style: cells are those of k-means in the space pca")
+        notes.append("the extractor knows no content and style: cells are those of k-means in the space pca")
     return notes
 
 
@@ -272,22 +287,25 @@ def _facts(compared: Compared) -> dict[str, Any]:
     }
 
 
-def _keep(scores: Scores, described: Described, real_clips: bool) -> None:
+def _keep(scores: Scores, described: Described, real_clips: bool, *, calibrated: bool) -> None:
     """Write ``report.html``, then ``scores.json``: who finds the figures finds their report."""
     from motionsynth.evaluation.report import write_report
 
     assert scores.folder is not None
     scores.folder.mkdir(parents=True, exist_ok=True)
     generated, reference = scores.generated, scores.reference
+    headlines = [reading.sentence for reading in scores.headlines]
+    if calibrated and not headlines:
+        headlines = ["no figure here speaks for an axis of the calibration"]
     write_report(
         scores.folder / REPORT,
         scores.figures,
         scores.real_figures,
         sets=described.sets,
         title=generated.name,
-        subtitle=f"{generated.windows} windows against {reference.windows} of {reference.name}, held out "
-        f"({reference.takes} takes)",
-        headlines=[reading.sentence for reading in scores.headlines],
+        subtitle=f"{generated.windows} windows against {reference.windows} of {reference.name}"
+        f"{'' if reference.about['split'] == 'train' else ', held out'} ({reference.takes} takes)",
+        headlines=headlines,
         notes=scores.notes,
         real_clips=real_clips,
         seed=scores.seed,

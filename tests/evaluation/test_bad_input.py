@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from motionsynth import evaluate
-from motionsynth.errors import CorpusError, ExtractorError, MotionSynthError, RunError
+from motionsynth.errors import ConfigError, CorpusError, ExtractorError, MotionSynthError, RunError
 from motionsynth.evaluation.scores import Scores
 from motionsynth.motion.bvh import write_bvh
 from motionsynth.motion.clip import Clip
@@ -198,3 +198,37 @@ def test_a_run_that_has_not_finished_is_refused(tmp_path: Path, score: Any) -> N
     (run / "weights.safetensors").unlink()
     with pytest.raises(RunError, match="training has not finished"):
         score(run, reference="test")
+
+
+def test_what_cannot_be_used_is_told_before_anything_is_read(score: Any, tmp_path: Path) -> None:
+    told: list[str] = []
+    (tmp_path / "file").touch()
+    wrong: list[tuple[dict[str, Any], type[Exception]]] = [
+        ({"out": tmp_path / "file"}, NotADirectoryError),
+        ({"out": tmp_path / "file/below"}, NotADirectoryError),
+        ({"calibration": tmp_path / "none.json"}, ConfigError),
+        ({"extractor": tmp_path / "none"}, ExtractorError),
+        ({"metrics": []}, ConfigError),
+        ({"features": []}, ConfigError),
+    ]
+    for options, error in wrong:
+        with pytest.raises(error):
+            score(worlds.generated(), progress=lambda stage, *_: told.append(stage), **options)
+    assert not told and nothing_written(tmp_path)
+    score(worlds.generated(), metrics=["speed_ratio"], progress=lambda stage, *_: told.append(stage))
+    assert told
+
+
+def test_real_motion_against_itself_is_said(score: Any) -> None:
+    words = "the generated files lie in the folder of the real motion"
+    assert any(words in note for note in score(worlds.corpus().config.path, metrics=["speed_ratio"], count=8).notes)
+    assert not any(words in note for note in score(worlds.generated(), metrics=["speed_ratio"]).notes)
+
+
+def test_training_motion_as_the_reference_is_not_called_held_out(score: Any, tmp_path: Path) -> None:
+    words = "the reference is the training split: nothing is held out"
+    for split, held in (("train", False), ("test", True)):
+        scores = score(worlds.generated(), metrics=["speed_ratio"], reference=f"{worlds.data_yaml()}:{split}")
+        assert any(words in note for note in scores.notes) != held
+        page = (tmp_path / "out/report.html").read_text()
+        assert (f"of walkers:{split}, held out (" in page) == held
