@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from motionsynth.calibration.curve import Ground
 from motionsynth.calibration.doses import apply_dose
-from motionsynth.calibration.draws import Repeat, changes_nothing, draw_repeats, mean_clips_a_cell, union
+from motionsynth.calibration.draws import COPIES, Repeat, changes_nothing, draw_repeats, union
 from motionsynth.calibration.plan import KINDS, ZERO, CalibrationConfig, Dose
 from motionsynth.calibration.pool import Pool, open_pool
 from motionsynth.calibration.record import DoseFigures
@@ -60,7 +60,7 @@ class Bench:
     @property
     def ground(self) -> Ground:
         """What real motion has on each axis."""
-        return Ground(self.pool.motions.nyquist_hz, self.cells, mean_clips_a_cell(self.pool), len(self.pool))
+        return Ground(self.pool.motions.nyquist_hz, self.cells, len(self.pool), self.count / self.cells)
 
     @property
     def cells(self) -> int:
@@ -75,7 +75,7 @@ class Bench:
     def doses(self) -> tuple[list[Dose], list[str]]:
         """Real motion and every dose that can be done to this corpus, and a sentence for each that cannot."""
         wanted = [dose for kind in KINDS for dose in self.config.ladder(kind, self.cells)]
-        refused = {dose: why for dose in wanted if (why := changes_nothing(dose, self.pool))}
+        refused = {dose: why for dose in wanted if (why := changes_nothing(dose, self.pool, self.count))}
         return [ZERO, *(dose for dose in wanted if dose not in refused)], [
             f"left out: {why}" for why in refused.values()
         ]
@@ -90,11 +90,11 @@ class Bench:
         rows, apart, truth = [], [], []
         for number, repeat in enumerate(self.repeats):
             reference = self.references[number]
-            generated = _rows(windows, wanted_N, drawn[number].index_N)
+            generated = _rows(windows, wanted_N, drawn[number].index_N, dose)
             row = self._score(generated, reference, None, self._plain)
             if needs_half:
-                train = self.undosed.subset(_tensor(repeat.train_N))
-                half = _rows(windows, wanted_N, aside[number].index_N)
+                train = self.trains[number]
+                half = _rows(windows, wanted_N, aside[number].index_N, dose)
                 found = self._score(half, reference, train, self.chosen if dose == ZERO else self._asks_for_train)
                 row |= {key: found[key] for key in self._keys(self._asks_for_train)}
                 apart.append(found)
@@ -115,6 +115,11 @@ class Bench:
         everything = apply_dose(self.reference_pool, ZERO, self.corpus.normaliser, 0)
         whole = self.extractor.describe(everything, spaces=self._spaces)
         return [whole.subset(_tensor(repeat.reference_N)) for repeat in self.repeats]
+
+    @cached_property
+    def trains(self) -> list[Descriptors]:
+        """What plays the training set in each repeat; kept, as what is measured against it is kept with the others."""
+        return [self.undosed.subset(_tensor(repeat.train_N)) for repeat in self.repeats]
 
     @cached_property
     def undosed(self) -> Descriptors:
@@ -230,8 +235,13 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _rows(windows: Descriptors, wanted_N: Indices, index_N: Indices) -> Descriptors:
-    return windows.subset(_tensor(np.searchsorted(wanted_N, index_N)))
+def _rows(windows: Descriptors, wanted_N: Indices, index_N: Indices, dose: Dose) -> Descriptors:
+    drawn = windows.subset(_tensor(np.searchsorted(wanted_N, index_N)))
+    if dose.kind not in COPIES:
+        return drawn
+    copy_N = np.r_[False, np.diff(index_N) == 0]
+    take_N = np.where(copy_N, windows.take_N.max().item() + np.cumsum(copy_N), drawn.take_N.numpy())
+    return replace(drawn, take_N=_tensor(take_N))
 
 
 def _tensor(index_N: Indices) -> Tensor:

@@ -221,7 +221,7 @@ def _collected(bench: Bench, found: Sequence[DoseFigures], notes: Sequence[str])
     repeated = [
         f"{f.dose.label}: {100 * f.repeated:.0f} % of the windows repeat another, as the kept ones are fewer than N"
         for f in found
-        if f.repeated and f.dose.kind in ("cells", "clips_per_cell")
+        if f.repeated and f.dose.kind == "cells"
     ]
     return Calibration(
         bench.config,

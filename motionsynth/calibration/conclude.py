@@ -24,7 +24,8 @@ def conclude(calibration: Calibration) -> Calibration:
     verdicts: list[Verdict] = []
     errors: dict[str, dict[str, float]] = {}
     for name, axis in config.axes.items():
-        ladder, rivals = (calibration.ladder(config.axes[a].dose) for a in (name, axis.rival))
+        ladder, other = calibration.ladder(axis.dose), config.axes[axis.rival]
+        rivals = [dose for kind in (other.dose, *other.also) for dose in calibration.ladder(kind)]
         errors[name] = {}
         for key in calibration.figures:
             series = calibration.series(key)

@@ -31,14 +31,14 @@ class Ground:
     Args:
         nyquist_hz: highest frequency that the motion holds.
         cells: number of cells.
-        clips_a_cell: mean number of clips of a window's cell.
         windows: number of windows that doses draw from.
+        windows_a_cell: mean number of windows of a cell in a set.
     """
 
     nyquist_hz: float
     cells: int
-    clips_a_cell: float
     windows: int
+    windows_a_cell: float
 
     def amount(self, kind: str) -> float:
         """The amount of a kind of dose that leaves motion as it is."""
@@ -48,7 +48,7 @@ class Ground:
             "shrinkage": 1.0,
             "time_warp": 1.0,
             "cells": float(self.cells),
-            "clips_per_cell": self.clips_a_cell,
+            "windows_per_cell": self.windows_a_cell,
             "memoriser": float(self.windows),
         }.get(kind, 0.0)
 
@@ -59,7 +59,8 @@ class Ground:
         scale = KINDS[kind].scale
         if scale == "dropped":
             return 1.0 - value / self.cells
-        return abs(math.log(value / real)) if scale == "log" else abs(value - real)
+        sign = 1.0 if KINDS[kind].rising else -1.0
+        return max(0.0, sign * (math.log(value / real) if scale == "log" else value - real))
 
     def shown(self, kind: str, severity: float) -> float:
         """The amount at a severity, as it is told: Hz, or the share of cells that is dropped."""

@@ -19,7 +19,16 @@ if TYPE_CHECKING:
     from motionsynth.calibration.plan import Dose
     from motionsynth.calibration.pool import Pool
 
-__all__ = ["Drawn", "Repeat", "changes_nothing", "draw_repeats", "evenly", "halve_takes", "mean_clips_a_cell", "union"]
+__all__ = [
+    "COPIES",
+    "Drawn",
+    "Repeat",
+    "changes_nothing",
+    "draw_repeats",
+    "evenly",
+    "halve_takes",
+    "union",
+]
 
 Indices = npt.NDArray[np.int64]
 
@@ -74,14 +83,18 @@ class Repeat:
         amount = int(dose.value)
         if dose.kind == "cells":
             return keep_cells(pool.cell_N, open_N, amount, len(drawn_N), rng)
-        if dose.kind == "clips_per_cell":
-            return keep_clips(pool.cell_N, pool.clip_N, open_N, drawn_N, amount, rng)
+        if dose.kind == "windows_per_cell":
+            return keep_windows(pool.cell_N, pool.clip_N, open_N, drawn_N, amount, rng)
         if dose.kind == "memoriser":
             return memorise(self.train_N if apart else open_N, amount, len(drawn_N), rng)
         return Drawn(drawn_N, 0)
 
 
-_KIND_SEEDS = {"cells": 1, "clips_per_cell": 2, "memoriser": 3}
+_KIND_SEEDS = {"cells": 1, "memoriser": 3, "windows_per_cell": 4}
+
+COPIES: Final = frozenset({"memoriser", "windows_per_cell"})
+"""Kinds that stand for a model that makes the same clip over and over: each copy is a take of its own, as a model's
+clips are. Where windows repeat only to fill a set, they stay part of their take."""
 
 
 def draw_repeats(pool: Pool, reference: int, *, count: int, repeats: int, seed: int) -> list[Repeat]:
@@ -152,17 +165,22 @@ def keep_cells(cell_N: Indices, open_N: Indices, cells: int, count: int, rng: np
     return _drawn(evenly(kept_N, count, rng))
 
 
-def keep_clips(
-    cell_N: Indices, clip_N: Indices, open_N: Indices, drawn_N: Indices, clips: int, rng: np.random.Generator
+def keep_windows(
+    cell_N: Indices, clip_N: Indices, open_N: Indices, drawn_N: Indices, windows: int, rng: np.random.Generator
 ) -> Drawn:
-    """Windows of a few clips of each cell, as many of each cell as ``drawn_N`` holds."""
-    order = rng.permutation(int(clip_N.max()) + 1)
-    parts: list[Indices] = []
-    for cell, wanted in zip(*np.unique(cell_N[drawn_N], return_counts=True), strict=True):
-        inside_N = open_N[cell_N[open_N] == cell]
-        takes = np.unique(clip_N[inside_N])
-        kept = takes[np.argsort(order[takes])][:clips]
-        parts.append(evenly(inside_N[np.isin(clip_N[inside_N], kept)], int(wanted), rng))
+    """A few windows of each cell over and over, as many of each cell as ``drawn_N`` holds; one of each clip before a
+    second of any.
+    """
+    order_N = rng.permutation(open_N)
+    turn_N = np.zeros(len(order_N), dtype=np.int64)  # which of its clip's windows each one is
+    by_clip_N = np.argsort(clip_N[order_N], kind="stable")
+    starts = np.flatnonzero(np.r_[True, np.diff(clip_N[order_N][by_clip_N]) > 0])
+    turn_N[by_clip_N] = np.arange(len(order_N)) - np.repeat(starts, np.diff(np.r_[starts, len(order_N)]))
+    order_N = order_N[np.argsort(turn_N, kind="stable")]
+    parts = [
+        evenly(np.sort(order_N[cell_N[order_N] == cell][:windows]), int(wanted), rng)
+        for cell, wanted in zip(*np.unique(cell_N[drawn_N], return_counts=True), strict=True)
+    ]
     return _drawn(np.sort(np.concatenate(parts)))
 
 
@@ -175,29 +193,18 @@ def _drawn(index_N: Indices) -> Drawn:
     return Drawn(index_N, len(index_N) - len(np.unique(index_N)))
 
 
-def changes_nothing(dose: Dose, pool: Pool) -> str | None:
-    """Why a dose would leave this pool as it is, or cannot be done to it."""
+def changes_nothing(dose: Dose, pool: Pool, count: int) -> str | None:
+    """Why a dose would leave sets of ``count`` windows of this pool as they are, or cannot be done to them."""
     spec = pool.motions.spec
     if dose.kind == "low_pass" and dose.value >= spec.frame_rate / 2:
         return f"{dose.label}: the motion holds no more than {spec.frame_rate / 2:g} Hz"
-    if dose.kind == "clips_per_cell" and dose.value >= _clips_a_cell(pool).max():
-        return f"{dose.label}: no cell has more clips"
+    if dose.kind == "windows_per_cell" and dose.value >= count / len(np.unique(pool.cell_N)):
+        return f"{dose.label}: a set of {count} windows holds no more of a cell on average"
     if dose.kind == "memoriser" and dose.value >= len(pool) // 2:
         return f"{dose.label}: half of the training set has no more windows"
     if dose.kind == "neighbours" and dose.value > len(pool.clip_names):
         return f"{dose.label}: there are {len(pool.clip_names)} takes"
     return None
-
-
-def _clips_a_cell(pool: Pool) -> Indices:
-    cell_of_C = np.zeros(len(pool.clip_names), dtype=np.int64)
-    cell_of_C[pool.clip_N] = pool.cell_N
-    return np.bincount(cell_of_C)
-
-
-def mean_clips_a_cell(pool: Pool) -> float:
-    """How many clips a window's cell has on average over the windows: what real motion has on the axis of collapse."""
-    return float(_clips_a_cell(pool)[pool.cell_N].mean())
 
 
 def union(parts: Sequence[Indices]) -> Indices:

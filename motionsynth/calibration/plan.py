@@ -102,13 +102,13 @@ KINDS: Final[Mapping[str, Kind]] = {
         "covers as much as real data with {dose} of its cells dropped",
         "only some cells (content x style) are kept, at the same number of windows",
     ),
-    "clips_per_cell": Kind(
+    "windows_per_cell": Kind(
         "draw",
-        "clips a cell",
+        "windows a cell",
         False,
         "log",
-        "varies within a mode as much as real data with {dose}",
-        "each window is replaced by one of the few clips that are kept of its cell",
+        "varies within a mode as much as {dose} of real data over and over",
+        "a few windows of each cell, of as many clips as can be, over and over",
     ),
     "memoriser": Kind(
         "draw",
@@ -154,6 +154,8 @@ class Thresholds(FrozenConfig):
     """Real-against-real spreads within which a figure counts as unmoved."""
     least_doses: int = Field(3, ge=3)
     """Neighbouring doses that a range needs at least."""
+    rival_share: float = Field(0.5, gt=0, le=1)
+    """Of the doses of each rival kind, from the weakest, that must leave a figure alone where not all do."""
     resamples: int = Field(1000, ge=100)
     """Bootstrap resamples of the repeats."""
 
@@ -238,7 +240,7 @@ _ALLOWED: Final[Mapping[str, tuple[Callable[[float], bool], str]]] = {
     "neighbours": (lambda v: v >= 2 and v == int(v), "whole numbers from 2"),
     "shrinkage": (lambda v: 0 <= v < 1, "factors from 0, below 1"),
     "time_warp": (lambda v: 0 < v < 1, "factors between 0 and 1"),
-    "clips_per_cell": (lambda v: v >= 1 and v == int(v), "whole numbers from 1"),
+    "windows_per_cell": (lambda v: v >= 1 and v == int(v), "whole numbers from 1"),
     "memoriser": (lambda v: v >= 1 and v == int(v), "whole numbers from 1"),
 }
 

@@ -190,9 +190,9 @@ def _parsed(document: Mapping[str, Any]) -> Calibration:
 
 
 def _verdict(values: Mapping[str, Any]) -> Verdict:
-    doses = tuple(Dose(**dose) for dose in values["doses"])
+    doses, up_to = (tuple(Dose(**dose) for dose in values[name]) for name in ("doses", "rival_up_to"))
     rival = None if values["rival"] is None else Dose(**values["rival"])
-    return Verdict(**{**values, "doses": doses, "rival": rival})
+    return Verdict(**{**values, "doses": doses, "rival": rival, "rival_up_to": up_to})
 
 
 def _array(values: Sequence[float | None]) -> np.ndarray[Any, np.dtype[np.float64]]:

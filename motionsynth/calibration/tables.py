@@ -29,7 +29,7 @@ WORDS: Final = {"valid": "valid", "range": "valid in a range", "blind": "blind",
 
 
 def short_verdict(verdict: Verdict) -> str:
-    """In a table: such as ``valid``, ``4 to 0.8 Hz``, ``blind``, ``invalid: not monotone``, ``invalid: cells 1``."""
+    """In a table: ``valid``, ``4 to 0.8 Hz``, ``up to low_pass 1.5``, ``blind``, ``invalid: cells 1`` and the like."""
     if verdict.kind == "invalid":
         rival = verdict.rival and f"{verdict.rival.kind} {verdict.rival.value:g}"
         return f"invalid: {rival if verdict.cause == 'rival' else verdict.cause}"
@@ -37,7 +37,11 @@ def short_verdict(verdict: Verdict) -> str:
         return WORDS[verdict.kind]
     first, last = verdict.doses[0], verdict.doses[-1]
     unit = KINDS[last.kind].unit
-    return f"{'real' if first == ZERO else f'{first.value:g}'} to {last.value:g} {unit}"
+    run = f"{'real' if first == ZERO else f'{first.value:g}'} to {last.value:g} {unit}"
+    if not verdict.rival_up_to:
+        return run
+    bound = ", ".join(f"{dose.kind} {dose.value:g}" for dose in verdict.rival_up_to)
+    return f"up to {bound}" if verdict.reason.startswith("up to") else f"{run}, up to {bound}"
 
 
 def verdict_rows(calibration: Calibration) -> list[tuple[str, list[Verdict]]]:
@@ -107,7 +111,7 @@ class TruthRow:
     true: float | None
 
 
-def truth_rows(calibration: Calibration, kinds: Sequence[str] = ("cells", "clips_per_cell")) -> list[TruthRow]:
+def truth_rows(calibration: Calibration, kinds: Sequence[str] = ("cells", "windows_per_cell")) -> list[TruthRow]:
     """Judged beside true divergences, for real motion and the doses that choose among windows."""
     rows = []
     for found in calibration.doses:

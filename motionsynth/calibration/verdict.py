@@ -84,6 +84,8 @@ class Verdict:
         moved: spreads by which the strongest dose of the axis moves it.
         rival_moved: spreads by which the worst dose of the rival axis moves it.
         rival: that dose.
+        rival_up_to: of each rival kind that moves it the strongest dose that does not, nor any weaker; empty where all
+            leave it alone, or where too few do for a range.
         cause: what makes it invalid.
     """
 
@@ -98,6 +100,7 @@ class Verdict:
     rival_moved: float | None = None
     rival: Dose | None = None
     cause: Cause = ""
+    rival_up_to: tuple[Dose, ...] = ()
 
 
 def judge(
@@ -109,7 +112,7 @@ def judge(
         series: the figure in all doses.
         axis: its name.
         ladder: doses of the axis, from the weakest; without real motion.
-        rivals: doses of the rival axis.
+        rivals: doses of the rival axis, of all its kinds, each from the weakest.
         thresholds: what counts.
         seed: of the bootstrap.
     """
@@ -134,18 +137,30 @@ def judge(
             f"size at least {rho_low:.2f}" if rho_low > 0 else "of either sign"
         )
         return replace(known, cause="not monotone", reason=reason)
+    limits = [] if len(run) == len(ladder) + 1 else [f"from {run[0].label} to {run[-1].label}"]
+    up_to: tuple[Dose, ...] = ()
     if rival is not None and against[rival] > thresholds.spreads:
-        return replace(known, cause="rival", reason=_rival_reason(rival, against, thresholds.spreads))
-    if len(run) == len(ladder) + 1:
-        return replace(known, kind="valid", doses=tuple(run))
-    return replace(known, kind="range", doses=tuple(run), reason=f"from {run[0].label} to {run[-1].label}")
+        found = _bearable(against, thresholds)
+        if found is None:
+            return replace(known, cause="rival", reason=f"{rival.label} moves it by {against[rival]:.1f} spreads")
+        up_to = found
+        limits.append("up to " + " and ".join(dose.label for dose in up_to))
+    return replace(
+        known, kind="range" if limits else "valid", doses=tuple(run), reason=", ".join(limits), rival_up_to=up_to
+    )
 
 
-def _rival_reason(rival: Dose, against: Mapping[Dose, float], spreads: float) -> str:
-    """What the worst rival does, and from which dose on the axis does it."""
-    reason = f"{rival.label} moves it by {against[rival]:.1f} spreads"
-    unmoved = list(takewhile(lambda dose: against[dose] <= spreads, against))
-    return f"{reason}; up to {unmoved[-1].label} none does" if unmoved else f"{reason}; even the weakest does"
+def _bearable(against: Mapping[Dose, float], thresholds: Thresholds) -> tuple[Dose, ...] | None:
+    """Of each rival kind that moves the figure the strongest dose up to which none does; None if that is too weak."""
+    up_to = []
+    for kind in dict.fromkeys(dose.kind for dose in against):
+        ladder = [dose for dose in against if dose.kind == kind]
+        unmoved = list(takewhile(lambda dose: against[dose] <= thresholds.spreads, ladder))
+        if len(unmoved) < thresholds.rival_share * len(ladder):
+            return None
+        if len(unmoved) < len(ladder):
+            up_to.append(unmoved[-1])
+    return tuple(up_to)
 
 
 def moved(series: Series, dose: Dose) -> float:

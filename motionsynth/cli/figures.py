@@ -36,8 +36,8 @@ def print_scores(scores: Scores) -> None:
         f"[bold]{escape(generated.name)}[/bold]: {generated.windows} windows against {reference.windows} of "
         f"{escape(reference.name)} ({reference.takes} takes); real: {scores.real.windows} training windows"
     )
-    for reading in scores.headlines:
-        out.print(f"{reading.axis}: [bold]{escape(reading.sentence)}[/bold]")
+    for reading, sentence in zip(scores.headlines, scores.sentences, strict=True):
+        out.print(f"{reading.axis}: [bold]{escape(sentence)}[/bold]")
     for group in get_args(Group):
         rows = [figure for figure in scores.figures.values() if figure.metric.group == group]
         if rows:

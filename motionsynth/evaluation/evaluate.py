@@ -294,7 +294,7 @@ def _keep(scores: Scores, described: Described, real_clips: bool, *, calibrated:
     assert scores.folder is not None
     scores.folder.mkdir(parents=True, exist_ok=True)
     generated, reference = scores.generated, scores.reference
-    headlines = [reading.sentence for reading in scores.headlines]
+    headlines = list(scores.sentences)
     if calibrated and not headlines:
         headlines = ["no figure here speaks for an axis of the calibration"]
     write_report(

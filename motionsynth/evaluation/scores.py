@@ -118,6 +118,14 @@ class Scores:
             if reading.state != "other side" or reading.sentence.rpartition(": ")[2] not in told
         )
 
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The headlines in words, each with how far the other figures of its axis agree."""
+        from motionsynth.calibration.reading import agreement
+
+        told = [(reading, agreement(self.readings, reading.axis)) for reading in self.headlines]
+        return tuple(f"{reading.sentence} ({others})" if others else reading.sentence for reading, others in told)
+
     def to_dict(self) -> dict[str, Any]:
         """What ``scores.json`` holds."""
         from dataclasses import asdict
@@ -133,7 +141,7 @@ class Scores:
             "resamples": self.resamples,
             "level": LEVEL if self.resamples else None,
             "extractor": dict(self.extractor),
-            "headlines": [reading.sentence for reading in self.headlines],
+            "headlines": list(self.sentences),
             "readings": [asdict(reading) for reading in self.readings],
             "notes": list(self.notes),
             "figures": {key: _figure(figure, self.real_figures.get(key)) for key, figure in self.figures.items()},

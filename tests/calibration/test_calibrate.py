@@ -35,7 +35,7 @@ FIGURES = (
     "precision.pca",
     "train_test_ratio.pca",
 )
-DOSES = {"low_pass": [6, 3, 1.5, 0.8], "jitter": [1, 2, 4], "clips_per_cell": [4, 2, 1], "memoriser": [16]}
+DOSES = {"low_pass": [6, 3, 1.5, 0.8], "jitter": [1, 2, 4], "windows_per_cell": [4, 2, 1], "memoriser": [16]}
 
 
 def make_config(**changes: int) -> CalibrationConfig:
@@ -120,11 +120,11 @@ def test_divergences_of_labels_stand_beside_those_of_the_true_cells(found: tuple
     from motionsynth.calibration.tables import truth_rows
 
     rows = {row.dose: row for row in truth_rows(found[1])}
-    assert set(rows) == {ZERO, *found[1].ladder("cells"), *found[1].ladder("clips_per_cell")}
+    assert set(rows) == {ZERO, *found[1].ladder("cells"), *found[1].ladder("windows_per_cell")}
     true = [rows[dose].true for dose in (ZERO, *found[1].ladder("cells"))]
     assert true == sorted(true)  # type: ignore[type-var]
     # collapse within a mode leaves the labels as they are
-    assert rows[Dose("clips_per_cell", 1)].true == pytest.approx(rows[ZERO].true, abs=1e-9)
+    assert rows[Dose("windows_per_cell", 1)].true == pytest.approx(rows[ZERO].true, abs=1e-9)
 
 
 def test_finished_doses_are_kept_and_the_rest_is_made_anew_alike(
@@ -246,6 +246,8 @@ def test_the_command_tells_plan_and_verdicts(job: Job, tmp_path: Path) -> None:
     assert planned.exit_code == 0, planned.output
     assert "low_pass: 3, 0.8" in planned.output and "cells: 6, 1" in planned.output
     assert not (tmp_path / "out").exists()
+    below = CliRunner().invoke(app, [*arguments, "--extractor", "none", "--out", str(config)])
+    assert isinstance(below.exception, NotADirectoryError)  # before it is found that there is no such extractor
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
     assert "energy_above_3hz" in done.output and (tmp_path / "out" / "calibration.json").exists()

@@ -70,15 +70,18 @@ def test_windows_repeat_only_where_there_are_too_few() -> None:
     assert len(np.unique(evenly(many, 60, rng))) == 60
 
 
-@pytest.mark.parametrize("clips", [1, 2])
-def test_few_clips_of_each_cell_are_kept_and_cells_keep_their_weight(clips: int) -> None:
+@pytest.mark.parametrize("windows", [1, 2, 4])
+def test_few_windows_of_each_cell_repeat_and_come_of_as_many_clips_as_can_be(windows: int) -> None:
     pool = make_pool()
     for repeat in repeats():
-        drawn = repeat.of(Dose("clips_per_cell", clips), pool).index_N
+        drawn = repeat.of(Dose("windows_per_cell", windows), pool).index_N
         before, after = (np.bincount(pool.cell_N[index], minlength=12) for index in (repeat.windows_N, drawn))
         assert np.array_equal(before, after)
         for cell in np.unique(pool.cell_N[drawn]):
-            assert len(np.unique(pool.clip_N[drawn][pool.cell_N[drawn] == cell])) <= clips
+            kept = np.unique(drawn[pool.cell_N[drawn] == cell])
+            clips = len(np.unique(pool.clip_N[pool.cell_N == cell]))
+            assert len(kept) <= windows
+            assert len(np.unique(pool.clip_N[kept])) == min(len(kept), clips)
 
 
 def test_a_memoriser_shows_a_few_training_windows_over_and_over() -> None:
@@ -101,13 +104,13 @@ def test_doses_of_motion_draw_what_real_motion_draws() -> None:
     ("dose", "reason"),
     [
         (Dose("low_pass", 20.0), "no more than 15 Hz"),
-        (Dose("clips_per_cell", 100), "no cell has more clips"),
+        (Dose("windows_per_cell", 100), "holds no more of a cell"),
         (Dose("memoriser", 5000), "no more windows"),
         (Dose("neighbours", 500), "takes"),
         (Dose("low_pass", 6.0), None),
-        (Dose("clips_per_cell", 1), None),
+        (Dose("windows_per_cell", 1), None),
     ],
 )
 def test_doses_that_a_corpus_cannot_take_are_told(dose: Dose, reason: str | None) -> None:
-    found = changes_nothing(dose, make_pool())
+    found = changes_nothing(dose, make_pool(), COUNT)
     assert found is None if reason is None else reason in (found or "")

@@ -25,9 +25,8 @@ from motionsynth.errors import ConfigError
 from motionsynth.metrics.record import Metric
 from motionsynth.metrics.suite import Figure
 
-GROUND = Ground(nyquist_hz=15.0, cells=67, clips_a_cell=8.0, windows=10_000)
+GROUND = Ground(nyquist_hz=15.0, cells=67, windows=10_000, windows_a_cell=16.0)
 REPEATS = 10
-EVERY_CLIP = Dose("clips_per_cell", 8.0)
 
 
 def energy(hz: float) -> float:
@@ -46,16 +45,14 @@ def level(name: str, dose: Dose) -> float:
     if name == "cover":
         return dose.value / 67 if dose.kind == "cells" else 1.0
     if name == "few":
-        return dose.value / 8 if dose.kind == "clips_per_cell" else 1.0
+        return dose.value / 16 if dose.kind == "windows_per_cell" else 1.0
     return 0.0  # noise
 
 
 def make_calibration(noise: float = 0.003) -> Calibration:
     config = load_plan(shipped_plan())
     rng = np.random.default_rng(0)
-    doses = [ZERO] + [
-        dose for axis in config.axes.values() for dose in config.ladder(axis.dose, 67) if dose != EVERY_CLIP
-    ]
+    doses = [ZERO] + [dose for axis in config.axes.values() for dose in config.ladder(axis.dose, 67)]
     names = {"sharp": "match", "cover": "higher", "few": "higher", "nothing": "match"}
 
     def draws(name: str, dose: Dose) -> list[float | None]:
@@ -232,7 +229,7 @@ def test_curves_are_made_monotone_and_invert_flat_parts_by_their_middle() -> Non
     assert falling.invert(-0.75) == pytest.approx(0.5)
 
 
-@pytest.mark.parametrize("kind", ["low_pass", "cells", "jitter", "clips_per_cell", "shrinkage", "neighbours"])
+@pytest.mark.parametrize("kind", ["low_pass", "cells", "jitter", "windows_per_cell", "shrinkage", "neighbours"])
 def test_severity_starts_at_real_motion_and_comes_back_as_amounts(kind: str) -> None:
     assert GROUND.severity(kind, ZERO) == 0
     doses = load_plan(shipped_plan()).ladder(kind, 67)

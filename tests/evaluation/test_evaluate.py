@@ -193,7 +193,8 @@ def test_figures_are_read_as_doses_on_the_curves_of_a_calibration(tmp_path: Path
     assert [reading.axis for reading in headlines] == ["blur"]  # which says it already, and how much
     assert headlines[0].key == "smoothness/energy_above_3hz"
     document = json.loads((tmp_path / "out" / "scores.json").read_text())
-    assert document["headlines"] == [headlines[0].sentence]
+    assert document["headlines"] == list(scores.sentences)
+    assert scores.sentences[0].startswith(headlines[0].sentence)
     assert len(document["readings"]) == len(scores.readings)
     assert headlines[0].sentence[1:] in (tmp_path / "out" / "report.html").read_text()
     assert not any("calibration.json" in note for note in scores.notes)
