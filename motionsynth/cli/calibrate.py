@@ -80,12 +80,19 @@ def calibrate(
     from motionsynth.calibration.plan import load_plan, shipped_plan
     from motionsynth.calibration.report import write_report
     from motionsynth.cli.progress import StageBar
+    from motionsynth.durable import refuse_unwritable
+    from motionsynth.extractors import load_extractor
 
     changes = {
         key: value for key, value in (("count", count), ("repeats", repeats), ("seed", seed)) if value is not None
     }
     plan = load_plan(config or shipped_plan(), **changes)
     data = data_of(corpus, overrides or [])
+    folder = out or Path("calibration") / data.path.resolve().name
+    if not dry_run:
+        refuse_unwritable(folder)  # before an extractor is trained
+    if extractor:
+        load_extractor(extractor)  # a misspelt folder is none to train one in
     job = Job(plan, data, extractor, _words(metrics), _words(features))
     with StageBar() as stage:
         bench = open_job(
@@ -96,7 +103,6 @@ def calibrate(
         if dry_run:
             _print_plan(bench)
             return
-        folder = out or Path("calibration") / data.path.resolve().name
         found = run(job, bench, folder, jobs=jobs or _cores(), progress=_fresh(stage))
     write_report(found, folder / "report.html")
     _print_verdicts(found)

@@ -25,7 +25,7 @@ from motionsynth.cli.app import app
 from motionsynth.config import DataConfig
 from motionsynth.corpus.corpus import open_corpus
 from motionsynth.corpus.walkers import make_walkers
-from motionsynth.errors import ConfigError
+from motionsynth.errors import ConfigError, ExtractorError
 from motionsynth.extractors import train_extractor
 
 FIGURES = (
@@ -248,6 +248,8 @@ def test_the_command_tells_plan_and_verdicts(job: Job, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
     below = CliRunner().invoke(app, [*arguments, "--extractor", "none", "--out", str(config)])
     assert isinstance(below.exception, NotADirectoryError)  # before it is found that there is no such extractor
+    misspelt = CliRunner().invoke(app, [*arguments, "--extractor", str(tmp_path / "none")])
+    assert isinstance(misspelt.exception, ExtractorError) and not (tmp_path / "none").exists()
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
     assert "energy_above_3hz" in done.output and (tmp_path / "out" / "calibration.json").exists()
