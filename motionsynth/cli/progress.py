@@ -104,7 +104,7 @@ class StageBar:
         self._console = console
         self._title = ""
         self._display: _Display | None = None
-        self._began = 0.0
+        self._began, self._done_before = 0.0, 0
 
     def __enter__(self) -> Self:
         return self
@@ -120,9 +120,12 @@ class StageBar:
         if title != self._title or self._display is None:
             if self._display:
                 self._display.close()
-            self._title, self._display, self._began = title, _Display(title, self._console), time.monotonic()
-        spent = time.monotonic() - self._began
-        self._display.show(done, total, f"{_duration(spent * (total - done) / done)} left" if 0 < done < total else "")
+            self._title, self._display = title, _Display(title, self._console)
+            self._began, self._done_before = time.monotonic(), done
+        # nothing is known of the pace of what was done before the first news
+        spent, paced = time.monotonic() - self._began, done - self._done_before
+        left = f"{_duration(spent * (total - done) / paced)} left" if paced > 0 and done < total else ""
+        self._display.show(done, total, left)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from motionsynth.cli import progress as module
-from motionsynth.cli.progress import CorpusBar, TrainingBar, bar
+from motionsynth.cli.progress import CorpusBar, StageBar, TrainingBar, bar
 
 METRICS = {
     "train/all/total": 1.25,
@@ -53,6 +53,17 @@ def test_a_terminal_shows_one_bar_at_a_time() -> None:
         training.on_log(5, 10, METRICS, 12.5, 61.0)
     drawn = out.getvalue()
     assert "2/2" in drawn and "5/10" in drawn and "all/kl 0.5" in drawn and "1:01 left" in drawn
+
+
+def test_a_stage_tells_the_time_left_only_from_its_own_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    plain, out = console(terminal=False)
+    with StageBar(plain) as stage:
+        for done in (1, 3, 5):
+            stage("score", done, 9)
+            now[0] += 20.0
+    assert out.getvalue().splitlines() == ["score 1/9", "score 3/9 1:00 left", "score 5/9 0:40 left"]
 
 
 def test_counted_work_ends_with_its_line(capsys: pytest.CaptureFixture[str]) -> None:
