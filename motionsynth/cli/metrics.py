@@ -26,6 +26,7 @@ def metrics(
 
     `motionsynth metrics recall`
     """
+    from motionsynth.errors import ConfigError
     from motionsynth.evaluation.evaluate import SPACES
     from motionsynth.metrics.handbook import ALL, handbook
     from motionsynth.metrics.registry import choose, records
@@ -34,7 +35,11 @@ def metrics(
         typer.echo(handbook(), nl=False)
         return
     words = None if name is None else [name]
-    kept = {m.name for measure, _ in choose(words, None, ("SPACE", *SPACES), measures=ALL) for m in measure.metrics}
+    try:
+        chosen = choose(words, None, ("SPACE", *SPACES), measures=ALL)
+    except ConfigError as error:
+        raise ConfigError(None, "NAME", error.reason) from None
+    kept = {metric.name for measure, _ in chosen for metric in measure.metrics}
     found = [(metric, measure) for metric, measure in records(ALL) if metric.name in kept]
     if len(found) <= _IN_FULL:
         for metric, measure in found:

@@ -87,7 +87,7 @@ def test_one_metric_is_told_in_full(invoke: Invoke) -> None:
     assert result.code == 0
     assert "modes/recall.SPACE" in result.out and "Kynk" in result.out and "halves" in result.out
     assert "precision" not in result.out.splitlines()[0]
-    assert "did you mean recall" in invoke("metrics", "recal").err
+    assert invoke("metrics", "recal").err == "error: NAME: no metric or group 'recal'; did you mean recall?\n"
     for key in ("modes/recall.SPACE", "modes/recall.pca", "recall.pca"):
         assert invoke("metrics", key).out == result.out
 
