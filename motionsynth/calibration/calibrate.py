@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from motionsynth.config import DataConfig
     from motionsynth.metrics.registry import Chosen
 
-__all__ = ["Job", "Progress", "calibrate", "data_of", "measure_doses", "open_job"]
+__all__ = ["Job", "Progress", "calibrate", "data_of", "measure_doses", "open_job", "size_notes"]
 
 Progress = Callable[[int, int], None]
 
@@ -232,8 +232,17 @@ def _collected(bench: Bench, found: Sequence[DoseFigures], notes: Sequence[str])
         bench.ground,
         tuple(found),
         _records(bench.chosen),
-        notes=(*bench.pool.motions.notes, *bench.reference_pool.motions.notes, *notes, *repeated),
+        notes=(*size_notes(bench), *bench.pool.motions.notes, *bench.reference_pool.motions.notes, *notes, *repeated),
     )
+
+
+def size_notes(bench: Bench) -> list[str]:
+    """That sets hold fewer windows than were asked for."""
+    asked, splits = bench.config.count, {"training": len(bench.pool), "test": len(bench.reference_pool)}
+    if bench.count >= asked:
+        return []
+    short = min(splits, key=lambda name: splits[name])
+    return [f"{bench.count} windows a set instead of {asked}: as many as the {short} split holds"]
 
 
 def _records(chosen: Sequence[Chosen]) -> dict[str, FigureRecord]:

@@ -134,6 +134,7 @@ def _fresh(stage: StageBar) -> Callable[[int, int], None]:
 
 
 def _print_plan(bench: Bench) -> None:
+    from motionsynth.calibration.calibrate import size_notes
     from motionsynth.metrics.registry import figure_keys
 
     doses, notes = bench.doses()
@@ -144,7 +145,7 @@ def _print_plan(bench: Bench) -> None:
     typer.echo(f"{len(figure_keys(bench.chosen))} figures")
     for kind in dict.fromkeys(dose.kind for dose in doses):
         typer.echo(f"{kind}: " + ", ".join(f"{dose.value:g}" for dose in doses if dose.kind == kind))
-    for note in notes:
+    for note in (*size_notes(bench), *notes):
         typer.echo(note)
 
 

@@ -16,7 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from motionsynth.calibration.bench import Bench, one_thread, open_bench
-from motionsynth.calibration.calibrate import Job, calibrate, measure_doses, open_job
+from motionsynth.calibration.calibrate import Job, calibrate, measure_doses, open_job, size_notes
 from motionsynth.calibration.plan import ZERO, CalibrationConfig, Dose, load_plan, shipped_plan
 from motionsynth.calibration.reading import read_figure
 from motionsynth.calibration.record import Calibration, load_calibration
@@ -109,6 +109,15 @@ def test_known_instruments_are_found_and_precision_is_none_of_collapse(found: tu
     assert verdict("coverage.pca", "collapse") in ("valid", "range", "invalid")
     assert verdict("precision.pca", "collapse") not in ("valid", "range")
     assert calibration.headlines["blur"].key == "smoothness/energy_above_3hz_within"
+
+
+def test_sets_that_are_smaller_than_asked_for_are_said_to_be(bench: Bench) -> None:
+    many = open_bench(bench.corpus, bench.extractor, make_config(count=50_000), bench.chosen)
+    held = len(bench.reference_pool)
+    assert many.count == held < len(bench.pool)
+    assert size_notes(many) == [f"{held} windows a set instead of 50000: as many as the test split holds"]
+    few = open_bench(bench.corpus, bench.extractor, make_config(count=held), bench.chosen)
+    assert few.count == held and size_notes(few) == []  # negative control
 
 
 def test_a_memoriser_is_close_to_its_training_set_and_real_motion_is_not(found: tuple[Path, Calibration]) -> None:
