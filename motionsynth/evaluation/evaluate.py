@@ -192,15 +192,15 @@ def _scores(
     seed: int,
     resamples: int,
 ) -> Scores:
+    from motionsynth.evaluation.reference import readable_name
     from motionsynth.evaluation.scores import Scores
 
-    corpus, split = compared.source.corpus, compared.source.split
-    name = corpus.config.path.resolve().name
+    corpus, split, name = compared.source.corpus, compared.source.split, compared.source.name
     place = {"path": str(corpus.config.path.absolute()), "fingerprint": corpus.fingerprint}
     train = described.sets.train
     return Scores(
         generated=_record(
-            run.path.resolve().name if run else source.resolve().name,
+            run.path.resolve().name if run else readable_name(source),
             compared.generated,
             compared.available["generated"],
             _about_run(run, seed) if run else {"kind": "folder", "path": str(source.absolute())},

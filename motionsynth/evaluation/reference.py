@@ -17,10 +17,13 @@ if TYPE_CHECKING:
     from motionsynth.corpus.split import SplitName
     from motionsynth.run import Run
 
-__all__ = ["Reference", "open_reference"]
+__all__ = ["Reference", "open_reference", "readable_name"]
 
 Reading = Callable[[int, int], None]
 
+_GENERIC: Final = frozenset({"bvh", "clips", "corpus", "data", "dataset", "mocap", "motion", "motions", "samples"})
+"""Names of folders that say nothing of what is in them."""
+_YAML: Final = (".yaml", ".yml")
 _FRAME_TIME: Final = re.compile(rb"Frame[ \t]+Time[ \t]*:?[ \t]*([0-9.eE+-]+)", re.IGNORECASE)
 
 
@@ -31,10 +34,17 @@ class Reference:
     Args:
         corpus: the real motion.
         split: what is held against.
+        yaml: the data section by which it was named, if it was one.
     """
 
     corpus: Corpus
     split: SplitName
+    yaml: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """What a person calls the corpus: by its YAML where it was named by one, or else by its folder."""
+        return readable_name(self.yaml or self.corpus.config.path)
 
     def motions(self, split: SplitName, *, mirrored: bool = False) -> MotionSet:
         """The whole windows of a split; those of mirror images only if asked for.
@@ -101,7 +111,15 @@ def open_reference(text: str | None, run: Run | None, *, reading: Reading | None
         corpus = open_corpus(_data_config(place, run), progress=reading)
     if not corpus.clips(split):
         raise CorpusError(f"{corpus.config.path}: its split {split!r} holds no clip; name another by :SPLIT")
-    return Reference(corpus, split)
+    yaml = place if place and place.suffix in _YAML else None
+    return Reference(corpus, split, yaml)
+
+
+def readable_name(path: Path) -> str:
+    """Folder, or stem of a file, with its parent where that says nothing by itself, as in ``walkers/data``."""
+    path = path.resolve()
+    name = path.stem if path.is_file() else path.name
+    return f"{path.parent.name}/{name}" if name.lower() in _GENERIC and path.parent.name else name
 
 
 def _parse(text: str) -> tuple[Path | None, SplitName]:
@@ -140,7 +158,7 @@ def _data_config(place: Path, run: Run | None) -> DataConfig:
     from motionsynth.config import load_config
     from motionsynth.workflow import baseline
 
-    if run is None or place.suffix in (".yaml", ".yml"):
+    if run is None or place.suffix in _YAML:
         return load_config(run.path / "config.yaml" if run else baseline("vae"), data=place).data
     # a pattern that reads labels from the names of one corpus says nothing of another's
     return run.config.data.model_copy(update={"path": place, "labels": "auto", "pattern": None})

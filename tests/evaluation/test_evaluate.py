@@ -98,6 +98,18 @@ def test_references_by_their_names(words: str, name: str, tmp_path: Path) -> Non
     assert scores.reference.name == name
 
 
+def test_a_name_that_says_nothing_has_that_of_its_parent_before_it(tmp_path: Path) -> None:
+    from motionsynth.evaluation.reference import open_reference, readable_name
+
+    (tmp_path / "bandai.yaml").write_text(f"path: {worlds.corpus().config.path}\n")
+    assert open_reference(f"{tmp_path / 'bandai.yaml'}:validation", None).name == "bandai"
+    assert readable_name(Path("/captures/bandai/data")) == "bandai/data"
+    assert readable_name(Path("/captures/walkers-2.0")) == "walkers-2.0"
+    assert readable_name(Path("/data")) == "data"
+    (tmp_path / "walk.bvh").touch()
+    assert readable_name(tmp_path / "walk.bvh") == "walk"
+
+
 def test_a_folder_s_outcome_goes_to_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     scores = score(worlds.generated(), reference=worlds.data_yaml(), metrics=["speed_ratio"], count=8)
