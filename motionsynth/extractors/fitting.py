@@ -20,7 +20,7 @@ from motionsynth.extractors.classifier import Classifier
 from motionsynth.extractors.extractor import Extractor
 from motionsynth.extractors.gate import Gate
 from motionsynth.extractors.networks import Networks
-from motionsynth.extractors.recipe import BATCH, COMPONENTS, KINETIC_BLOCK, STEPS
+from motionsynth.extractors.recipe import BATCH, COMPONENTS, KINETIC_BLOCK, budget
 from motionsynth.extractors.spaces import Axes, Standard, kinetics
 from motionsynth.families.ae import Autoencoder
 from motionsynth.families.backbone import ConvConfig
@@ -133,8 +133,8 @@ def _train_networks(
 ) -> Networks:
     counts = {name: len(corpus.label_names[name]) for name in corpus.labels.cell_names} if cells else {}
     shape = MotionShape(corpus.config.window_frames, corpus.spec.width, counts)
-    before = STEPS["classifier"] if cells else 0
-    total = before + STEPS["ae"]
+    before = budget("classifier", len(train)) if cells else 0
+    total = before + budget("ae", len(train))
     levels = ConvConfig(widths=(64, 64, 48, 32))
     adam = {"all": AdamConfig(lr=2e-3, decay_share=0.5)}
     code_config = Autoencoder.Config(latent_dim=32, backbone=levels, optimise=adam)
@@ -175,7 +175,7 @@ def _train(
 
     with initial_weights(seed):
         family = family_class(config, shape)
-    train = TrainConfig(steps=STEPS[config.name], batch_size=BATCH, seed=seed, log_every_steps=20)
+    train = TrainConfig(steps=budget(config.name, len(windows)), batch_size=BATCH, seed=seed, log_every_steps=20)
     result = Trainer(family, config, train, windows, device=device, listener=listener).fit()
     if result.signal:
         # the trainer ends its step and returns, so that a run may be resumed; here nothing is kept, so the signal now

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["BATCH", "COMPONENTS", "KINETIC_BLOCK", "RECIPE", "STEPS"]
+__all__ = ["BATCH", "COMPONENTS", "KINETIC_BLOCK", "PASSES", "RECIPE", "STEPS", "budget"]
 
 RECIPE: Final = 2
 """Version of what is fitted and how."""
@@ -20,7 +20,16 @@ KINETIC_BLOCK: Final = 2048
 """Training windows whose positions are held at a time."""
 
 STEPS: Final = {"classifier": 1500, "ae": 2000}
-"""Optimiser steps of each network, by name of its configuration, of ``BATCH`` windows each."""
+"""Optimiser steps of each network at most, by name of its configuration, of ``BATCH`` windows each."""
+
+PASSES: Final = 200
+"""Passes over the training windows at most, which is less than ``STEPS`` where there are fewer than 640 of them: twice
+what both networks need on 120 windows until held-out takes gain nothing more."""
 
 BATCH: Final = 64
 """Windows a step."""
+
+
+def budget(name: str, windows: int) -> int:
+    """Optimiser steps of a network on so many training windows: ``min(STEPS, PASSES windows / batch)``."""
+    return min(STEPS[name], -(-PASSES * windows // min(BATCH, windows)))

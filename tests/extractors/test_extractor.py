@@ -13,7 +13,7 @@ from motionsynth.corpus.motions import MotionSet, split_motions
 from motionsynth.errors import ExtractorError
 from motionsynth.extractors import Extractor, train_extractor
 from motionsynth.extractors.cells import Cells
-from motionsynth.extractors.recipe import STEPS
+from motionsynth.extractors.recipe import STEPS, budget
 from motionsynth.features.spec import FeatureSpec
 from motionsynth.metrics.components import PrincipalComponents
 from motionsynth.metrics.kinetic import kinetic_features
@@ -28,6 +28,13 @@ def extractor() -> Extractor:
 @pytest.fixture(scope="module")
 def motions() -> MotionSet:
     return split_motions(walkers_corpus(), "test")
+
+
+def test_the_budget_is_that_of_all_corpora_but_for_small_ones() -> None:
+    for windows in (640, 4000, 9700, 12460):
+        assert {name: budget(name, windows) for name in STEPS} == {"classifier": 1500, "ae": 2000}
+    assert (budget("ae", 639), budget("ae", 128), budget("classifier", 128)) == (1997, 400, 400)
+    assert budget("ae", 24) == 200  # of batches of 24 windows
 
 
 def test_every_space_has_finite_numbers_for_every_window(extractor: Extractor, motions: MotionSet) -> None:
