@@ -124,15 +124,18 @@ def train(
 
     from motionsynth.corpus.corpus import open_corpus
     from motionsynth.run import refuse_taken
+    from motionsynth.training.budget import refuse_hopeless
     from motionsynth.training.device import resolve_device
 
     run_dir = run_dir or Path("runs") / f"{config.family.name}-{datetime.now():%Y%m%d-%H%M%S}"
     resolve_device(device)  # a missing GPU and a taken place are told before the clips are read
     refuse_taken(run_dir)
+    refuse_hopeless(config.family, config.train)
     corpus = open_corpus(config.data, progress=reading)
     if announce:
         for line in corpus.report.lines():
             announce(line)
+    refuse_hopeless(config.family, config.train, corpus.windows("train"))
     return _fit(new_run(run_dir, config, corpus), corpus, device, track, progress)
 
 

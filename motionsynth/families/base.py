@@ -125,6 +125,21 @@ class EMConfig(FamilyConfig):
     tolerance: float = Field(0.01, ge=0)
     """Training has converged where a pass adds less to the mean log-likelihood of a window, in nats."""
 
+    @property
+    def least_passes(self) -> int:
+        """Passes until the first M step is made: those that look for a start, and one."""
+        return 1
+
+    @property
+    def least_windows(self) -> int:
+        """Whole windows that it takes to start."""
+        return 1
+
+    @property
+    def least_windows_key(self) -> str:
+        """Key of the configuration that asks for so many."""
+        return "family.name"
+
 
 class Family(nn.Module):
     """A model of windows of motion, told as networks (its children) and phases.

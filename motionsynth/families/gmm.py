@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from motionsynth.corpus.windows import Batch
@@ -83,6 +83,27 @@ class GMM(Family):
         """Passes that look for the axes, by subspace iteration."""
         start_windows: int = Field(16384, ge=1)
         """Windows that k-means looks at, at most; it is where the means start."""
+
+        @property
+        def least_passes(self) -> int:
+            """Those for the axes, one for k-means, and one M step."""
+            return self.axes_passes + 2
+
+        @property
+        def least_windows(self) -> int:
+            """One for each component."""
+            return self.components
+
+        @property
+        def least_windows_key(self) -> str:
+            """What asks for so many."""
+            return "family.components"
+
+        @model_validator(mode="after")
+        def _starts(self) -> Self:
+            if self.components > self.start_windows:
+                raise ValueError(f"{self.components} components cannot start from {self.start_windows} start_windows")
+            return self
 
     def __init__(self, config: Config, shape: MotionShape) -> None:
         super().__init__(config, shape)

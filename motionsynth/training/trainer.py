@@ -20,6 +20,7 @@ from motionsynth.config import TrainConfig
 from motionsynth.corpus.windows import WindowSet
 from motionsynth.errors import RunError, TrainingError
 from motionsynth.families.base import Family, FamilyConfig, StepContext
+from motionsynth.training.budget import refuse_hopeless
 from motionsynth.training.checkpoint import Checkpoint, load_newest, save_checkpoint
 from motionsynth.training.determinism import stream_seed, torch_threads
 from motionsynth.training.journal import Journal
@@ -86,6 +87,7 @@ class Trainer:
 
     Raises:
         ValueError: no windows, or windows of another size than the family's.
+        ConfigError: no model can come of so small a budget, or of so few windows.
     """
 
     def __init__(
@@ -108,6 +110,7 @@ class Trainer:
         for split in filter(None, (windows, validation)):
             if split.motion_NTD.shape[1:] != size:
                 raise ValueError(f"windows of {tuple(split.motion_NTD.shape[1:])}, but the family is built for {size}")
+        refuse_hopeless(config, train, windows)
         self.family = family.to(self.device)
         self.rule = rule_for(family, config, train)
         seed, whole = stream_seed(train.seed, "order"), self.rule.whole_passes

@@ -218,6 +218,11 @@ def test_more_latents_than_fit_are_refused(latents, axes):
         make(components=1, latent_dim=latents, axes=axes)
 
 
+def test_more_components_than_windows_to_start_from_are_refused():
+    with pytest.raises(ValueError, match="3 components cannot start from 2 start_windows"):
+        GMM.Config(components=3, start_windows=2)
+
+
 def test_k_means_starts_from_the_windows_it_may_see():
     family = make(components=2, latent_dim=2, start_windows=100)
     learn(family, 0)

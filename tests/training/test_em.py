@@ -22,6 +22,7 @@ from motionsynth.families.gmm import GMM
 from motionsynth.fit import train_run
 from motionsynth.run import Run, create_run
 from motionsynth.sampling import draw_samples
+from motionsynth.training.budget import refuse_hopeless
 from motionsynth.training.determinism import build_family
 from motionsynth.training.em import EMRule
 from motionsynth.training.journal import JournalRow, read_journal
@@ -200,21 +201,45 @@ def test_data_that_is_not_finite_is_named(value: float) -> None:
         make_trainer(windows=windows).fit()
 
 
-@pytest.mark.parametrize("passes", [1, START])
-def test_a_budget_that_ends_in_the_start_is_refused(tmp_path: Path, passes: int) -> None:
-    run = make_run(tmp_path / "run", make_config(passes=passes))
-    with pytest.raises(TrainingError, match=rf"the budget ended in the start, after {passes} whole passes; give more"):
+@pytest.mark.parametrize(
+    ("budget", "passes"),
+    [({"passes": 1}, 1), ({"passes": START}, START), ({"steps": 24}, START), ({"samples": 5 * COUNT - 1}, START)],
+)
+def test_a_budget_that_ends_in_the_start_is_refused_before_the_first_step(
+    tmp_path: Path, budget: dict[str, int], passes: int
+) -> None:
+    run = make_run(tmp_path / "run", make_config(**budget))
+    ((key, value),) = budget.items()
+    with pytest.raises(ConfigError, match=rf"^train.passes: must be at least 5, .*; train.{key}={value} is {passes} w"):
         train_run(run, wide(make_windows()))
-    assert not (run.path / "weights.safetensors").exists()
+    assert not read_journal(run.journal_path) and run.record.state == "created"
+    refuse_hopeless(make_config().family, make_config(steps=25).train, make_windows())  # negative control
+    refuse_hopeless(make_config().family, make_config(minutes=0.001).train, make_windows())  # nobody knows
     control = make_run(tmp_path / "control", make_config(passes=START + 1))
     assert train_run(control, wide(make_windows())).outcome == "finished"
 
 
 def test_too_few_windows_are_refused() -> None:
-    with pytest.raises(TrainingError, match="3 clusters need at least as many points, not 2"):
-        make_trainer(windows=make_windows(2, padded=0)).fit()
-    with pytest.raises(TrainingError, match="every window has padded frames"):
-        make_trainer(windows=make_windows(9, padded=9)).fit()
+    for windows, whole in (
+        (make_windows(2, padded=0), 2),
+        (make_windows(9, padded=7), 2),
+        (make_windows(9, padded=9), 0),
+    ):
+        with pytest.raises(
+            ConfigError, match=rf"^family.components: needs 3 training windows .*, and there are {whole}$"
+        ):
+            make_trainer(windows=windows)
+    make_trainer(windows=make_windows(9, padded=6))  # negative control
+
+
+def test_a_hopeless_run_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from motionsynth import workflow
+
+    monkeypatch.setattr("motionsynth.corpus.corpus.open_corpus", lambda *_, **__: pytest.fail("clips were read"))
+    config = workflow.resolve_config("gmm", overrides=["train.passes=4"])
+    with pytest.raises(ConfigError, match=r"^train.passes: must be at least 5"):
+        workflow.train(config, run_dir=tmp_path / "run", device="cpu", track=False)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("setting", ["precision=bf16", "ema_decay=0.9", "clip_norm=1.0", "compile=true"])
