@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, get_args
 
 from rich.console import Console
@@ -12,8 +14,11 @@ if TYPE_CHECKING:
     from motionsynth.evaluation.scores import Scores
     from motionsynth.metrics.suite import Figure
 
-__all__ = ["console", "print_scores"]
+__all__ = ["console", "figure_notes", "print_scores"]
 
+_NAMED = 4
+"""Figures with the same note that are named, rather than counted."""
+_RESAMPLES = re.compile(r"undefined in (\d+) of")
 _FILE_WIDTH = 200
 """Columns where the output goes to a file or a pipe, so that no name is cut."""
 
@@ -43,16 +48,36 @@ def print_scores(scores: Scores) -> None:
         if rows:
             out.print()
             out.print(_table(group, rows, scores))
-    undefined: dict[str, list[str]] = {}
-    for figure in scores.figures.values():
-        if figure.note:
-            undefined.setdefault(figure.note, []).append(figure.key.partition("/")[2])
-    if undefined or scores.notes:
+    notes = [*figure_notes(list(scores.figures.values())), *scores.notes]
+    if notes:
         out.print()
-    for note, keys in undefined.items():
-        out.print(f"[dim]{escape(', '.join(keys))}: {escape(note)}[/dim]", soft_wrap=True)
-    for note in scores.notes:
+    for note in notes:
         out.print(f"[dim]{escape(note)}[/dim]", soft_wrap=True)
+
+
+def figure_notes(figures: Sequence[Figure]) -> list[str]:
+    """Why figures have no value or interval, a line for each reason; the report says it beside every one of them."""
+    reasons: dict[str, list[Figure]] = {}
+    for figure in figures:
+        if figure.note:
+            reasons.setdefault(_RESAMPLES.sub("undefined in some of", figure.note), []).append(figure)
+    lines = []
+    for members in reasons.values():
+        within = [figure for figure in members if figure.metric.within]
+        counted = [f"{len(within)} figures compared cell by cell"] if len(within) > _NAMED else []
+        names = [figure.key.partition("/")[2] for figure in members if not counted or figure not in within]
+        more = len(names) - _NAMED
+        said = [*counted, *(names[:_NAMED] if more > 1 else names), *([f"{more} more"] if more > 1 else [])]
+        lines.append(f"{', '.join(said)}: {_one_note([str(figure.note) for figure in members])}")
+    return lines
+
+
+def _one_note(notes: Sequence[str]) -> str:
+    """One sentence for notes that differ at most in the number of their resamples."""
+    counts = [int(found[1]) for note in notes if (found := _RESAMPLES.search(note))]
+    if not counts or min(counts) == max(counts):
+        return notes[0]
+    return _RESAMPLES.sub(f"undefined in {min(counts)} to {max(counts)} of", notes[0])
 
 
 def _table(group: str, figures: list[Figure], scores: Scores) -> Table:

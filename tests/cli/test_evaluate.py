@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from motionsynth.cli.app import run as run_app
+from motionsynth.metrics.record import Metric
+from motionsynth.metrics.suite import Figure
 from tests.evaluation import worlds
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -59,6 +62,32 @@ def test_evaluate_prints_a_table_and_keeps_the_figures(invoke: Invoke, tmp_path:
         "modes/birthday_support.pca",
     }
     assert "score" in result.err  # progress
+
+
+def test_figures_with_one_reason_are_counted_where_they_are_many() -> None:
+    from motionsynth.cli.figures import figure_notes
+    from motionsynth.metrics.registry import records
+
+    within = [metric for metric, _ in records() if metric.within][:6]
+    other = [metric for metric, _ in records() if not metric.within][:7]
+    rare, none = "no interval: undefined in {} of 100 resamples", "no cell has 8 windows in both sets"
+    unsaid = Figure("x/unsaid", other[0], None, 1.0)
+
+    def noted(metrics: Sequence[Metric], *notes: str) -> list[Figure]:
+        return [Figure(f"x/{m.name}", m, None, None, note=n) for m, n in zip(metrics, cycle(notes), strict=False)]
+
+    assert figure_notes([*noted(within, none), *noted(other[:1], none), unsaid]) == [
+        f"6 figures compared cell by cell, {other[0].name}: {none}"
+    ]
+    assert figure_notes(noted(within[:3], none)) == [f"{', '.join(m.name for m in within[:3])}: {none}"]
+    first = ", ".join(m.name for m in other[:4])
+    assert figure_notes(noted(other, rare.format(40), rare.format(12), rare.format(7))) == [
+        f"{first}, 3 more: {rare.format('7 to 40')}"
+    ]
+    assert figure_notes(noted(other[:2], rare.format(40), none)) == [
+        f"{other[0].name}: {rare.format(40)}",
+        f"{other[1].name}: {none}",
+    ]
 
 
 def test_wrong_words_are_one_line_and_exit_with_two(invoke: Invoke, tmp_path: Path) -> None:
