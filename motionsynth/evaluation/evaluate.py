@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from motionsynth.errors import ExtractorError, MotionSynthError
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from motionsynth.corpus.motions import MotionSet
     from motionsynth.evaluation.compared import Compared, Described, Stage
     from motionsynth.evaluation.reference import Reference
-    from motionsynth.evaluation.scores import Scores, SetRecord
+    from motionsynth.evaluation.scores import Scores
     from motionsynth.extractors import Extractor
     from motionsynth.metrics.suite import Figure
     from motionsynth.run import Run
@@ -75,6 +74,7 @@ def evaluate(
     """
     from motionsynth.calibration.record import load_calibration
     from motionsynth.durable import refuse_unwritable
+    from motionsynth.evaluation.account import scores_of
     from motionsynth.evaluation.compared import Compared
     from motionsynth.evaluation.reference import open_reference
     from motionsynth.extractors import load_extractor
@@ -106,7 +106,7 @@ def evaluate(
         windows = [held.motions(split).draw(size, seed) for split in (held.split, "train")]
         pair = log_density_figures(run, *windows, resamples=resamples, seed=seed, device=device)
         figures, real = ({**rows, figure.key: figure} for rows, figure in zip((figures, real), pair, strict=True))
-    scores = _scores(source, run, compared, described, judge, figures, real, seed, resamples)
+    scores = scores_of(source, run, compared, described, judge, figures, real, seed, resamples)
     readings = _readings(curves, figures)
     if curves is not None and not readings:
         notes.append(f"{calibration}: no figure that was computed here is valid on one of its axes")
@@ -179,112 +179,6 @@ def _readings(curves: Calibration | None, figures: Mapping[str, Figure]) -> tupl
     from motionsynth.calibration.reading import read_doses
 
     return tuple(read_doses(figures, curves))
-
-
-def _scores(
-    source: Path,
-    run: Run | None,
-    compared: Compared,
-    described: Described,
-    judge: Extractor,
-    figures: Mapping[str, Figure],
-    real: Mapping[str, Figure],
-    seed: int,
-    resamples: int,
-) -> Scores:
-    from motionsynth.evaluation.reference import readable_name
-    from motionsynth.evaluation.scores import Scores
-
-    corpus, split, name = compared.source.corpus, compared.source.split, compared.source.name
-    place = {"path": str(corpus.config.path.absolute()), "fingerprint": corpus.fingerprint}
-    train = described.sets.train
-    return Scores(
-        generated=_record(
-            run.path.resolve().name if run else readable_name(source),
-            compared.generated,
-            compared.available["generated"],
-            _about_run(run, seed) if run else {"kind": "folder", "path": str(source.absolute())},
-        ),
-        reference=_record(
-            f"{name}:{split}",
-            compared.reference,
-            compared.available["reference"],
-            {"kind": "split", **place, "split": split},
-        ),
-        real=_record(
-            f"{name}:train", compared.real, compared.available["real"], {"kind": "split", **place, "split": "train"}
-        ),
-        train=None if train is None else len(train),
-        figures=figures,
-        real_figures=real,
-        facts=_facts(compared),
-        extractor={
-            "fingerprint": judge.fingerprint,
-            "accuracy": judge.accuracy,
-            "spaces": list(judge.spaces),
-            "cells": len(judge.cell_names),
-            "cell_source": judge.cell_source,
-            "version": judge.version,
-        },
-        seed=seed,
-        resamples=resamples,
-        notes=(*_own_clips_notes(run, source, compared), *compared.notes, *_extractor_notes(judge, corpus.fingerprint)),
-    )
-
-
-def _own_clips_notes(run: Run | None, source: Path, compared: Compared) -> list[str]:
-    """That real motion is compared with itself, which makes figures look better than any model can be."""
-    notes = []
-    if run is None and source.resolve().is_relative_to(compared.source.corpus.config.path.resolve()):
-        notes.append("the generated files lie in the folder of the real motion: clips are compared with themselves")
-    if compared.source.split == "train":
-        notes.append(
-            "the reference is the training split: nothing is held out, and the row of real motion shares its windows"
-        )
-    return notes
-
-
-def _extractor_notes(judge: Extractor, fingerprint: str) -> list[str]:
-    notes = []
-    if judge.fingerprint != fingerprint:
-        notes.append("the extractor was fitted on another corpus than the reference's")
-    if judge.cell_source == "k-means":
-        notes.append("the extractor knows no content and style: cells are those of k-means in the space pca")
-    return notes
-
-
-def _record(name: str, motions: MotionSet, available: int, about: Mapping[str, Any]) -> SetRecord:
-    from motionsynth.evaluation.scores import SetRecord
-
-    return SetRecord(name, len(motions), len(set(motions.takes)), available, about)
-
-
-def _about_run(run: Run, seed: int) -> dict[str, Any]:
-    record = run.record
-    return {
-        "kind": "run",
-        "family": record.family,
-        "step": record.step,
-        "tracking_id": record.tracking_id,
-        "config_hash": record.config_hash,
-        "seed": seed,
-    }
-
-
-def _facts(compared: Compared) -> dict[str, Any]:
-    import torch
-
-    from motionsynth import __version__
-
-    generated, reference = compared.generated, compared.reference
-    return {
-        "motionsynth": __version__,
-        "torch": torch.__version__,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "frames": generated.features_NTD.shape[1],
-        "frame_rate": generated.spec.frame_rate,
-        "nyquist_hz": min(generated.nyquist_hz, reference.nyquist_hz),
-    }
 
 
 def _keep(scores: Scores, described: Described, real_clips: bool, *, calibrated: bool) -> None:
