@@ -40,7 +40,7 @@ def refuse_hopeless(config: FamilyConfig, train: TrainConfig, windows: WindowSet
     if passes is not None and passes < config.least_passes:
         given = next(f"train.{key}={value}" for key in ("passes", "steps", "samples") if (value := getattr(train, key)))
         reason = f"must be at least {config.least_passes}, as {config.name} makes its first M step in that pass"
-        raise ConfigError(None, "train.passes", f"{reason}; {given} is {passes} whole passes")
+        raise ConfigError(None, "train.passes", f"{reason}; {given} gives {passes}")
 
 
 def _whole_passes(train: TrainConfig, windows: int) -> int | None:
