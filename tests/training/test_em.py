@@ -210,7 +210,7 @@ def test_a_budget_that_ends_in_the_start_is_refused_before_the_first_step(
 ) -> None:
     run = make_run(tmp_path / "run", make_config(**budget))
     ((key, value),) = budget.items()
-    with pytest.raises(ConfigError, match=rf"^train.passes: must be at least 5, .*; train.{key}={value} gives {passes}$"):
+    with pytest.raises(ConfigError, match=rf"^train.passes: .* 5, .*; train.{key}={value} gives {passes}$"):
         train_run(run, wide(make_windows()))
     assert not read_journal(run.journal_path) and run.record.state == "created"
     refuse_hopeless(make_config().family, make_config(steps=25).train, make_windows())  # negative control
