@@ -10,8 +10,8 @@ from motionsynth.motion.bvh_layout import CHANNEL_NAMES, MAX_JOINTS, channel_fau
 
 __all__ = ["MARK", "NUMBER", "HeaderFault", "NodeSeen", "scan_header"]
 
-# Possessive, so that hostile text cannot make them backtrack; but for the exponent: Python before 3.11.5 takes a possessive
-# group that fails half-way for a match.
+# Possessive, so that hostile text cannot make them backtrack. Not so the exponent: Python before 3.11.5 takes a
+# possessive group that fails half-way for a match.
 NUMBER: Final = rb"[+-]?+(?:[0-9]++(?:\.[0-9]*+)?+|\.[0-9]++)(?:[eE][+-]?+[0-9]++)?"
 MARK: Final = b"\x01"
 """Stands for the numbers of an OFFSET line in a masked header."""

@@ -4,41 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 import motionsynth
-from motionsynth.cli.app import run as run_app
 from motionsynth.config import load_config
+from tests.cli.invocation import Invoke
 
 SMALL = ("--set", "train.batch_size=8", "--set", "family.backbone.widths=[8,8,8,8]", "--set", "train.threads=1")
-
-
-class Result(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Invoke = Callable[..., Result]
-
-
-@pytest.fixture
-def invoke(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Invoke:
-    """Run ``motionsynth ARGUMENTS`` in this process."""
-
-    def call(*arguments: object) -> Result:
-        monkeypatch.setattr("sys.argv", ["motionsynth", *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
-            run_app()
-        out, err = capsys.readouterr()
-        code = left.value.code
-        return Result(code if isinstance(code, int) else int(code is not None), out, err)
-
-    return call
 
 
 @pytest.fixture(scope="module")

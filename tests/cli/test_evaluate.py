@@ -4,43 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import cycle
 from pathlib import Path
-from typing import NamedTuple
 
-import pytest
-
-from motionsynth.cli.app import run as run_app
 from motionsynth.metrics.record import Metric
 from motionsynth.metrics.suite import Figure
+from tests.cli.invocation import Invoke
 from tests.evaluation import worlds
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-
-
-class Result(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Invoke = Callable[..., Result]
-
-
-@pytest.fixture
-def invoke(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Invoke:
-    """Run ``motionsynth ARGUMENTS`` in this process."""
-
-    def call(*arguments: object) -> Result:
-        monkeypatch.setattr("sys.argv", ["motionsynth", *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
-            run_app()
-        out, err = capsys.readouterr()
-        code = left.value.code
-        return Result(code if isinstance(code, int) else int(code is not None), out, err)
-
-    return call
 
 
 def test_evaluate_prints_a_table_and_keeps_the_figures(invoke: Invoke, tmp_path: Path) -> None:
