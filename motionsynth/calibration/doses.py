@@ -60,9 +60,7 @@ def apply_dose(
         seed: fixes noise and directions, clip by clip: they do not depend on what else is dosed.
         wanted_N: which windows are wanted; all where None.
     """
-    from dataclasses import replace
-
-    from motionsynth.features.canonical import canonical
+    from motionsynth.evaluation.motions import as_one_kind
 
     wanted_N = np.arange(len(pool)) if wanted_N is None else wanted_N
     if dose.kind == "neighbours":
@@ -76,7 +74,7 @@ def apply_dose(
             for clip_TD, name in zip(pool.clips_TD, pool.clip_names, strict=True)
         ]
         motions = pool.cut(clips, wanted_N, speed=dose.value if dose.kind == "time_warp" else 1.0)
-    return replace(motions, features_NTD=canonical(motions.features_NTD, motions.spec))
+    return as_one_kind(motions)
 
 
 def _dosed(clip_TD: Array, dose: Dose, spec: FeatureSpec, normaliser: Normaliser, rng: np.random.Generator) -> Array:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from motionsynth.features.encode import CONTACT_HEIGHT_M, CONTACT_SPEED_M_S, FLOOR_PERCENTILE
-from motionsynth.features.geometry import joint_positions_m, joint_rotations
+from motionsynth.features.geometry import joint_positions_m, joint_rotations, turn
 from motionsynth.features.spec import FeatureSpec
 
 if TYPE_CHECKING:
@@ -63,13 +63,13 @@ def _canonical(features_NTD: Tensor, spec: FeatureSpec) -> Tensor:
     heading_NT = summed_NT + left_NT
     positions = joint_positions_m(features_NTD, spec)
     moved = _last_repeated((positions[:, 1:] - positions[:, :-1]) * spec.frame_rate)
-    planar = _turn(moved, -heading_NT)
+    planar = turn(moved, -heading_NT)
     below = list(spec.joints_below)
     parts = {
         "root_height_m": positions[:, :, spec.moving_joint, 1:2],
         "root_velocity_m_s": planar[:, :, spec.moving_joint, ::2],
         "root_yaw_velocity_rad_s": _last_repeated((turned * spec.frame_rate).to(yaw.dtype))[..., None],
-        "root_rotation_6d": _turn(root.transpose(-1, -2), -left_NT).transpose(-1, -2)[..., :2, :],
+        "root_rotation_6d": turn(root.transpose(-1, -2), -left_NT).transpose(-1, -2)[..., :2, :],
         "joint_rotations_6d": rotations[:, :, 1:, :2, :],
         "joint_velocities_m_s": planar[:, :, below],
         "foot_contacts": _contacts(positions, moved, spec),
@@ -78,15 +78,6 @@ def _canonical(features_NTD: Tensor, spec: FeatureSpec) -> Tensor:
     for name, columns in spec.slices.items():
         out[..., columns] = parts[name].reshape(*features_NTD.shape[:2], -1)
     return out
-
-
-def _turn(vectors_NTC3: Tensor, angle_NT: Tensor) -> Tensor:
-    """Apply Y(angle) to (N, T, C, 3) vectors."""
-    import torch
-
-    c, s = angle_NT.cos()[..., None], angle_NT.sin()[..., None]
-    x, y, z = vectors_NTC3.unbind(-1)
-    return torch.stack((c * x + s * z, y, c * z - s * x), -1)
 
 
 def _last_repeated(differences: Tensor) -> Tensor:

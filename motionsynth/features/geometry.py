@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from motionsynth.features.spec import FeatureSpec
 
-__all__ = ["joint_positions_m", "joint_rotations"]
+__all__ = ["headings", "joint_positions_m", "joint_rotations", "turn"]
 
 _WINDOWS = 2048
 """Windows decoded at a time: what is held beside the result stays small."""
@@ -70,21 +70,26 @@ def _positions(features_NTD: Tensor, spec: FeatureSpec) -> Tensor:
     rotations[:, :, [spec.moving_joint, *spec.joints_below]] = joint_rotations(features_NTD, spec)
     rest_m = torch.as_tensor(spec.rest_array * spec.metres_per_unit).to(features_NTD)
     local = joint_positions(rotations, rest_m, spec.parents)
-    step = 1.0 / spec.frame_rate
-    heading_NT = _sum_up(features_NTD[..., spec.slices["root_yaw_velocity_rad_s"]] * step)[..., 0]
-    cosine, sine = heading_NT.cos()[..., None], heading_NT.sin()[..., None]
     planar = features_NTD[..., spec.slices["root_velocity_m_s"]]
-    travelled = _sum_up(
-        torch.cat(
-            (cosine * planar[..., :1] + sine * planar[..., 1:], cosine * planar[..., 1:] - sine * planar[..., :1]), -1
-        )
-        * step
-    )
-    height = features_NTD[..., spec.slices["root_height_m"]]
-    x, y, z = local.unbind(-1)
-    return torch.stack(
-        (cosine * x + sine * z + travelled[..., :1], y + height, cosine * z - sine * x + travelled[..., 1:]), -1
-    )
+    velocity = torch.stack((planar[..., 0], torch.zeros_like(planar[..., 0]), planar[..., 1]), -1)[..., None, :]
+    heading_NT = headings(features_NTD, spec)
+    root = _sum_up(turn(velocity, heading_NT) * (1.0 / spec.frame_rate))
+    root[..., 0, 1] = features_NTD[..., spec.slices["root_height_m"]][..., 0]
+    return turn(local, heading_NT) + root
+
+
+def headings(features_NTD: Tensor, spec: FeatureSpec) -> Tensor:
+    """(N, T) radians from the first frame's heading: what the yaw velocities add up to."""
+    return _sum_up(features_NTD[..., spec.slices["root_yaw_velocity_rad_s"]] * (1.0 / spec.frame_rate))[..., 0]
+
+
+def turn(vectors_NTC3: Tensor, angle_NT: Tensor) -> Tensor:
+    """Turn (N, T, C, 3) vectors about +Y by (N, T) radians."""
+    import torch
+
+    cosine, sine = angle_NT.cos()[..., None], angle_NT.sin()[..., None]
+    x, y, z = vectors_NTC3.unbind(-1)
+    return torch.stack((cosine * x + sine * z, y, cosine * z - sine * x), -1)
 
 
 def _sum_up(steps_NTC: Tensor) -> Tensor:

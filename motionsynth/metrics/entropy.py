@@ -16,7 +16,7 @@ from torch import Tensor
 
 from motionsynth.metrics.descriptors import Descriptors
 from motionsynth.metrics.record import SIGNED, Measure, Metric, Sets, UndefinedError
-from motionsynth.metrics.signals import common_limit_hz, in_parts, joint_velocities
+from motionsynth.metrics.signals import common_limit_hz, in_parts, velocity_channels
 from motionsynth.metrics.within import mean_of, means_within, shared_cells
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def kl_divergence(p_CF: Tensor, q_CF: Tensor) -> Tensor:
 def velocity_power(windows: Descriptors) -> Tensor:
     """Power of the velocities of each window by ``hann_power``: (N, C, F) in (m/s)^2; C is 3 x the moving joints."""
     rate = windows.spec.frame_rate
-    return in_parts(windows, lambda x: hann_power(joint_velocities(x, rate).flatten(2).transpose(1, 2), rate)[1])
+    return in_parts(windows, lambda x: hann_power(velocity_channels(x, rate), rate)[1])
 
 
 @lru_cache(maxsize=8)

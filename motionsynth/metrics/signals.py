@@ -14,7 +14,7 @@ from torch import Tensor
 from motionsynth.metrics.descriptors import Descriptors
 from motionsynth.metrics.record import Sets
 
-__all__ = ["band_limit", "common_limit_hz", "in_parts", "joint_velocities"]
+__all__ = ["band_limit", "common_limit_hz", "in_parts", "joint_velocities", "velocity_channels"]
 
 _WINDOWS = 1024
 """Windows worked on at a time: what is held beside the result stays small."""
@@ -31,6 +31,11 @@ def joint_velocities(positions_NTJ3: Tensor, rate_hz: float) -> Tensor:
         (N, T - 1, J, 3) m/s.
     """
     return positions_NTJ3.diff(dim=1) * rate_hz
+
+
+def velocity_channels(positions_NTJ3: Tensor, rate_hz: float) -> Tensor:
+    """The velocities as signals over time: (N, 3 J, T - 1) m/s, the three coordinates of a joint side by side."""
+    return joint_velocities(positions_NTJ3, rate_hz).flatten(2).transpose(1, 2)
 
 
 def band_limit(positions_NTJ3: Tensor, rate_hz: float, limit_hz: float) -> Tensor:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from motionsynth.metrics.descriptors import Descriptors
 from motionsynth.metrics.record import SIGNED, Measure, Metric, Sets, UndefinedError
-from motionsynth.metrics.signals import common_limit_hz, in_parts, joint_velocities
+from motionsynth.metrics.signals import common_limit_hz, in_parts, velocity_channels
 from motionsynth.metrics.within import mean_difference, mean_of, means_within, shared_cells
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def log_spectral(spectra_CF: Tensor, reference_CF: Tensor, *, floor_db: float = 
 def velocity_spectra(windows: Descriptors) -> Tensor:
     """Welch spectra of the velocities of each window: (N, C, F) in (m/s)^2 / Hz; C is three times the moving joints."""
     rate = windows.spec.frame_rate
-    return in_parts(windows, lambda x: power_spectra(_channels(joint_velocities(x, rate)), rate)[1])
+    return in_parts(windows, lambda x: power_spectra(velocity_channels(x, rate), rate)[1])
 
 
 def window_energy(windows: Descriptors) -> Tensor:
@@ -126,10 +126,6 @@ def window_energy(windows: Descriptors) -> Tensor:
     return windows.per_window(velocity_spectra).mean(1) * float(
         _frequencies(windows.motion_NTD.shape[1], windows.spec.frame_rate)[1]
     )
-
-
-def _channels(velocity_NTJ3: Tensor) -> Tensor:
-    return velocity_NTJ3.flatten(2).transpose(1, 2)
 
 
 @lru_cache(maxsize=8)

@@ -16,6 +16,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from motionsynth.features.geometry import headings, turn
 from motionsynth.metrics.descriptors import Descriptors
 from motionsynth.metrics.record import Measure, Metric, Sets, UndefinedError
 from motionsynth.metrics.signals import common_limit_hz
@@ -37,11 +38,7 @@ def pose_channels(windows: Descriptors) -> Tensor:
     """
     spec, positions_NTJ3 = windows.spec, windows.positions_NTJ3
     relative = positions_NTJ3[:, :, list(spec.joints_below)] - positions_NTJ3[:, :, spec.moving_joint, None]
-    x, y, z = relative.unbind(-1)
-    turn = windows.features_NTD[..., spec.slices["root_yaw_velocity_rad_s"]] / spec.frame_rate
-    heading_NT1 = turn.cumsum(1) - turn  # forward differences: a turn shows in the next frame
-    cosine, sine = heading_NT1.cos(), heading_NT1.sin()
-    return torch.stack((cosine * x - sine * z, y, cosine * z + sine * x), -1).flatten(2)
+    return turn(relative, -headings(windows.features_NTD, spec)).flatten(2)
 
 
 def within_variance(pose_NTC: Tensor) -> Tensor:

@@ -22,7 +22,6 @@ __all__ = [
     "LEAST_WINDOWS",
     "SharedCells",
     "cell_means",
-    "cell_rows",
     "mean_difference",
     "mean_of",
     "means_within",
@@ -103,15 +102,6 @@ def mean_difference(
     assert generated.cell_N is not None and reference.cell_N is not None  # or there would be no shared cells
     means_C = cell_means(values_N, generated.cell_N, cells_C) - cell_means(values_M, reference.cell_N, cells_C)
     return (weights_C.reshape(-1, *[1] * (means_C.ndim - 1)) * means_C).sum(0)
-
-
-def cell_rows(cell_N: Tensor, cells_C: Tensor) -> list[Tensor]:
-    """Indices of the windows of each cell, rising; for what cannot be had from sums."""
-    order = torch.argsort(cell_N, stable=True)
-    ranked = cell_N[order]
-    starts = torch.searchsorted(ranked, cells_C).tolist()
-    ends = torch.searchsorted(ranked, cells_C, right=True).tolist()
-    return [order[start:end] for start, end in zip(starts, ends, strict=True)]
 
 
 _ROWS = 64
