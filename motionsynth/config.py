@@ -22,7 +22,16 @@ from motionsynth.errors import ConfigError
 from motionsynth.families import FAMILIES, family_class
 from motionsynth.families.base import FamilyConfig, FrozenConfig
 
-__all__ = ["DataConfig", "RunConfig", "TrainConfig", "config_hash", "dump_config", "load_config"]
+__all__ = [
+    "DataConfig",
+    "RunConfig",
+    "TrainConfig",
+    "config_error",
+    "config_hash",
+    "dump_config",
+    "load_config",
+    "read_yaml",
+]
 
 
 class SplitConfig(FrozenConfig):
@@ -150,17 +159,18 @@ def load_config(path: str | Path, *, data: str | Path | None = None, overrides: 
     Raises:
         ConfigError: a file cannot be read, a key is unknown, or a value does not fit; names file and key.
     """
-    document = _read_yaml(Path(path))
+    document = read_yaml(Path(path))
     if data is not None:
         section = document.setdefault("data", {})
         is_yaml = Path(data).suffix in (".yaml", ".yml")
-        section |= _read_yaml(Path(data)) if is_yaml else {"path": str(data)}
+        section |= read_yaml(Path(data)) if is_yaml else {"path": str(data)}
     for override in overrides:
         _override(document, override)
     return parse_config(document, path)
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file; ``ConfigError`` with path and line where it is none."""
     try:
         document = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except OSError as error:
@@ -186,11 +196,11 @@ def parse_config(document: Mapping[str, Any], path: str | Path) -> RunConfig:
     try:
         parsed = config_class.model_validate(family)
     except ValidationError as error:
-        raise _config_error(error, path, config_class, ("family",)) from error
+        raise config_error(error, path, config_class, ("family",)) from error
     try:
         return RunConfig.model_validate({**document, "family": parsed})
     except ValidationError as error:
-        raise _config_error(error, path, RunConfig, ()) from error
+        raise config_error(error, path, RunConfig, ()) from error
 
 
 def _override(document: dict[str, Any], override: str) -> None:
@@ -223,7 +233,7 @@ def _unknown(what: str, word: str, known: Iterable[str]) -> str:
     return f"unknown {what}, {hint}"
 
 
-def _config_error(
+def config_error(
     error: ValidationError, path: str | Path, model: type[BaseModel], prefix: tuple[str, ...]
 ) -> ConfigError:
     """The first complaint of pydantic, as one line that names the dotted key and guesses what a misspelt one meant."""

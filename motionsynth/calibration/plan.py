@@ -267,10 +267,10 @@ def load_plan(path: str | Path, **changes: int) -> CalibrationConfig:
     Raises:
         ConfigError: the file cannot be read, a key is unknown, or a value does not fit; names file and key.
     """
-    from motionsynth.config import _config_error, _read_yaml
+    from motionsynth.config import config_error, read_yaml
 
-    document = _read_yaml(Path(path)) | changes
+    document = read_yaml(Path(path)) | changes
     try:
         return CalibrationConfig.model_validate(document)
     except ValidationError as error:
-        raise _config_error(error, path, CalibrationConfig, ()) from error
+        raise config_error(error, path, CalibrationConfig, ()) from error
