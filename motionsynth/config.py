@@ -31,6 +31,7 @@ __all__ = [
     "dump_config",
     "load_config",
     "read_yaml",
+    "unknown_word",
 ]
 
 
@@ -191,7 +192,7 @@ def parse_config(document: Mapping[str, Any], path: str | Path) -> RunConfig:
     family = document.get("family")
     name = family.get("name") if isinstance(family, dict) else None
     if name not in FAMILIES:
-        raise ConfigError(path, "family.name", _unknown("family", str(name), FAMILIES))
+        raise ConfigError(path, "family.name", unknown_word(f"family {name!r}", str(name), FAMILIES))
     config_class = family_class(name).Config
     try:
         parsed = config_class.model_validate(family)
@@ -226,11 +227,12 @@ def _override(document: dict[str, Any], override: str) -> None:
 _BUDGETS = frozenset({"steps", "samples", "passes", "minutes"})
 
 
-def _unknown(what: str, word: str, known: Iterable[str]) -> str:
+def unknown_word(what: str, word: str, known: Iterable[str]) -> str:
+    """What is wrong with a word that is none of those known: the nearest one, and all of them."""
     known = sorted(known)
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
-    return f"unknown {what}, {hint}"
+    hint = f"did you mean {close[0]}? " if close else ""
+    return f"unknown {what}, {hint}known: {', '.join(known) or 'none'}"
 
 
 def config_error(
@@ -241,9 +243,12 @@ def config_error(
     location = [str(part) for part in first["loc"]]
     key = ".".join([*prefix, *location]) or None
     if first["type"] == "extra_forbidden":
-        return ConfigError(path, key, _unknown("key", location[-1], _fields_at(model, location[:-1])))
+        return ConfigError(path, key, unknown_word("key", location[-1], _fields_at(model, location[:-1])))
     if first["type"] == "missing":
         return ConfigError(path, key, "is missing")
+    if first["type"] == "literal_error":
+        names = re.findall(r"'([^']*)'", first["ctx"]["expected"])
+        return ConfigError(path, key, unknown_word(f"value {first['input']!r}", str(first["input"]), names))
     message = first["msg"].removeprefix("Value error, ")
     given = first["input"]
     shown = f" (got {given!r})" if isinstance(given, str | int | float | bool | None) else ""

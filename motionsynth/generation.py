@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from motionsynth.errors import MotionSynthError, RunError
+from motionsynth.errors import ConfigError, MotionSynthError, RunError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from motionsynth.motion.clip import Clip
     from motionsynth.run import Run
 
-__all__ = ["compare", "generate", "keep_samples", "reconstruct"]
+__all__ = ["class_indices", "compare", "generate", "keep_samples", "reconstruct"]
 
 SHOWN = 6
 """Clips that a finished run keeps as samples and shows beside as many real ones."""
@@ -49,6 +49,9 @@ def generate(
     seed: int = 0,
     out: Path | None = None,
     frames: int | None = None,
+    prior: str | None = None,
+    labels: Mapping[str, str] | None = None,
+    show: str | None = None,
     device: str = "auto",
 ) -> list[Path]:
     """Draw ``count`` clips from a run and write them as portable BVH: same seed, same bytes.
@@ -59,24 +62,41 @@ def generate(
         seed: any integer.
         out: folder to write; the run's ``samples`` where None.
         frames: length of each clip; the window trained on where None.
+        prior: what latents are drawn from, such as ``normal`` or ``fitted``; the family's default where None.
+        labels: label name -> class name that all clips are drawn under; others follow the training clips.
+        show: ``mean`` or ``sample`` of the likelihood; the family's default where None.
         device: ``auto``, ``cpu`` or ``cuda``.
 
     Raises:
         RunError: no run, no weights, or damaged ones.
-        MotionSynthError: the family cannot make that many frames.
+        MotionSynthError: the family cannot draw so, or the run knows no such label or class.
     """
+    from motionsynth.families.base import Draw
     from motionsynth.run import open_run
     from motionsynth.sampling import draw_samples
     from motionsynth.training.device import resolve_device
 
     run = open_run(run_dir)
     try:
-        samples = draw_samples(run, count, seed, frames=frames, device=resolve_device(device))
+        how = Draw(frames, prior, class_indices(run, labels or {}), show)
+        samples = draw_samples(run, count, seed, how=how, device=resolve_device(device))
     except ValueError as error:
         raise MotionSynthError(str(error)) from error
     digits = max(4, len(str(count - 1)))
     names = [f"{index:0{digits}}" for index in range(count)]
     return _write_windows(run, samples.motion_NTD, out or run.samples_path, names)
+
+
+def class_indices(run: Run, names: Mapping[str, str]) -> dict[str, int]:
+    """Indices of a run's classes by name, such as ``{"style": "elderly"}``; ``ConfigError`` where one is unknown."""
+    from motionsynth.config import unknown_word
+
+    classes = run.record.labels
+    for label, name in names.items():
+        for what, word, known in (("label", label, tuple(classes)), ("class", name, classes.get(label, ()))):
+            if word not in known:
+                raise ConfigError(None, f"{label}={name}", unknown_word(f"{what} {word!r}", word, known))
+    return {label: classes[label].index(name) for label, name in names.items()}
 
 
 def reconstruct(run_dir: Path, clips: Sequence[Path], out: Path, *, device: str = "auto") -> list[Path]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from motionsynth.errors import RunError
-from motionsynth.families.base import Family
+from motionsynth.families.base import Draw, Family
 from motionsynth.run import Run
 from motionsynth.training.determinism import stream_seed, torch_threads
 
@@ -31,32 +31,32 @@ class SampleSet(NamedTuple):
 
 
 def draw_samples(
-    run: Run, count: int, seed: int, *, frames: int | None = None, device: torch.device | str = "cpu"
+    run: Run, count: int, seed: int, *, how: Draw = Draw(), device: torch.device | str = "cpu"
 ) -> SampleSet:
     """Draw windows from a run's moving average, or from its weights where it kept none.
 
-    Same run, seed, frames and machine, same bytes; the first samples of a larger count are those of a smaller one.
+    Same run, seed, ``how`` and machine, same bytes; the first samples of a larger count are those of a smaller one.
     Devices have random generators of their own: a GPU's samples are not the CPU's.
 
     Args:
         run: a run that has finished.
         count: N.
         seed: any integer.
-        frames: T; the window trained on where None.
+        how: length, prior, labels and noise.
         device: where the family computes.
 
     Raises:
         RunError: the run has no intact weights, or draws values that are not finite.
-        ValueError: the family cannot make that many frames.
+        ValueError: the family cannot draw so; see ``Family.sample``.
     """
     with torch_threads(run.config.train.threads):
-        motion_NTD = draw_from(run.load_family(device), count, seed, frames=frames)
+        motion_NTD = draw_from(run.load_family(device), count, seed, how)
     if not motion_NTD.isfinite().all():
         raise RunError(run.path, "draws values that are not finite: its training has diverged")
     return SampleSet(motion_NTD, seed)
 
 
-def draw_from(family: Family, count: int, seed: int, *, frames: int | None = None) -> Tensor:
+def draw_from(family: Family, count: int, seed: int, how: Draw = Draw()) -> Tensor:
     """(N, T, D) draws on the CPU from a family as it stands, in whole chunks of ``CHUNK``.
 
     Each chunk has a generator of its own, so its draws depend on the seed and on its place alone; and its arithmetic
@@ -71,6 +71,6 @@ def draw_from(family: Family, count: int, seed: int, *, frames: int | None = Non
     with torch.no_grad():
         for place in range(0, count, CHUNK):
             generator = torch.Generator(device).manual_seed(stream_seed(seed, f"samples/{place}"))
-            chunks.append(family.sample(CHUNK, generator=generator, frames=frames).float().cpu())
+            chunks.append(family.sample(CHUNK, generator=generator, how=how).float().cpu())
     family.train(training)
     return torch.cat(chunks)[:count]

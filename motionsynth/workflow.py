@@ -51,11 +51,11 @@ def resolve_config(
     Raises:
         ConfigError: a file, key or value is wrong, or ``config`` is of another family.
     """
-    from motionsynth.config import load_config
+    from motionsynth.config import load_config, unknown_word
     from motionsynth.families import FAMILIES
 
     if family not in FAMILIES:
-        raise ConfigError(None, "FAMILY", f"unknown family {family!r}; known: {', '.join(FAMILIES)}")
+        raise ConfigError(None, "FAMILY", unknown_word(f"family {family!r}", family, FAMILIES))
     resolved = load_config(config or baseline(family), data=data, overrides=overrides)
     if resolved.family.name != family:
         raise ConfigError(config, "family.name", f"is {resolved.family.name}, but {family} was asked for")

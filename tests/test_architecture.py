@@ -17,6 +17,7 @@ TOP = ("cli", "run", "workflow", "generation", "evaluation", "calibration")
 FORBIDDEN = {
     "motion": ("features", "corpus", "families", "nn", "training", "metrics", "tracking", *TOP),
     "features": ("corpus", "families", "nn", "training", "metrics", "tracking", *TOP),
+    "losses": ("motion", "features", "families", "nn", "training", "metrics", "tracking", *TOP),
     "nn": ("motion", "features", "families", "training", "metrics", "tracking", *TOP),
     "families": ("motion", "features", "training", "metrics", "tracking", *TOP),
     "corpus": ("nn", "training", "metrics", "tracking", *TOP),

@@ -70,9 +70,9 @@ def edited(tmp_path: Path, old: str, new: str) -> Path:
         ("train.batch_size=many", "train.batch_size: input should be a valid integer"),
         ("train.batch_size=1", "train.batch_size: input should be greater than or equal to 2 (got 1)"),
         ("train.steps=0", "train.steps: input should be greater than or equal to 1"),
-        ("family.name=vea", "family.name: unknown family, did you mean vae?"),
-        ("family.sigma.kind=open", "family.sigma.kind: input should be 'fixed' or 'learned'"),
-        ("train.precision=fp8", "train.precision: input should be 'float32' or 'bf16'"),
+        ("family.name=vea", "family.name: unknown family 'vea', did you mean vae?"),
+        ("family.sigma.kind=open", "family.sigma.kind: unknown value 'open', known: fixed, learned"),
+        ("train.precision=fp8", "train.precision: unknown value 'fp8', known: bf16, float32"),
     ],
 )
 def test_mistakes_name_file_and_key(override: str, message: str) -> None:

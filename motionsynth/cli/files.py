@@ -1,4 +1,4 @@
-"""What a user means by a list of paths."""
+"""What a user means by a list of paths, or of pairs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from motionsynth.errors import MotionSynthError
 
-__all__ = ["bvh_files"]
+__all__ = ["bvh_files", "pairs"]
 
 
 def bvh_files(paths: Iterable[Path]) -> list[Path]:
@@ -27,4 +27,21 @@ def bvh_files(paths: Iterable[Path]) -> list[Path]:
             found.append(path)
         else:
             raise MotionSynthError(f"{path}: no such file or folder")
+    return found
+
+
+def pairs(words: Iterable[str], option: str) -> dict[str, str]:
+    """``NAME=VALUE`` words as a mapping.
+
+    Raises:
+        MotionSynthError: a word is none, or a name comes twice.
+    """
+    found: dict[str, str] = {}
+    for word in words:
+        name, separator, value = word.partition("=")
+        if not (name and separator and value):
+            raise MotionSynthError(f"{option} {word}: must look like style=elderly")
+        if name in found:
+            raise MotionSynthError(f"{option} {word}: {name} is given twice")
+        found[name] = value
     return found

@@ -20,13 +20,41 @@ def generate(
     frames: Annotated[
         int | None, typer.Option(help="Length of each clip.", show_default="the window trained on")
     ] = None,
+    prior: Annotated[
+        str | None,
+        typer.Option(help="Where latents are drawn from: normal, fitted, …", show_default="the family's first"),
+    ] = None,
+    labels: Annotated[
+        list[str] | None,
+        typer.Option("--label", metavar="NAME=CLASS", help="For conditional models; may be repeated."),
+    ] = None,
+    show: Annotated[
+        str | None, typer.Option(help="mean or sample of the likelihood.", show_default="the family's default")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Draw clips from a trained model and write them as BVH that Blender opens.
 
-    Example: `motionsynth generate runs/vae -n 64 --seed 1 --out /tmp/vae`
+    Examples:
+
+    `motionsynth generate runs/vae -n 64 --seed 1 --out /tmp/vae`
+
+    `motionsynth generate runs/ae --prior normal`
+
+    `motionsynth generate runs/cvae --label style=elderly --label content=walk`
     """
     from motionsynth import generation
+    from motionsynth.cli.files import pairs
 
-    paths = generation.generate(run, count, seed=seed, out=out, frames=frames, device=device)
+    paths = generation.generate(
+        run,
+        count,
+        seed=seed,
+        out=out,
+        frames=frames,
+        prior=prior,
+        labels=pairs(labels or (), "--label"),
+        show=show,
+        device=device,
+    )
     typer.echo(f"{len(paths)} clips in {paths[0].parent}")

@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from motionsynth.corpus.windows import Batch
-from motionsynth.families.backbone import ConvConfig, conv_encoder
+from motionsynth.families.backbone import ConvConfig, build_encoder
 from motionsynth.families.base import AdamConfig, Family, FamilyConfig, Loss, MotionShape, Phase, StepContext
 
 __all__ = ["Classifier"]
@@ -43,7 +43,7 @@ class Classifier(Family):
         super().__init__(config, shape)
         if not shape.labels:
             raise ValueError("a classifier needs at least one label")
-        self.encoder = conv_encoder(config.backbone, shape, config.embedding_dim)
+        self.encoder = build_encoder(config.backbone, shape, config.embedding_dim)
         # a list, as a label may have a name that a module cannot
         self.heads = nn.ModuleList(nn.Linear(config.embedding_dim, classes) for classes in shape.labels.values())
 

@@ -11,7 +11,7 @@ from motionsynth.nn.critic import Critic
 from motionsynth.nn.decoder import Decoder
 from motionsynth.nn.encoder import Encoder
 
-__all__ = ["ConvConfig", "CriticConfig", "conv_critic", "conv_decoder", "conv_encoder"]
+__all__ = ["BackboneConfig", "ConvConfig", "CriticConfig", "build_critic", "build_decoder", "build_encoder"]
 
 
 Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
@@ -50,13 +50,17 @@ class CriticConfig(FrozenConfig):
     """Windows that the critic compares with one another, so that it sees a lack of variety; 0 for none."""
 
 
-def conv_encoder(config: ConvConfig, shape: MotionShape, outputs: int) -> Encoder:
-    """A new encoder of windows of that shape to (B, outputs)."""
-    return Encoder(shape.frames, shape.features, outputs, config.widths, kernel=config.kernel)
+BackboneConfig = ConvConfig
+"""Settings of any backbone, told apart by ``kind``."""
 
 
-def conv_decoder(config: ConvConfig, shape: MotionShape, inputs: int) -> Decoder:
-    """A new decoder, or generator, of (B, inputs) to windows of that shape."""
+def build_encoder(config: BackboneConfig, shape: MotionShape, outputs: int, *, side: int = 0) -> Encoder:
+    """A new encoder ``(motion_BTD, mask_BT, side_BS) -> (B, outputs)`` of windows of that shape."""
+    return Encoder(shape.frames, shape.features, outputs, config.widths, kernel=config.kernel, side=side)
+
+
+def build_decoder(config: BackboneConfig, shape: MotionShape, inputs: int, *, side: int = 0) -> Decoder:
+    """A new decoder, or generator, ``(z_BZ, side_BS, frames) -> (B, T, D)``; its ``longest`` is T at most, or None."""
     return Decoder(
         shape.frames,
         shape.features,
@@ -66,9 +70,11 @@ def conv_decoder(config: ConvConfig, shape: MotionShape, inputs: int) -> Decoder
         upsample=config.upsample,
         mapping_layers=config.mapping_layers,
         mapping_width=config.mapping_width,
+        side=side,
     )
 
 
-def conv_critic(config: ConvConfig, critic: CriticConfig, shape: MotionShape) -> Critic:
-    """A new critic of windows of that shape."""
-    return Critic(shape.frames, shape.features, critic.widths, kernel=config.kernel, group=critic.minibatch_stddev)
+def build_critic(config: BackboneConfig, critic: CriticConfig, shape: MotionShape, *, side: int = 0) -> Critic:
+    """A new critic ``(motion_BTD, mask_BT, side_BS, parts=1) -> (B,)`` logits of windows of that shape."""
+    group = critic.minibatch_stddev
+    return Critic(shape.frames, shape.features, critic.widths, kernel=config.kernel, group=group, side=side)

@@ -5,18 +5,19 @@ Shapes: B batch, N samples, T frames, D features, Z latent dimensions.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, Protocol, Self, runtime_checkable
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
-from motionsynth.corpus.windows import Batch
+from motionsynth.corpus.windows import Batch, WindowSet
 
 __all__ = [
     "AdamConfig",
+    "Draw",
     "EMConfig",
     "Encodes",
     "Family",
@@ -31,15 +32,67 @@ __all__ = [
 ]
 
 
+def _alone(value: Tensor) -> Tensor:
+    return value
+
+
 class StepContext(NamedTuple):
-    """What a loss may know of the step it is computed in."""
+    """What a loss may know of the step it is computed in.
+
+    Where several processes train one model, each holds its rows of a joined batch. What is drawn here is then drawn
+    for all rows and cut, so that every row gets the numbers that it would get in one process.
+    """
 
     step: int
     """Optimiser steps taken before this one, from 0."""
     progress: float
     """Share of the budget that is spent, 0 to 1; warm-ups read it."""
     generator: torch.Generator
-    """The only source of randomness, on the device of the batch."""
+    """The only source of randomness, on the device of the batch; in the same state on every rank."""
+    rank: int = 0
+    """Which process of ``ranks`` this is."""
+    ranks: int = 1
+    """Processes that share the step; each holds as many rows."""
+    average: Callable[[Tensor], Tensor] = _alone
+    """Mean of a tensor over ranks, without gradient."""
+
+    def normal(self, count: int, *sizes: int) -> Tensor:
+        """(count, *sizes) standard normal numbers for the rows of this process."""
+        return self._mine(torch.randn(self.ranks * count, *sizes, generator=self.generator, device=self._device))
+
+    def uniform(self, count: int, *sizes: int) -> Tensor:
+        """(count, *sizes) numbers from [0, 1) for the rows of this process."""
+        return self._mine(torch.rand(self.ranks * count, *sizes, generator=self.generator, device=self._device))
+
+    def integers(self, high: int, count: int, *sizes: int) -> Tensor:
+        """(count, *sizes) int64 from 0 to ``high - 1`` for the rows of this process."""
+        shape = (self.ranks * count, *sizes)
+        return self._mine(torch.randint(high, shape, generator=self.generator, device=self._device))
+
+    def mean(self, value: Tensor) -> Tensor:
+        """The mean over all ranks of a statistic that is not itself a mean over rows; carries no gradient."""
+        return self.average(value.detach())
+
+    @property
+    def _device(self) -> torch.device:
+        return self.generator.device
+
+    def _mine(self, drawn: Tensor) -> Tensor:
+        return drawn.chunk(self.ranks)[self.rank] if self.ranks > 1 else drawn
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """How windows are drawn from a model."""
+
+    frames: int | None = None
+    """T; the length trained on where None. A network of fixed length gives its first frames."""
+    prior: str | None = None
+    """One of the family's ``priors``; the first where None."""
+    labels: Mapping[str, int] = field(default_factory=dict)
+    """Label name -> class index for all windows; labels not named follow the training windows."""
+    show: str | None = None
+    """``mean``, or ``sample``: with the likelihood's noise, for families that have one; their default where None."""
 
 
 class Loss(NamedTuple):
@@ -160,38 +213,87 @@ class Family(nn.Module):
         """The moves of one step, in order; none for a family that ``LearnsByEM``."""
         raise NotImplementedError
 
-    def sample(self, count: int, *, generator: torch.Generator, frames: int | None = None) -> Tensor:
+    def sample(self, count: int, *, generator: torch.Generator, how: Draw = Draw()) -> Tensor:
         """Draw windows.
 
         Args:
             count: N.
             generator: source of randomness, on the family's device.
-            frames: T; the length trained on where None. Shorter ones are the first frames of a window trained on,
-                which is the model's own distribution of them.
+            how: length, prior, labels and noise.
 
         Returns:
             (N, T, D) normalised features.
 
         Raises:
-            ValueError: the family cannot make that many frames.
+            ValueError: the family cannot make that many frames, has no such prior, takes no such label, or has no
+                noise to show.
         """
         raise NotImplementedError
+
+    @property
+    def longest(self) -> int | None:
+        """Frames that it can make at most; None where there is no limit."""
+        return self.shape.frames
+
+    @property
+    def priors(self) -> tuple[str, ...]:
+        """Names of the distributions that latents can be drawn from; the first is the default."""
+        return ("normal",)
+
+    @property
+    def alone(self) -> str | None:
+        """Why one process must train it; None where several may."""
+        return None
+
+    def begin(self, windows: WindowSet) -> None:
+        """Called with the training windows before the first step, on the device."""
 
     def sample_frames(self, frames: int | None) -> int:
         """The number of frames to sample: the length trained on where None.
 
         Raises:
-            ValueError: it is not between 1 and the length trained on.
+            ValueError: it is below 1 or above ``longest``.
         """
         if frames is None:
             return self.shape.frames
-        if not 1 <= frames <= self.shape.frames:
-            raise ValueError(f"this model makes 1 to {self.shape.frames} frames, not {frames}")
+        if self.longest is None and frames < 1:
+            raise ValueError(f"this model makes 1 frame or more, not {frames}")
+        if self.longest is not None and not 1 <= frames <= self.longest:
+            raise ValueError(f"this model makes 1 to {self.longest} frames, not {frames}")
         return frames
 
-    def sample_latent(self, count: int, *, generator: torch.Generator) -> Tensor:
-        """(N, Z) draws from the prior, for families that have one."""
-        raise NotImplementedError
+    def refuse_draw(self, how: Draw, *, labels: tuple[str, ...] = (), shows: tuple[str, ...] = ("mean",)) -> None:
+        """Raise ``ValueError`` for a draw that the family cannot make.
+
+        Args:
+            how: what was asked for.
+            labels: labels that the family is conditioned on.
+            shows: what it can show; the first is the default.
+        """
+        self.sample_frames(how.frames)
+        for what, asked, known in (
+            ("prior", how.prior or self.priors[0], self.priors),
+            ("show", how.show or shows[0], shows),
+        ):
+            if asked not in known:
+                raise ValueError(f"{what}: this model has no {asked!r}, only {', '.join(known)}")
+        for name in how.labels:
+            if name not in labels:
+                takes = f"only {', '.join(labels)}" if labels else "as it was trained without; see family.condition"
+                raise ValueError(f"label {name}: this model takes none, {takes}")
+
+
+@runtime_checkable
+class Decodes(Protocol):
+    """Families that map latents to motion."""
+
+    def sample_latent(self, count: int, *, generator: torch.Generator, prior: str | None = None) -> Tensor:
+        """(N, Z) draws from one of the ``priors``; the first where None."""
+        ...
+
+    def decode(self, z_BZ: Tensor, side_BS: Tensor | None = None, frames: int | None = None) -> Tensor:
+        """(B, T, D) normalised features, under the condition ``side_BS``."""
+        ...
 
 
 @runtime_checkable

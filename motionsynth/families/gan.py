@@ -9,35 +9,20 @@ from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from motionsynth.corpus.windows import Batch
-from motionsynth.families.backbone import ConvConfig, CriticConfig, conv_critic, conv_decoder
-from motionsynth.families.base import (
-    AdamConfig,
-    Family,
-    FamilyConfig,
-    FrozenConfig,
-    Loss,
-    MotionShape,
-    Phase,
-    StepContext,
-)
-from motionsynth.losses import non_saturating_critic, non_saturating_generator, r1_penalty
+from motionsynth.families.adversary import Judged, R1Config, critic_loss
+from motionsynth.families.backbone import CriticConfig, build_critic, build_decoder
+from motionsynth.families.base import AdamConfig, Loss, MotionShape, Phase, StepContext
+from motionsynth.families.latent import LatentConfig, LatentFamily
+from motionsynth.losses.adversarial import OBJECTIVES
 
 __all__ = ["GAN"]
 
-
-class R1Config(FrozenConfig):
-    """Penalty on the critic's gradient at real windows (Mescheder et al., 2018)."""
-
-    gamma: float = Field(100.0, ge=0)
-    """Weight: ``gamma / 2 E[|grad|^2]`` is added to the critic's loss; 0 switches it off."""
-    every: int = Field(4, ge=1)
-    """Computed at steps that are multiples of it, weighted by it (lazy regularisation, Karras et al., 2020)."""
+_OBJECTIVE = OBJECTIVES["nonsaturating"]
 
 
-class GAN(Family):
+class GAN(LatentFamily):
     """``critic: min -E_x[log D(x)] - E_z[log(1 - D(G(z)))]``, ``generator: min -E_z[log D(G(z))]``, in turn.
 
     Generated windows carry the masks of the real ones beside them, so padding tells the critic nothing.
@@ -47,7 +32,7 @@ class GAN(Family):
         of StyleGAN, 2020, for lazy regularisation.
     """
 
-    class Config(FamilyConfig):
+    class Config(LatentConfig):
         """Settings of the adversarial network."""
 
         PHASES: ClassVar[tuple[str, ...]] = ("critic", "generator")
@@ -55,8 +40,6 @@ class GAN(Family):
         name: Literal["gan"] = "gan"
         latent_dim: int = Field(32, ge=1)
         """Z, numbers in a latent."""
-        backbone: ConvConfig = ConvConfig()
-        """Network of the generator: the decoder of the other families."""
         critic: CriticConfig = CriticConfig()
         """Network of the critic."""
         r1: R1Config = R1Config()
@@ -69,11 +52,13 @@ class GAN(Family):
         )
         """Adam by phase."""
 
+    DECODER = "generator"
+
     def __init__(self, config: Config, shape: MotionShape) -> None:
         super().__init__(config, shape)
         self.config = config
-        self.generator = conv_decoder(config.backbone, shape, config.latent_dim)
-        self.critic = conv_critic(config.backbone, config.critic, shape)
+        self.generator = build_decoder(config.backbone, shape, config.latent_dim, side=self.condition.width)
+        self.critic = build_critic(config.backbone, config.critic, shape, side=self.condition.width)
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -84,34 +69,17 @@ class GAN(Family):
         )
 
     def critic_loss(self, batch: Batch, context: StepContext) -> Loss:
-        """Tell real from generated; both go through the critic in one pass."""
-        motion_BTD, mask_BT, _ = batch
+        """Tell real from generated, both with the labels of the real ones."""
+        side_BS = self.condition.of(batch)
         with torch.no_grad():
-            fake_BTD = self.generator(self.sample_latent(len(motion_BTD), generator=context.generator))
-        logits = self.critic(torch.cat((motion_BTD, fake_BTD)), torch.cat((mask_BT, mask_BT)), parts=2)
-        real_B, fake_B = logits.chunk(2)
-        adversarial = total = non_saturating_critic(real_B, fake_B)
-        terms = {"adversarial": adversarial, "real_logit": real_B.mean(), "fake_logit": fake_B.mean()}
-        r1 = self.config.r1
-        if r1.gamma and self.training and context.step % r1.every == 0:
-            # forward, not call: a compiled network (train.compile) cannot be differentiated twice
-            penalty = r1_penalty(lambda real_BTD: self.critic.forward(real_BTD, mask_BT), motion_BTD)
-            total = adversarial + 0.5 * r1.gamma * r1.every * penalty
-            terms["r1"] = penalty
-        return Loss(total, {name: term.detach() for name, term in terms.items()})
+            fake_BTD = self.decode(context.normal(len(batch.motion_BTD), self.latent_dim), side_BS)
+        real, fake = Judged(batch.motion_BTD, batch.mask_BT, side_BS), Judged(fake_BTD, batch.mask_BT, side_BS)
+        r1, step = self.config.r1, context.step
+        return critic_loss(self.critic, real, fake, _OBJECTIVE, r1, step=step, penalise=self.training)
 
     def generator_loss(self, batch: Batch, context: StepContext) -> Loss:
-        """Fool the critic under the masks of the batch."""
-        fake_BTD = self.generator(self.sample_latent(len(batch.motion_BTD), generator=context.generator))
-        adversarial = non_saturating_generator(self.critic(fake_BTD, batch.mask_BT))
+        """Fool the critic under the masks and labels of the batch."""
+        side_BS = self.condition.of(batch)
+        fake_BTD = self.decode(context.normal(len(batch.motion_BTD), self.latent_dim), side_BS)
+        adversarial = _OBJECTIVE.generator(self.critic(fake_BTD, batch.mask_BT, side_BS))
         return Loss(adversarial, {"adversarial": adversarial.detach()})
-
-    def sample_latent(self, count: int, *, generator: torch.Generator) -> Tensor:
-        """(N, Z) draws from the prior N(0, I)."""
-        return torch.randn(count, self.config.latent_dim, generator=generator, device=generator.device)
-
-    def sample(self, count: int, *, generator: torch.Generator, frames: int | None = None) -> Tensor:
-        """(N, T, D) generated windows; see ``Family.sample``."""
-        frames = self.sample_frames(frames)
-        motion_NTD: Tensor = self.generator(self.sample_latent(count, generator=generator))
-        return motion_NTD[:, :frames]

@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from motionsynth.corpus.windows import Batch
-from motionsynth.families.base import EMConfig, Family, MotionShape, Phase
+from motionsynth.families.base import Draw, EMConfig, Family, MotionShape, Phase
 from motionsynth.families.kmeans import kmeans
 from motionsynth.families.ppca import noise_variance
 
@@ -187,26 +187,27 @@ class GMM(Family):
 
     # samples
 
-    def sample_latent(self, count: int, *, generator: torch.Generator) -> Tensor:
+    def sample_latent(self, count: int, *, generator: torch.Generator, prior: str | None = None) -> Tensor:
         """(N, 1 + Z) draws from the prior: the number of a component, then its latent from N(0, I)."""
         component_N = torch.multinomial(self.weight_K, count, replacement=True, generator=generator)
         shape = (count, self.config.latent_dim)
         latent_NZ = torch.randn(shape, generator=generator, device=generator.device, dtype=torch.float64)
         return torch.cat((component_N[:, None].double(), latent_NZ), 1)
 
-    def sample(self, count: int, *, generator: torch.Generator, frames: int | None = None) -> Tensor:
-        """(N, T, D) draws, with the density's noise where ``sample_noise`` says so; see ``Family.sample``."""
-        frames = self.sample_frames(frames)
+    def sample(self, count: int, *, generator: torch.Generator, how: Draw = Draw()) -> Tensor:
+        """(N, T, D) draws, with the density's noise where asked for; see ``Family.sample``."""
+        shows = ("sample", "mean") if self.config.sample_noise else ("mean", "sample")
+        self.refuse_draw(how, shows=shows)
         latent = self.sample_latent(count, generator=generator)
         component_N, latent_NZ = latent[:, 0].long(), latent[:, 1:]
         # by every component's axes and then one's own: less to hold than the axes of each draw
         inside_NKE = torch.einsum("nz,kez->nke", latent_NZ, self._loadings())
         inside_NE = inside_NKE[torch.arange(count, device=component_N.device), component_N]
         x_NX = self.mean_KX[component_N] + inside_NE @ self.axes_EX
-        if self.config.sample_noise:
+        if (how.show or shows[0]) == "sample":
             noise_NX = torch.randn(x_NX.shape, generator=generator, device=generator.device, dtype=x_NX.dtype)
             x_NX = x_NX + self.noise_K[component_N, None].sqrt() * noise_NX
-        return x_NX.reshape(count, self.shape.frames, self.shape.features)[:, :frames].float()
+        return x_NX.reshape(count, self.shape.frames, self.shape.features)[:, : how.frames].float()
 
     # learning: passes for the axes, one for k-means, then expectation maximisation
 

@@ -12,18 +12,15 @@ from pydantic import Field
 from torch import Tensor
 
 from motionsynth.corpus.windows import Batch
-from motionsynth.families.backbone import ConvConfig, conv_decoder, conv_encoder
-from motionsynth.families.base import (
-    AdamConfig,
-    Family,
-    FamilyConfig,
-    FrozenConfig,
-    Loss,
-    MotionShape,
-    Phase,
-    StepContext,
+from motionsynth.families.backbone import build_decoder, build_encoder
+from motionsynth.families.base import AdamConfig, FrozenConfig, Loss, MotionShape, Phase, StepContext
+from motionsynth.families.latent import LatentConfig, LatentFamily
+from motionsynth.losses.likelihood import (
+    gaussian_nll,
+    kl_to_standard_normal,
+    masked_squared_error,
+    mmd_to_standard_normal,
 )
-from motionsynth.losses import gaussian_nll, kl_to_standard_normal, masked_squared_error, mmd_to_standard_normal
 
 __all__ = ["VAE"]
 
@@ -37,7 +34,7 @@ class SigmaConfig(FrozenConfig):
     """The value where it is fixed, the smallest value where it is learned; in normalised units."""
 
 
-class VAE(Family):
+class VAE(LatentFamily):
     """``min E_x[ E_{p(z|x)}[-log q(x|z)] + beta KL(p(z|x) || N(0, I)) ]``, sums over frames, features and latents.
 
     ``q(x|z) = N(Dec(z), sigma^2 I)`` and ``p(z|x) = N(mean(x), diag(variance(x)))``, drawn by reparameterisation. At
@@ -50,16 +47,12 @@ class VAE(Family):
 
     noise_variance: Tensor
 
-    class Config(FamilyConfig):
+    class Config(LatentConfig):
         """Settings of the variational autoencoder."""
 
         PHASES: ClassVar[tuple[str, ...]] = ("all",)
 
         name: Literal["vae"] = "vae"
-        latent_dim: int = Field(16, ge=1)
-        """Z, numbers in a latent."""
-        backbone: ConvConfig = ConvConfig()
-        """Networks of encoder and decoder."""
         sigma: SigmaConfig = SigmaConfig()
         """Spread of the likelihood."""
         beta: float = Field(1.0, ge=0)
@@ -74,8 +67,8 @@ class VAE(Family):
     def __init__(self, config: Config, shape: MotionShape) -> None:
         super().__init__(config, shape)
         self.config = config
-        self.encoder = conv_encoder(config.backbone, shape, 2 * config.latent_dim)
-        self.decoder = conv_decoder(config.backbone, shape, config.latent_dim)
+        self.encoder = build_encoder(config.backbone, shape, 2 * config.latent_dim, side=self.condition.width)
+        self.decoder = build_decoder(config.backbone, shape, config.latent_dim, side=self.condition.width)
         start = config.sigma.value**2 if config.sigma.kind == "fixed" else 1.0
         self.register_buffer("noise_variance", torch.tensor(start))
 
@@ -87,11 +80,11 @@ class VAE(Family):
     def elbo_loss(self, batch: Batch, context: StepContext) -> Loss:
         """Minus the evidence lower bound, mean over windows; the spectrum of the latents is reported in eval mode."""
         mean_BZ, log_variance_BZ = self.posterior(batch)
-        noise_BZ = torch.randn(mean_BZ.shape, generator=context.generator, device=mean_BZ.device)
-        z_BZ = mean_BZ + noise_BZ * torch.exp(0.5 * log_variance_BZ)
-        error_B = masked_squared_error(batch.motion_BTD, self.decoder(z_BZ), batch.mask_BT)
+        z_BZ = mean_BZ + context.normal(*mean_BZ.shape) * torch.exp(0.5 * log_variance_BZ)
+        motion_BTD = self.decode(z_BZ, self.condition.of(batch))
+        error_B = masked_squared_error(batch.motion_BTD, motion_BTD, batch.mask_BT)
         count_B = batch.mask_BT.sum(1) * self.shape.features
-        mse = error_B.detach().sum() / count_B.sum()
+        mse = context.mean(error_B.sum()) / context.mean(count_B.sum().float())
         nll = gaussian_nll(error_B, count_B, self._variance(mse)).mean()
         kl_BZ = kl_to_standard_normal(mean_BZ, log_variance_BZ)
         kl = kl_BZ.sum(1).mean()
@@ -103,7 +96,7 @@ class VAE(Family):
 
     def posterior(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """(B, Z) means and (B, Z) log variances of p(z|x)."""
-        mean_BZ, log_variance_BZ = self.encoder(batch.motion_BTD, batch.mask_BT).chunk(2, 1)
+        mean_BZ, log_variance_BZ = self.encoder(batch.motion_BTD, batch.mask_BT, self.condition.of(batch)).chunk(2, 1)
         return mean_BZ, log_variance_BZ.clamp(-20.0, 10.0)
 
     def encode(self, batch: Batch) -> Tensor:
@@ -112,18 +105,7 @@ class VAE(Family):
 
     def reconstruct(self, batch: Batch) -> Tensor:
         """(B, T, D) decoded means."""
-        motion_BTD: Tensor = self.decoder(self.encode(batch))
-        return motion_BTD
-
-    def sample_latent(self, count: int, *, generator: torch.Generator) -> Tensor:
-        """(N, Z) draws from the prior N(0, I)."""
-        return torch.randn(count, self.config.latent_dim, generator=generator, device=generator.device)
-
-    def sample(self, count: int, *, generator: torch.Generator, frames: int | None = None) -> Tensor:
-        """(N, T, D) decoder means of draws from the prior, without the likelihood's noise; see ``Family.sample``."""
-        frames = self.sample_frames(frames)
-        motion_NTD: Tensor = self.decoder(self.sample_latent(count, generator=generator))
-        return motion_NTD[:, :frames]
+        return self.decode(self.encode(batch), self.condition.of(batch))
 
     def _variance(self, mse: Tensor) -> Tensor:
         """The likelihood's variance: optimal for the batch while training, its running value when judged."""

@@ -44,32 +44,39 @@ class Critic(nn.Module):
         widths: channels of each level, from the coarsest to the finest.
         kernel: frames of each convolution.
         group: windows that the minibatch standard deviation compares; 0 switches it off.
+        side: S, numbers beside each window, such as labels, or the latent of a pair.
     """
 
-    def __init__(self, frames: int, features: int, widths: Sequence[int], *, kernel: int = 3, group: int = 4) -> None:
+    def __init__(
+        self, frames: int, features: int, widths: Sequence[int], *, kernel: int = 3, group: int = 4, side: int = 0
+    ) -> None:
         super().__init__()
         self.group = group
-        self.trunk = Trunk(frames, features, widths, kernel=kernel)
+        self.trunk = Trunk(frames, features, widths, kernel=kernel, side=side)
         width = self.trunk.width
         self.hidden = nn.Linear(self.trunk.coarse_frames * (width + bool(group)), width)
         self.head = nn.Linear(width, 1)
 
-    def forward(self, motion_BTD: Tensor, mask_BT: Tensor, *, parts: int = 1) -> Tensor:
+    def forward(self, motion_BTD: Tensor, mask_BT: Tensor, side_BS: Tensor | None = None, *, parts: int = 1) -> Tensor:
         """Judge windows.
 
         Args:
             motion_BTD: (B, T, D) normalised features.
             mask_BT: (B, T) False on padded frames.
+            side_BS: (B, S) numbers beside each window.
             parts: the batch is that many equal parts, one after the other, whose windows are not compared with one
                 another; ``2`` for real windows followed by generated ones.
 
         Returns:
             (B,) logits, float32.
         """
-        x_BTC = self.trunk(motion_BTD, mask_BT)
+        logits: Tensor = self.head(self.describe(motion_BTD, mask_BT, side_BS, parts=parts)).squeeze(1)
+        return logits.float()
+
+    def describe(self, motion_BTD: Tensor, mask_BT: Tensor, side_BS: Tensor | None = None, *, parts: int = 1) -> Tensor:
+        """(B, H) features that the logits are a linear map of; arguments as of ``forward``."""
+        x_BTC = self.trunk(motion_BTD, mask_BT, side_BS)
         if self.group:
             group = math.gcd(len(x_BTC) // parts, self.group)
             x_BTC = torch.cat((x_BTC, minibatch_stddev(x_BTC, group)), 2)
-        hidden = F.leaky_relu(self.hidden(x_BTC.flatten(1)), 0.2)
-        logits: Tensor = self.head(hidden).squeeze(1)
-        return logits.float()
+        return F.leaky_relu(self.hidden(x_BTC.flatten(1)), 0.2)

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from motionsynth.nn.convolution import Conv, Dense, ResidualBlock, Upsample, Upsampling
-from motionsynth.nn.encoder import coarse_frames
+from motionsynth.nn.encoder import coarse_frames, with_side
 
 __all__ = ["Decoder"]
 
@@ -25,6 +25,7 @@ class Decoder(nn.Module):
         upsample: how frames are doubled.
         mapping_layers: hidden layers between the vector and the coarsest level.
         mapping_width: numbers in each of them.
+        side: S, numbers beside each vector, such as labels.
     """
 
     def __init__(
@@ -38,11 +39,12 @@ class Decoder(nn.Module):
         upsample: Upsampling = "linear",
         mapping_layers: int = 2,
         mapping_width: int = 256,
+        side: int = 0,
     ) -> None:
         super().__init__()
-        self.frames = frames
+        self.frames = self.longest = frames
         self.coarse_frames = coarse_frames(frames, len(widths))
-        self.mapping = Dense(inputs, *[mapping_width] * mapping_layers, self.coarse_frames * widths[0])
+        self.mapping = Dense(inputs + side, *[mapping_width] * mapping_layers, self.coarse_frames * widths[0])
         levels: list[nn.Module] = []
         level_frames = self.coarse_frames
         for before, after in zip([widths[0], *widths[:-1]], widths, strict=True):
@@ -53,10 +55,8 @@ class Decoder(nn.Module):
         self.levels = nn.Sequential(*levels)
         self.output = Conv(widths[-1], features, kernel)
 
-    def forward(self, z_BZ: Tensor) -> Tensor:
-        """(B, Z) -> (B, T, D) normalised features, float32."""
-        start_BTC = self.mapping(z_BZ).unflatten(1, (self.coarse_frames, -1))
+    def forward(self, z_BZ: Tensor, side_BS: Tensor | None = None, frames: int | None = None) -> Tensor:
+        """(B, Z) and (B, S) -> (B, T, D) normalised features, float32; their first ``frames`` where given."""
+        start_BTC = self.mapping(with_side(z_BZ, side_BS)).unflatten(1, (self.coarse_frames, -1))
         motion_BTD: Tensor = self.output(F.leaky_relu(self.levels(start_BTC), 0.2))
-        if motion_BTD.shape[1] > self.frames:
-            motion_BTD = motion_BTD[:, : self.frames]
-        return motion_BTD.float()
+        return motion_BTD[:, : frames or self.frames].float()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from motionsynth.nn.convolution import Conv, Downsample, ResidualBlock
 
-__all__ = ["Encoder", "Trunk", "coarse_frames"]
+__all__ = ["Encoder", "Trunk", "coarse_frames", "with_side"]
 
 
 def coarse_frames(frames: int, levels: int) -> int:
@@ -26,6 +26,14 @@ def coarse_frames(frames: int, levels: int) -> int:
     return math.ceil(frames / factor)
 
 
+def with_side(x: Tensor, side_BS: Tensor | None) -> Tensor:
+    """(B, C) or (B, T, C) with ``side_BS``, numbers that hold for the whole window, as further channels."""
+    if side_BS is None:
+        return x
+    side = side_BS.to(x.dtype)
+    return torch.cat((x, side if x.ndim == 2 else side[:, None].expand(-1, x.shape[1], -1)), -1)
+
+
 class Trunk(nn.Module):
     """Residual blocks that halve the frames level by level.
 
@@ -36,15 +44,16 @@ class Trunk(nn.Module):
         features: D.
         widths: channels of each level, from the coarsest to the finest.
         kernel: frames of each convolution.
+        side: S, numbers beside each window, such as labels.
     """
 
-    def __init__(self, frames: int, features: int, widths: Sequence[int], *, kernel: int = 3) -> None:
+    def __init__(self, frames: int, features: int, widths: Sequence[int], *, kernel: int = 3, side: int = 0) -> None:
         super().__init__()
         self.coarse_frames = coarse_frames(frames, len(widths))
         self.frames = self.coarse_frames * 2 ** (len(widths) - 1)
         self.width = widths[0]
         fine_to_coarse = list(reversed(widths))
-        self.input = Conv(features + 1, fine_to_coarse[0], kernel)
+        self.input = Conv(features + 1 + side, fine_to_coarse[0], kernel)
         levels: list[nn.Module] = []
         level_frames = self.frames
         for inputs, outputs in zip(fine_to_coarse, [*fine_to_coarse[1:], fine_to_coarse[-1]], strict=True):
@@ -54,10 +63,11 @@ class Trunk(nn.Module):
                 level_frames //= 2
         self.levels = nn.Sequential(*levels)
 
-    def forward(self, motion_BTD: Tensor, mask_BT: Tensor) -> Tensor:
+    def forward(self, motion_BTD: Tensor, mask_BT: Tensor, side_BS: Tensor | None = None) -> Tensor:
         """(B, T, D) normalised features and their (B, T) mask -> (B, T', C) features at the coarsest level."""
         mask_BT1 = mask_BT.unsqueeze(2)
         x_BTC = torch.cat((motion_BTD, mask_BT1.to(motion_BTD.dtype)), 2).masked_fill_(~mask_BT1, 0.0)
+        x_BTC = with_side(x_BTC, side_BS)
         if motion_BTD.shape[1] < self.frames:
             x_BTC = F.pad(x_BTC, (0, 0, 0, self.frames - motion_BTD.shape[1]))
         return F.leaky_relu(self.levels(self.input(x_BTC)), 0.2)
@@ -72,14 +82,17 @@ class Encoder(nn.Module):
         outputs: size of the vectors.
         widths: channels of each level, from the coarsest to the finest.
         kernel: frames of each convolution.
+        side: S, numbers beside each window, such as labels.
     """
 
-    def __init__(self, frames: int, features: int, outputs: int, widths: Sequence[int], *, kernel: int = 3) -> None:
+    def __init__(
+        self, frames: int, features: int, outputs: int, widths: Sequence[int], *, kernel: int = 3, side: int = 0
+    ) -> None:
         super().__init__()
-        self.trunk = Trunk(frames, features, widths, kernel=kernel)
+        self.trunk = Trunk(frames, features, widths, kernel=kernel, side=side)
         self.head = nn.Linear(self.trunk.coarse_frames * self.trunk.width, outputs)
 
-    def forward(self, motion_BTD: Tensor, mask_BT: Tensor) -> Tensor:
-        """(B, T, D) normalised features and their (B, T) mask -> (B, outputs), float32."""
-        vector: Tensor = self.head(self.trunk(motion_BTD, mask_BT).flatten(1))
+    def forward(self, motion_BTD: Tensor, mask_BT: Tensor, side_BS: Tensor | None = None) -> Tensor:
+        """(B, T, D) normalised features, their (B, T) mask and (B, S) side -> (B, outputs), float32."""
+        vector: Tensor = self.head(self.trunk(motion_BTD, mask_BT, side_BS).flatten(1))
         return vector.float()

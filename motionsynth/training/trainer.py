@@ -183,6 +183,8 @@ class Trainer:
                 a rule cannot go on, such as where a likelihood falls that must not.
         """
         with torch_threads(self.train.threads), StopRequest() as stop:
+            if self.step == 0:
+                self.family.begin(self.windows)
             self._started = time.monotonic()
             self._logged = self._began = (self._started, self.step)
             self.family.train()

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from motionsynth.corpus.windows import Batch
 from motionsynth.families import FAMILIES, family_class
 from motionsynth.families.base import (
+    Draw,
     EMConfig,
     Encodes,
     Family,
@@ -156,21 +157,21 @@ def test_sampling_leaves_the_global_generator_alone(name):
 def test_samples_have_the_shape_and_follow_the_generator(name):
     family = ready_family(name)
 
-    def draw(seed: int, **how: int) -> torch.Tensor:
+    def draw(seed: int, how: Draw = Draw()) -> torch.Tensor:
         with torch.no_grad():
-            return family.sample(3, generator=torch.Generator().manual_seed(seed), **how)
+            return family.sample(3, generator=torch.Generator().manual_seed(seed), how=how)
 
     assert draw(0).shape == (3, SHAPE.frames, SHAPE.features) and draw(0).dtype == torch.float32
     assert torch.equal(draw(0), draw(0))
     assert not torch.equal(draw(0), draw(1))
-    assert torch.equal(draw(0, frames=5), draw(0)[:, :5])
+    assert torch.equal(draw(0, Draw(frames=5)), draw(0)[:, :5])
 
 
 @every_family
 @pytest.mark.parametrize("frames", [0, -3, SHAPE.frames + 1])
 def test_lengths_that_cannot_be_made_are_refused(name, frames):
     with pytest.raises(ValueError, match=f"1 to {SHAPE.frames} frames, not {frames}"):
-        make_family(name).sample(2, generator=torch.Generator().manual_seed(0), frames=frames)
+        make_family(name).sample(2, generator=torch.Generator().manual_seed(0), how=Draw(frames=frames))
 
 
 @every_family

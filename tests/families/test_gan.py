@@ -10,7 +10,7 @@ import torch
 
 from motionsynth.families.base import StepContext
 from motionsynth.families.gan import GAN
-from motionsynth.losses import r1_penalty
+from motionsynth.losses.adversarial import r1_penalty
 
 sys.path.insert(0, str(Path(__file__).parent))
 from golden_losses import SHAPE, make_batch

@@ -8,14 +8,12 @@ import pytest
 import torch
 from torch.distributions import Independent, Normal, kl_divergence
 
-from motionsynth.losses import (
+from motionsynth.losses.adversarial import non_saturating_critic, non_saturating_generator, r1_penalty
+from motionsynth.losses.likelihood import (
     gaussian_nll,
     kl_to_standard_normal,
     masked_squared_error,
     mmd_to_standard_normal,
-    non_saturating_critic,
-    non_saturating_generator,
-    r1_penalty,
 )
 
 torch.manual_seed(0)

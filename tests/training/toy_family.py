@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from motionsynth.config import DataConfig, RunConfig, TrainConfig
 from motionsynth.corpus.windows import Batch, WindowSet
 from motionsynth.families import FAMILIES
-from motionsynth.families.base import AdamConfig, Family, FamilyConfig, Loss, MotionShape, Phase, StepContext
+from motionsynth.families.base import AdamConfig, Draw, Family, FamilyConfig, Loss, MotionShape, Phase, StepContext
 from motionsynth.run import Run, create_run
 
 FRAMES, FEATURES = 8, 3
@@ -81,8 +81,8 @@ class Toy(Family):
         size = fake_BTD.square().mean()
         return Loss(adversarial + size, {"adversarial": adversarial.detach(), "size": size.detach()})
 
-    def sample(self, count: int, *, generator: torch.Generator, frames: int | None = None) -> Tensor:
-        if frames not in (None, self.shape.frames):
+    def sample(self, count: int, *, generator: torch.Generator, how: Draw = Draw()) -> Tensor:
+        if how.frames not in (None, self.shape.frames):
             raise ValueError(f"toys have {self.shape.frames} frames")
         return self._draw(count, generator)
 

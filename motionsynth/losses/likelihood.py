@@ -1,4 +1,4 @@
-"""What families minimise: pure functions, one reference each.
+"""Likelihoods and divergences of latents: pure functions, one reference each.
 
 Shapes: B batch, T frames, D features, Z latent dimensions.
 """
@@ -6,10 +6,8 @@ Shapes: B batch, T frames, D features, Z latent dimensions.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 __all__ = [
@@ -17,9 +15,6 @@ __all__ = [
     "kl_to_standard_normal",
     "masked_squared_error",
     "mmd_to_standard_normal",
-    "non_saturating_critic",
-    "non_saturating_generator",
-    "r1_penalty",
 ]
 
 
@@ -94,46 +89,3 @@ def mmd_to_standard_normal(z_BZ: Tensor) -> Tensor:
     prior: float = (width / (width + 2)) ** (width / 2)
     discrepancy: Tensor = within - 2 * across + prior
     return discrepancy
-
-
-def non_saturating_critic(real_B: Tensor, fake_B: Tensor) -> Tensor:
-    """``-E_real[log D] - E_fake[log(1 - D)]`` with ``D = sigmoid(logit)``; 2 log 2 where the critic cannot tell.
-
-    References:
-        Goodfellow et al., Generative Adversarial Nets, 2014.
-
-    Args:
-        real_B: (B,) logits of real windows.
-        fake_B: (B,) logits of generated windows.
-    """
-    return F.softplus(-real_B).mean() + F.softplus(fake_B).mean()
-
-
-def non_saturating_generator(fake_B: Tensor) -> Tensor:
-    """``-E_fake[log D]`` with ``D = sigmoid(logit)``; log 2 where the critic cannot tell.
-
-    References:
-        Goodfellow et al., Generative Adversarial Nets, 2014, section 3.
-
-    Args:
-        fake_B: (B,) logits of generated windows.
-    """
-    return F.softplus(-fake_B).mean()
-
-
-def r1_penalty(critic: Callable[[Tensor], Tensor], motion_BTD: Tensor) -> Tensor:
-    """``E_real[|grad_x logit(x)|^2]``, the mean squared norm of the critic's gradient on real windows.
-
-    Computed in float32 also under autocast: a gradient of a gradient loses too much in bfloat16.
-
-    References:
-        Mescheder, Geiger & Nowozin, Which Training Methods for GANs do actually Converge?, 2018.
-
-    Args:
-        critic: (B, T, D) -> (B,) logits.
-        motion_BTD: (B, T, D) real windows.
-    """
-    motion_BTD = motion_BTD.detach().requires_grad_()
-    with torch.enable_grad(), torch.autocast(motion_BTD.device.type, enabled=False):
-        (gradient_BTD,) = torch.autograd.grad(critic(motion_BTD).sum(), motion_BTD, create_graph=True)
-    return gradient_BTD.square().sum((1, 2)).mean()

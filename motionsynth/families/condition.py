@@ -1,0 +1,87 @@
+"""What a model is told of each window: its labels.
+
+Shapes: B batch, N samples, S numbers that hold for a whole window.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from motionsynth.corpus.windows import Batch
+
+__all__ = ["Condition"]
+
+
+class Condition(nn.Module):
+    """Labels side by side as one-hot numbers, which every network of a family takes beside its input.
+
+    Labels that nobody asks for are drawn as they stand together in the training windows.
+
+    Args:
+        names: labels that the family is conditioned on; none for a family that is told nothing.
+        classes: label name -> number of classes, of all labels that windows have.
+
+    Raises:
+        ValueError: windows have no such label.
+    """
+
+    share_L: Tensor
+
+    def __init__(self, names: tuple[str, ...], classes: Mapping[str, int]) -> None:
+        super().__init__()
+        for name in names:
+            if name not in classes:
+                known = f"only {', '.join(classes)}" if classes else "none at all"
+                raise ValueError(f"family.condition: clips have no label {name!r}, {known}")
+        self.names, self.sizes = names, tuple(classes[name] for name in names)
+        self.width = sum(self.sizes)
+        if names:
+            count = math.prod(self.sizes)
+            self.register_buffer("share_L", torch.full((count,), 1 / count))
+
+    def of(self, batch: Batch) -> Tensor | None:
+        """(B, S) one-hot labels of a batch; None where there is no condition."""
+        return self.code({name: batch.labels[name] for name in self.names}) if self.names else None
+
+    def code(self, labels: Mapping[str, Tensor]) -> Tensor:
+        """(B, S) one-hot numbers of (B,) class indices, one entry a label."""
+        pairs = zip(self.names, self.sizes, strict=True)
+        return torch.cat([F.one_hot(labels[name], size).float() for name, size in pairs], 1)
+
+    def observe(self, labels: Mapping[str, Tensor]) -> None:
+        """Take the shares of all combinations of classes from (N,) class indices of the training windows."""
+        if self.names:
+            cell_N = torch.zeros_like(labels[self.names[0]])
+            for name, size in zip(self.names, self.sizes, strict=True):
+                cell_N = cell_N * size + labels[name]
+            self.share_L.copy_(torch.bincount(cell_N, minlength=len(self.share_L)) / len(cell_N))
+
+    def draw(self, count: int, fixed: Mapping[str, int], *, generator: torch.Generator) -> Tensor | None:
+        """(N, S) labels: ``fixed`` ones as they are, the others as the training windows have them beside those.
+
+        Raises:
+            ValueError: a class index is out of range.
+        """
+        if not self.names:
+            return None
+        share_L = self.share_L.reshape(self.sizes)
+        for axis, (name, size) in enumerate(zip(self.names, self.sizes, strict=True)):
+            if name in fixed:
+                if not 0 <= fixed[name] < size:
+                    raise ValueError(f"label {name}: class {fixed[name]} is not one of {size}")
+                kept = torch.zeros_like(share_L)
+                kept.select(axis, fixed[name]).copy_(share_L.select(axis, fixed[name]))
+                # a combination that no window has may be asked for all the same
+                share_L = (
+                    kept
+                    if kept.any()
+                    else torch.zeros_like(kept).index_fill(axis, torch.tensor([fixed[name]], device=kept.device), 1.0)
+                )
+        cell_N = torch.multinomial(share_L.flatten(), count, replacement=True, generator=generator)
+        index_N = torch.unravel_index(cell_N, self.sizes)
+        return self.code(dict(zip(self.names, index_N, strict=True)))

@@ -1,0 +1,1 @@
+"""What families minimise: pure functions of tensors, one reference each."""
