@@ -18,6 +18,7 @@ from motionsynth.cli import (
     demo,
     evaluate,
     extractor,
+    families,
     generate,
     metrics,
     reconstruct,
@@ -40,6 +41,7 @@ app = typer.Typer(
     "Start with `motionsynth demo`. Exit codes: 0 done, 1 failed, 2 wrong input, 130 and 143 stopped and resumable.",
 )
 app.add_typer(data.app, name="data")
+app.command("families")(families.families)
 app.command("train")(train.train)
 app.command("generate")(generate.generate)
 app.command("reconstruct")(reconstruct.reconstruct)
