@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
+from torch import Tensor
 
 from motionsynth.corpus.windows import WindowSet
 from motionsynth.errors import RunError
+from motionsynth.families.base import FitsPrior
 from motionsynth.run import Run
-from motionsynth.training.determinism import build_family
+from motionsynth.training.determinism import build_family, stream_seed, torch_threads
 from motionsynth.training.journal import Journal
 from motionsynth.training.trainer import ProgressListener, Score, Trainer, TrainingResult
 
@@ -73,6 +75,7 @@ def train_run(
                 if result.outcome == "stopped":
                     run.update(state="stopped", step=result.step, pid=None, host=None)
                     return result
+                result = _with_prior(run, result, windows, device)
                 run.save_weights(result.weights, result.averages, step=result.step)
                 if finish:
                     finish(run)
@@ -82,6 +85,25 @@ def train_run(
                 raise
         run.update(state="finished", pid=None, host=None)
         return result
+
+
+def _with_prior(run: Run, result: TrainingResult, windows: WindowSet, device: torch.device | str) -> TrainingResult:
+    """The result with a density fitted on the latents, for families that fit one: of the average's own codes too."""
+    config = run.config.train
+    family = build_family(run.config.family, run.shape, config.seed).to(device)
+    if not isinstance(family, FitsPrior):
+        return result
+    windows = windows.to(device)
+
+    def fitted(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        if not weights:
+            return {}
+        family.load_state_dict(weights)
+        family.fit_prior(windows, generator=torch.Generator(device).manual_seed(stream_seed(config.seed, "prior")))
+        return {name: value.detach().cpu().clone() for name, value in family.state_dict().items()}
+
+    with torch_threads(config.threads):
+        return result._replace(weights=fitted(result.weights), averages=fitted(result.averages))
 
 
 def _finished(run: Run) -> TrainingResult:

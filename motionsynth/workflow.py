@@ -247,6 +247,9 @@ def _sample_score(run: Run, corpus: Corpus) -> Score | None:
 
     In the space of the first principal components of training windows; None where the corpus is too small for it.
     """
+    import torch
+
+    from motionsynth.families.base import FitsPrior
     from motionsynth.metrics.components import PrincipalComponents
     from motionsynth.sampling import draw_from
     from motionsynth.training.determinism import build_family
@@ -261,6 +264,8 @@ def _sample_score(run: Run, corpus: Corpus) -> Score | None:
 
     def score(family: Family, averages: Mapping[str, Tensor]) -> dict[str, float]:
         judged.load_state_dict(averages or family.state_dict())
+        if isinstance(judged, FitsPrior) and judged.priors[0] == "fitted":
+            judged.fit_prior(train, generator=torch.Generator().manual_seed(0))
         samples_NTD = draw_from(judged, SCORE_SAMPLES, seed=0)
         if not samples_NTD.isfinite().all():
             return {"frechet": math.inf}

@@ -13,20 +13,27 @@ from torch import Tensor
 from motionsynth.corpus.windows import Batch
 from motionsynth.families.backbone import build_decoder, build_encoder
 from motionsynth.families.base import AdamConfig, Loss, MotionShape, Phase, StepContext
-from motionsynth.families.latent import LatentConfig, LatentFamily
+from motionsynth.families.latent import CodedConfig, CodedFamily
 from motionsynth.losses.likelihood import masked_squared_error
 
 __all__ = ["Autoencoder"]
 
 
-class Autoencoder(LatentFamily):
-    """``min E_x[|x - Dec(Enc(x))|^2]`` per number (Hinton & Salakhutdinov, 2006).
+class Autoencoder(CodedFamily):
+    """``min E_x[|x - Dec(Enc(x))|^2]`` per number.
 
-    It has no generative prior: nothing makes the codes follow any known distribution. ``sample`` decodes N(0, I) all
-    the same, because that is the argument: such draws are points never seen, and what they decode to shows it.
+    It has no generative prior: nothing makes the codes follow any known distribution. ``sample`` decodes draws of a
+    density fitted on them afterwards; the prior ``normal`` decodes N(0, I) all the same, because that is the argument
+    against the autoencoder: such draws are points never seen, and what they decode to shows it.
+
+    References:
+        Hinton & Salakhutdinov, Reducing the Dimensionality of Data with Neural Networks, 2006; Ghosh et al., From
+        Variational to Deterministic Autoencoders, 2020, for the density fitted afterwards.
     """
 
-    class Config(LatentConfig):
+    PRIORS = ("fitted", "normal")
+
+    class Config(CodedConfig):
         """Settings of the autoencoder."""
 
         PHASES: ClassVar[tuple[str, ...]] = ("all",)

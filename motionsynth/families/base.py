@@ -22,6 +22,7 @@ __all__ = [
     "Encodes",
     "Family",
     "FamilyConfig",
+    "FitsPrior",
     "LearnsByEM",
     "Loss",
     "MotionShape",
@@ -293,6 +294,23 @@ class Decodes(Protocol):
 
     def decode(self, z_BZ: Tensor, side_BS: Tensor | None = None, frames: int | None = None) -> Tensor:
         """(B, T, D) normalised features, under the condition ``side_BS``."""
+        ...
+
+
+@runtime_checkable
+class FitsPrior(Protocol):
+    """Families that fit a density on the latents of the training windows once training is over."""
+
+    def fit_prior(self, windows: WindowSet, *, generator: torch.Generator) -> dict[str, float]:
+        """Fit it and keep it in buffers.
+
+        Args:
+            windows: those of the training split, on the family's device.
+            generator: source of randomness, on that device.
+
+        Returns:
+            What is worth telling of the fit, by name.
+        """
         ...
 
 

@@ -53,6 +53,18 @@ class Condition(nn.Module):
         pairs = zip(self.names, self.sizes, strict=True)
         return torch.cat([F.one_hot(labels[name], size).float() for name, size in pairs], 1)
 
+    @property
+    def combinations(self) -> int:
+        """L, how many combinations of classes there are; 1 where there is no condition."""
+        return math.prod(self.sizes)
+
+    def combination(self, side_BS: Tensor) -> Tensor:
+        """(B,) which combination of classes each row of one-hot numbers says, from 0 to L - 1."""
+        cell_B = torch.zeros(len(side_BS), dtype=torch.int64, device=side_BS.device)
+        for one_hot_BC in torch.split(side_BS, list(self.sizes), 1):
+            cell_B = cell_B * one_hot_BC.shape[1] + one_hot_BC.argmax(1)
+        return cell_B
+
     def observe(self, labels: Mapping[str, Tensor]) -> None:
         """Take the shares of all combinations of classes from (N,) class indices of the training windows."""
         if self.names:

@@ -1,20 +1,25 @@
-"""What families share that decode latents: conditioning, and how windows are drawn.
+"""What families share that decode latents: conditioning, how windows are drawn, and a density fitted on codes.
 
 Shapes: B batch, N samples, T frames, D features, Z latent dimensions, S numbers of the condition.
 """
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from motionsynth.corpus.windows import WindowSet
+from motionsynth.corpus.windows import Batch, WindowSet
 from motionsynth.families.backbone import BackboneConfig, ConvConfig
-from motionsynth.families.base import Draw, Family, FamilyConfig, MotionShape
+from motionsynth.families.base import Draw, Family, FamilyConfig, FrozenConfig, MotionShape
 from motionsynth.families.condition import Condition
+from motionsynth.families.latent_density import LatentDensity
 
-__all__ = ["LatentConfig", "LatentFamily"]
+__all__ = ["CodedConfig", "CodedFamily", "FittedConfig", "LatentConfig", "LatentFamily"]
+
+_BATCH = 256
 
 
 class LatentConfig(FamilyConfig):
@@ -38,6 +43,8 @@ class LatentFamily(Family):
 
     DECODER = "decoder"
     """Attribute name of the network that makes motion."""
+    SHOWS: ClassVar[tuple[str, ...]] = ("mean",)
+    """What it can show of a draw, the default first; ``sample`` asks for ``add_noise``."""
 
     def __init__(self, config: LatentConfig, shape: MotionShape) -> None:
         super().__init__(config, shape)
@@ -63,9 +70,105 @@ class LatentFamily(Family):
         """(N, Z) draws from one of the ``priors``, N(0, I) among them; the first where None."""
         return torch.randn(count, self.latent_dim, generator=generator, device=generator.device)
 
+    def latents_for(self, side_NS: Tensor | None, count: int, *, generator: torch.Generator, prior: str) -> Tensor:
+        """(N, Z) draws to be decoded under a condition, from a prior that may depend on it."""
+        return self.sample_latent(count, generator=generator, prior=prior)
+
+    def add_noise(self, motion_NTD: Tensor, *, generator: torch.Generator) -> Tensor:
+        """(N, T, D) draws of the likelihood around decoded means."""
+        raise NotImplementedError
+
     def sample(self, count: int, *, generator: torch.Generator, how: Draw = Draw()) -> Tensor:
         """(N, T, D) decoded draws; see ``Family.sample``."""
-        self.refuse_draw(how, labels=self.condition.names)
-        z_NZ = self.sample_latent(count, generator=generator, prior=how.prior)
+        self.refuse_draw(how, labels=self.condition.names, shows=self.SHOWS)
         side_NS = self.condition.draw(count, how.labels, generator=generator)
-        return self.decode(z_NZ, side_NS, how.frames)
+        z_NZ = self.latents_for(side_NS, count, generator=generator, prior=how.prior or self.priors[0])
+        motion_NTD = self.decode(z_NZ, side_NS, how.frames)
+        shows_noise = (how.show or self.SHOWS[0]) == "sample"
+        return self.add_noise(motion_NTD, generator=generator) if shows_noise else motion_NTD
+
+
+class FittedConfig(FrozenConfig):
+    """The mixture of Gaussians that is fitted on the codes of the training windows after training."""
+
+    components: int = Field(32, ge=1)
+    """K at most; few codes have fewer."""
+    floor: float = Field(0.03, gt=0)
+    """Smallest standard deviation of a component along any axis, as a share of that of all codes."""
+    windows: int = Field(16384, ge=1)
+    """Windows whose codes are looked at, at most, evenly from all."""
+
+
+class CodedConfig(LatentConfig):
+    """What the ``Config`` of every family has that encodes windows."""
+
+    fitted: FittedConfig = FittedConfig()
+    """The density of ``--prior fitted``."""
+
+
+class CodedFamily(LatentFamily):
+    """A family that maps windows to codes: ``fitted``, a density of these, is one of its priors.
+
+    ``fit_prior`` is called when training is over, for the weights and for their moving average, whose codes differ.
+
+    Args:
+        config: the family's own ``Config``.
+        shape: the size of the windows.
+    """
+
+    PRIORS: ClassVar[tuple[str, ...]] = ("normal", "fitted")
+    """Distributions that latents can be drawn from, the default first."""
+
+    def __init__(self, config: CodedConfig, shape: MotionShape) -> None:
+        super().__init__(config, shape)
+        fitted = config.fitted
+        self._fitted_windows = fitted.windows
+        self.latent_density = LatentDensity(
+            config.latent_dim, fitted.components, floor=fitted.floor, combinations=self.condition.combinations
+        )
+
+    @property
+    def priors(self) -> tuple[str, ...]:
+        """``fitted`` and what the family trains under."""
+        return self.PRIORS
+
+    def encode(self, batch: Batch) -> Tensor:
+        """(B, Z) latents, their means where the encoder is a distribution."""
+        raise NotImplementedError
+
+    def codes(self, batch: Batch, *, generator: torch.Generator) -> Tensor:
+        """(B, Z) what the fitted density is a density of: draws, for an encoder that is a distribution.
+
+        What the decoder has learnt to decode are draws of the aggregate posterior ``E_x[p(z|x)]``; means of posteriors
+        lie closer together than those.
+        """
+        return self.encode(batch)
+
+    @torch.no_grad()
+    def fit_prior(self, windows: WindowSet, *, generator: torch.Generator) -> dict[str, float]:
+        """Fit the density on the codes of the training windows; see ``FitsPrior``."""
+        count = min(len(windows), self._fitted_windows)
+        index_M = torch.arange(count, device=windows.motion_NTD.device) * len(windows) // count
+        training, codes, labels = self.training, [], []
+        self.eval()
+        for index_B in torch.split(index_M, _BATCH):
+            batch = windows.batch(index_B)
+            codes.append(self.codes(batch, generator=generator).float())
+            if (side_BS := self.condition.of(batch)) is not None:
+                labels.append(self.condition.combination(side_BS))
+        self.train(training)
+        start = int(torch.randint(2**62, (), generator=generator, device=generator.device))
+        label_M = torch.cat(labels) if labels else None
+        return self.latent_density.fit(torch.cat(codes), label_M, generator=torch.Generator().manual_seed(start))
+
+    def sample_latent(self, count: int, *, generator: torch.Generator, prior: str | None = None) -> Tensor:
+        """(N, Z) draws from one of the ``priors``; the first where None."""
+        if (prior or self.priors[0]) == "fitted":
+            return self.latent_density.sample(count, generator=generator)
+        return super().sample_latent(count, generator=generator, prior=prior)
+
+    def latents_for(self, side_NS: Tensor | None, count: int, *, generator: torch.Generator, prior: str) -> Tensor:
+        """(N, Z) draws; those of the fitted density are of codes of windows with the same labels."""
+        if prior == "fitted" and side_NS is not None:
+            return self.latent_density.sample(count, self.condition.combination(side_NS), generator=generator)
+        return super().latents_for(side_NS, count, generator=generator, prior=prior)

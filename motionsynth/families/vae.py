@@ -14,7 +14,7 @@ from torch import Tensor
 from motionsynth.corpus.windows import Batch
 from motionsynth.families.backbone import build_decoder, build_encoder
 from motionsynth.families.base import AdamConfig, FrozenConfig, Loss, MotionShape, Phase, StepContext
-from motionsynth.families.latent import LatentConfig, LatentFamily
+from motionsynth.families.latent import CodedConfig, CodedFamily
 from motionsynth.losses.likelihood import (
     gaussian_nll,
     kl_to_standard_normal,
@@ -34,7 +34,7 @@ class SigmaConfig(FrozenConfig):
     """The value where it is fixed, the smallest value where it is learned; in normalised units."""
 
 
-class VAE(LatentFamily):
+class VAE(CodedFamily):
     """``min E_x[ E_{p(z|x)}[-log q(x|z)] + beta KL(p(z|x) || N(0, I)) ]``, sums over frames, features and latents.
 
     ``q(x|z) = N(Dec(z), sigma^2 I)`` and ``p(z|x) = N(mean(x), diag(variance(x)))``, drawn by reparameterisation. At
@@ -47,7 +47,7 @@ class VAE(LatentFamily):
 
     noise_variance: Tensor
 
-    class Config(LatentConfig):
+    class Config(CodedConfig):
         """Settings of the variational autoencoder."""
 
         PHASES: ClassVar[tuple[str, ...]] = ("all",)
@@ -102,6 +102,12 @@ class VAE(LatentFamily):
     def encode(self, batch: Batch) -> Tensor:
         """(B, Z) means of p(z|x)."""
         return self.posterior(batch)[0]
+
+    def codes(self, batch: Batch, *, generator: torch.Generator) -> Tensor:
+        """(B, Z) draws from p(z|x); see ``CodedFamily.codes``."""
+        mean_BZ, log_variance_BZ = self.posterior(batch)
+        noise_BZ = torch.randn(mean_BZ.shape, generator=generator, device=generator.device)
+        return mean_BZ + noise_BZ * torch.exp(0.5 * log_variance_BZ)
 
     def reconstruct(self, batch: Batch) -> Tensor:
         """(B, T, D) decoded means."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from motionsynth.corpus.windows import Batch
+from motionsynth.corpus.windows import Batch, WindowSet
 from motionsynth.families import FAMILIES, family_class
 from motionsynth.families.base import Family, LearnsByEM, MotionShape, StepContext
 
@@ -39,6 +39,13 @@ def make_batch(count: int = 8, seed: int = 0, shape: MotionShape = SHAPE) -> Bat
     mask = torch.arange(shape.frames) < length.clamp(max=shape.frames)[:, None]
     labels = {"content": torch.arange(count) % 3}
     return Batch(motion.masked_fill(~mask[..., None], 0.0), mask, labels)
+
+
+def make_windows(count: int = 64, seed: int = 0, shape: MotionShape = SHAPE) -> WindowSet:
+    """As many of them, each of a clip of its own."""
+    batch, index = make_batch(count, seed, shape), torch.arange(count)
+    names = tuple(f"{place}.bvh" for place in range(count))
+    return WindowSet(batch.motion_BTD, batch.mask_BT, batch.labels, index, torch.zeros_like(index), names)
 
 
 def freeze_all_but(family: Family, trains: tuple[str, ...]) -> None:

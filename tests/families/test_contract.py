@@ -18,6 +18,7 @@ from motionsynth.families.base import (
     EMConfig,
     Encodes,
     Family,
+    FitsPrior,
     LearnsByEM,
     Loss,
     Phase,
@@ -35,6 +36,7 @@ from golden_losses import (
     learn_by_em,
     make_batch,
     make_family,
+    make_windows,
 )
 
 BY_GRADIENT = [name for name in FAMILIES if family_class(name).Config.PHASES]
@@ -50,8 +52,10 @@ def test_every_family_learns_in_one_way():
 
 
 def ready_family(name: str, seed: int = 0) -> Family:
-    """A family that has a model: what learns by gradient has one from the first, what learns by EM once it has."""
+    """A family that has a model, with every prior: what learns by gradient has one from the first."""
     family = make_family(name, seed)
+    if isinstance(family, FitsPrior):
+        family.fit_prior(make_windows(64), generator=torch.Generator().manual_seed(0))
     if isinstance(family, LearnsByEM):
         learn_by_em(family, [make_batch(512)], passes=8)
         assert family.learnt
@@ -147,7 +151,7 @@ def test_all_randomness_comes_from_the_generator(name):
 
 @every_family
 def test_sampling_leaves_the_global_generator_alone(name):
-    family = make_family(name)
+    family = ready_family(name)
     state = torch.get_rng_state()
     family.sample(2, generator=torch.Generator().manual_seed(0))
     assert torch.equal(state, torch.get_rng_state())
@@ -165,6 +169,17 @@ def test_samples_have_the_shape_and_follow_the_generator(name):
     assert torch.equal(draw(0), draw(0))
     assert not torch.equal(draw(0), draw(1))
     assert torch.equal(draw(0, Draw(frames=5)), draw(0)[:, :5])
+
+
+@every_family
+def test_every_prior_it_names_can_be_drawn_from(name):
+    family = ready_family(name)
+    for prior in family.priors:
+        how = Draw(prior=prior)
+        drawn = family.sample(3, generator=torch.Generator().manual_seed(0), how=how)
+        assert drawn.shape == (3, SHAPE.frames, SHAPE.features) and drawn.isfinite().all()
+    with pytest.raises(ValueError, match=f"no 'nonesuch', only {', '.join(family.priors)}"):
+        family.sample(3, generator=torch.Generator().manual_seed(0), how=Draw(prior="nonesuch"))
 
 
 @every_family
@@ -222,6 +237,20 @@ def test_first_losses_are_those_on_record(name):
     assert losses.keys() == record.keys()
     for phase, values in losses.items():
         assert values == pytest.approx(record[phase], rel=5e-4)
+
+
+@pytest.mark.parametrize("name", [name for name in FAMILIES if issubclass(family_class(name), FitsPrior)])
+def test_a_fitted_prior_is_part_of_the_state_and_follows_its_generator(name):
+    before, state = make_family(name).eval(), torch.get_rng_state()
+    assert "fitted" in before.priors
+    with pytest.raises(ValueError, match="no density was fitted"):
+        before.sample(2, generator=torch.Generator().manual_seed(0), how=Draw(prior="fitted"))
+    first, same = ready_family(name), ready_family(name)
+    assert torch.equal(state, torch.get_rng_state())
+    assert all(torch.equal(value, same.state_dict()[key]) for key, value in first.state_dict().items())
+    before.load_state_dict(first.state_dict())
+    draws = [f.sample(4, generator=torch.Generator().manual_seed(1), how=Draw(prior="fitted")) for f in (first, before)]
+    assert torch.equal(*draws)
 
 
 @every_family
