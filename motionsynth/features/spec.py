@@ -199,19 +199,24 @@ class FeatureSpec:
             tolerance: largest difference of a bone, as a share of the longest bone chain.
         """
         if skeleton.names != self.names:
-            differing = sorted(set(skeleton.names) ^ set(self.names))
-            shown = ", ".join(differing[:4]) + (" ..." if len(differing) > 4 else "")
-            return f"its joints differ ({shown})" if shown else "its joints are in another order"
+            return _joint_difference(skeleton.names, self.names)
         if skeleton.parents != self.parents:
-            return "its joints hang on other parents"
+            hung = [
+                f"{name} on {_parent(skeleton.names, theirs)}, not {_parent(self.names, own)}"
+                for name, theirs, own in zip(self.names, skeleton.parents, self.parents, strict=True)
+                if theirs != own
+            ]
+            return f"its joints hang on other parents ({_some(hung)})"
         below = list(self.joints_below)
         if not below:
             return None
         off = np.linalg.norm(np.asarray(rest)[below] - self.rest_array[below], axis=-1)
         scale = np.linalg.norm(self.rest_array[below], axis=-1).max()
-        worst = int(off.argmax())
-        if off[worst] > tolerance * max(scale, np.finfo(float).tiny):
-            return f"its bone to {self.names[below[worst]]} differs by {off[worst]:.4g} units"
+        worst, most = int(off.argmax()), tolerance * max(scale, np.finfo(float).tiny)
+        if off[worst] > most:
+            others = int((off > most).sum()) - 1
+            also = f", and {others} more bones differ" if others else ""
+            return f"its bone to {self.names[below[worst]]} differs by {off[worst]:.4g} units{also}"
         return None
 
     def to_dict(self) -> dict[str, Any]:
@@ -244,6 +249,21 @@ def descendants(parents: tuple[int, ...], joint: int) -> tuple[int, ...]:
         if parent in inside:
             inside.add(child)
     return tuple(sorted(inside - {joint}))
+
+
+def _joint_difference(names: tuple[str, ...], own: tuple[str, ...]) -> str:
+    """What joints lack, and have beyond what they should."""
+    lacking, strange = (sorted(set(a) - set(b)) for a, b in ((own, names), (names, own)))
+    parts = [f"{what} {_some(joints)}" for what, joints in (("it lacks", lacking), ("it has", strange)) if joints]
+    return f"its joints differ ({'; '.join(parts)})" if parts else "its joints are in another order"
+
+
+def _parent(names: tuple[str, ...], index: int) -> str:
+    return names[index] if index >= 0 else "none"
+
+
+def _some(words: list[str]) -> str:
+    return ", ".join(words[:4]) + (f" and {len(words) - 4} more" if len(words) > 4 else "")
 
 
 def _contact_groups(skeleton: Skeleton, below: tuple[int, ...], heights: FloatArray) -> tuple[tuple[int, ...], ...]:

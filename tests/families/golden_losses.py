@@ -17,7 +17,7 @@ from motionsynth.families import FAMILIES, family_class
 from motionsynth.families.base import Family, LearnsByEM, MotionShape, StepContext
 
 FOLDER = Path(__file__).parent / "golden"
-SHAPE = MotionShape(frames=16, features=10, labels={"content": 3})
+SHAPE = MotionShape(frames=16, features=10, labels={"content": 3, "style": 2})
 STEPS = 10
 
 
@@ -37,7 +37,7 @@ def make_batch(count: int = 8, seed: int = 0, shape: MotionShape = SHAPE) -> Bat
     motion = (0.5 + size) * torch.sin(2 * torch.pi * (phase + (0.5 + rate) * time[:, None]))
     length = torch.where(torch.arange(count) % 2 == 0, shape.frames, torch.arange(count) + shape.frames // 2)
     mask = torch.arange(shape.frames) < length.clamp(max=shape.frames)[:, None]
-    labels = {"content": torch.arange(count) % 3}
+    labels = {"content": torch.arange(count) % 3, "style": torch.arange(count) // 2 % 2}
     return Batch(motion.masked_fill(~mask[..., None], 0.0), mask, labels)
 
 

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from motionsynth.corpus.windows import Batch
 from motionsynth.families import FAMILIES, family_class
 from motionsynth.families.base import (
+    Decodes,
     Draw,
     EMConfig,
     Encodes,
@@ -193,8 +194,9 @@ def test_lengths_that_cannot_be_made_are_refused(name, frames):
 def test_latents_and_reconstructions_have_their_shapes(name):
     family = ready_family(name)
     batch = make_batch()
-    latent = family.sample_latent(5, generator=torch.Generator().manual_seed(0))
-    assert len(latent) == 5 and latent.ndim == 2
+    if isinstance(family, Decodes):
+        latent = family.sample_latent(5, generator=torch.Generator().manual_seed(0))
+        assert len(latent) == 5 and latent.ndim == 2
     if isinstance(family, Encodes):
         assert family.encode(batch).shape == (len(batch.motion_BTD), latent.shape[1])
     if isinstance(family, Reconstructs):

@@ -85,9 +85,11 @@ def test_a_skeleton_that_differs_is_told_apart() -> None:
     rest[8, 0] *= 1.1
     assert "LeftForeArm" in str(spec.mismatch(clip.skeleton, rest))
     renamed = replace(clip.skeleton, names=(*clip.skeleton.names[:-1], "Paw"))
-    assert "Paw" in str(spec.mismatch(renamed, clip.translations[0]))
+    assert f"lacks {clip.skeleton.names[-1]}; it has Paw" in str(spec.mismatch(renamed, clip.translations[0]))
     rehung = replace(clip.skeleton, parents=(*clip.skeleton.parents[:-1], 17))
-    assert "parents" in str(spec.mismatch(rehung, clip.translations[0]))
+    names = clip.skeleton.names
+    told = f"parents ({names[-1]} on {names[17]}, not {names[clip.skeleton.parents[-1]]})"
+    assert told in str(spec.mismatch(rehung, clip.translations[0]))
 
 
 def test_feet_without_telling_names_are_the_lowest_tips() -> None:
