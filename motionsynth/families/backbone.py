@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from motionsynth.families.base import FrozenConfig, MotionShape
+from motionsynth.nn.attention import TransformerDecoder, TransformerTrunk
+from motionsynth.nn.convolution import Upsampling
 from motionsynth.nn.critic import Critic
-from motionsynth.nn.decoder import Decoder
-from motionsynth.nn.encoder import Encoder
+from motionsynth.nn.decoder import ConvDecoder, Decoder
+from motionsynth.nn.encoder import ConvTrunk, Encoder, Trunk
+from motionsynth.nn.recurrent import GRUDecoder, GRUTrunk
 
-__all__ = ["BackboneConfig", "ConvConfig", "CriticConfig", "build_critic", "build_decoder", "build_encoder"]
+__all__ = [
+    "BackboneConfig",
+    "ConvConfig",
+    "CriticConfig",
+    "GRUConfig",
+    "TransformerConfig",
+    "build_critic",
+    "build_decoder",
+    "build_encoder",
+]
 
 
 Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
@@ -26,8 +38,8 @@ class ConvConfig(FrozenConfig):
     """Channels of each level, from the coarsest to the finest."""
     kernel: int = Field(3, ge=1)
     """Frames of each convolution, odd."""
-    upsample: Literal["linear", "nearest"] = "linear"
-    """How a decoder doubles the frames; ``nearest`` leaves combs in the spectrum."""
+    upsample: Upsampling = "linear"
+    """How a decoder doubles the frames; ``nearest`` leaves combs in the spectrum, ``learned`` begins as ``linear``."""
     mapping_layers: int = Field(2, ge=0)
     """Hidden layers between a latent and the coarsest level of a decoder."""
     mapping_width: int = Field(256, ge=1)
@@ -41,40 +53,110 @@ class ConvConfig(FrozenConfig):
         return kernel
 
 
+class _StepConfig(FrozenConfig):
+    """What backbones have that go through a window step by step, whatever its length."""
+
+    width: int = Field(128, ge=1)
+    """Channels."""
+    patch_frames: Literal[1, 2, 4, 8, 16] = 4
+    """Frames that make one step."""
+    upsample: Upsampling = "linear"
+    """How a decoder doubles steps until they are frames."""
+    mapping_layers: int = Field(2, ge=0)
+    """Hidden layers between a latent and the first step of a decoder."""
+    mapping_width: int = Field(256, ge=1)
+    """Numbers in each of them."""
+
+
+class GRUConfig(_StepConfig):
+    """Gated recurrent units; decodes any number of frames."""
+
+    kind: Literal["gru"] = "gru"
+    """Which backbone."""
+    layers: int = Field(2, ge=1)
+    """Of units."""
+
+
+class TransformerConfig(_StepConfig):
+    """Self-attention; decodes any number of frames."""
+
+    kind: Literal["transformer"] = "transformer"
+    """Which backbone."""
+    layers: int = Field(3, ge=1)
+    """Blocks."""
+    heads: int = Field(4, ge=1)
+    """Of attention, a divisor of ``width``."""
+    feedforward: int = Field(256, ge=1)
+    """Numbers in the hidden layer of each block."""
+
+    @model_validator(mode="after")
+    def _heads_share_width(self) -> TransformerConfig:
+        if self.width % self.heads:
+            raise ValueError(f"a width of {self.width} cannot be shared out to {self.heads} heads")
+        return self
+
+
 class CriticConfig(FrozenConfig):
     """Settings of a critic beside those of the backbone."""
 
     widths: Widths = (128, 128, 96, 64)
-    """Channels of each level, from the coarsest to the finest."""
+    """Channels of each level of a ``conv`` critic, from the coarsest to the finest; others are as wide as encoders."""
     minibatch_stddev: int = Field(4, ge=0)
     """Windows that the critic compares with one another, so that it sees a lack of variety; 0 for none."""
 
 
-BackboneConfig = ConvConfig
+def _kind_named(value: Any) -> Any:
+    """A section that names no kind means convolutions."""
+    return {"kind": "conv", **value} if isinstance(value, dict) else value
+
+
+BackboneConfig = Annotated[
+    ConvConfig | GRUConfig | TransformerConfig, Field(discriminator="kind"), BeforeValidator(_kind_named)
+]
 """Settings of any backbone, told apart by ``kind``."""
 
 
 def build_encoder(config: BackboneConfig, shape: MotionShape, outputs: int, *, side: int = 0) -> Encoder:
     """A new encoder ``(motion_BTD, mask_BT, side_BS) -> (B, outputs)`` of windows of that shape."""
-    return Encoder(shape.frames, shape.features, outputs, config.widths, kernel=config.kernel, side=side)
+    widths = config.widths if isinstance(config, ConvConfig) else ()
+    return Encoder(_trunk(config, shape, widths, side), outputs)
 
 
 def build_decoder(config: BackboneConfig, shape: MotionShape, inputs: int, *, side: int = 0) -> Decoder:
     """A new decoder, or generator, ``(z_BZ, side_BS, frames) -> (B, T, D)``; its ``longest`` is T at most, or None."""
-    return Decoder(
-        shape.frames,
-        shape.features,
-        inputs,
-        config.widths,
-        kernel=config.kernel,
-        upsample=config.upsample,
-        mapping_layers=config.mapping_layers,
-        mapping_width=config.mapping_width,
-        side=side,
-    )
+    frames, features = shape.frames, shape.features
+    shared: dict[str, Any] = {
+        "upsample": config.upsample,
+        "mapping_layers": config.mapping_layers,
+        "mapping_width": config.mapping_width,
+        "side": side,
+    }
+    match config:
+        case ConvConfig(widths=widths, kernel=kernel):
+            return ConvDecoder(frames, features, inputs, widths, kernel=kernel, **shared)
+        case GRUConfig(width=width, layers=layers, patch_frames=patch):
+            return GRUDecoder(frames, features, inputs, width, layers, patch, **shared)
+        case TransformerConfig(width=width, heads=heads, layers=layers, feedforward=hidden, patch_frames=patch):
+            return TransformerDecoder(frames, features, inputs, width, heads, layers, hidden, patch, **shared)
 
 
 def build_critic(config: BackboneConfig, critic: CriticConfig, shape: MotionShape, *, side: int = 0) -> Critic:
-    """A new critic ``(motion_BTD, mask_BT, side_BS, parts=1) -> (B,)`` logits of windows of that shape."""
-    group = critic.minibatch_stddev
-    return Critic(shape.frames, shape.features, critic.widths, kernel=config.kernel, group=group, side=side)
+    """A new critic ``(motion_BTD, mask_BT, side_BS, parts=1) -> (B,)`` logits of windows of that shape.
+
+    Raises:
+        ValueError: widths are given for a critic that has none.
+    """
+    if not isinstance(config, ConvConfig) and critic.widths != CriticConfig().widths:
+        raise ValueError(f"family.critic.widths: a {config.kind} critic is as wide as the backbone; leave them out")
+    return Critic(_trunk(config, shape, critic.widths, side), group=critic.minibatch_stddev)
+
+
+def _trunk(config: BackboneConfig, shape: MotionShape, widths: tuple[int, ...], side: int) -> Trunk:
+    """What reads windows, of the backbone's kind; convolutions have those widths."""
+    match config:
+        case ConvConfig(kernel=kernel):
+            return ConvTrunk(shape.frames, shape.features, widths, kernel=kernel, side=side)
+        case GRUConfig(width=width, layers=layers, patch_frames=patch):
+            return GRUTrunk(shape.features, width, layers, patch, side=side)
+        case TransformerConfig(width=width, heads=heads, layers=layers, feedforward=hidden, patch_frames=patch):
+            return TransformerTrunk(shape.features, width, heads, layers, hidden, patch, side=side)

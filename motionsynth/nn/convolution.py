@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["Conv", "Dense", "Downsample", "ResidualBlock", "Upsample", "Upsampling"]
+__all__ = ["Conv", "Dense", "Downsample", "LearnedUpsample", "ResidualBlock", "Upsample", "Upsampling", "edges_held"]
 
-Upsampling = Literal["linear", "nearest"]
+Upsampling = Literal["linear", "nearest", "learned"]
 
 
 class Conv(nn.Module):
@@ -131,8 +131,34 @@ class Upsample(_Resample):
         mode: ``linear`` or ``nearest``.
     """
 
-    def __init__(self, frames: int, mode: Upsampling = "linear") -> None:
+    def __init__(self, frames: int, mode: Literal["linear", "nearest"] = "linear") -> None:
         super().__init__(_linear_matrix(frames) if mode == "linear" else _nearest_matrix(frames))
+
+
+def edges_held(x_BTC: Tensor) -> Tensor:
+    """(B, T, C) -> (B, T + 2, C) with the first and the last frame repeated."""
+    return torch.cat((x_BTC[:, :1], x_BTC, x_BTC[:, -1:]), 1)
+
+
+class LearnedUpsample(nn.Module):
+    """Twice the frames by a transposed convolution of four frames and stride two; begins as linear interpolation.
+
+    Args:
+        channels: in and out.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        taps = torch.tensor([0.25, 0.75, 0.75, 0.25])
+        # nothing is drawn, so networks that differ in their upsampling alone begin with the same weights elsewhere
+        self.weight = nn.Parameter(torch.eye(channels)[:, None] * taps[:, None])
+
+    def forward(self, x_BTC: Tensor) -> Tensor:
+        """(B, T, C) -> (B, 2 T, C), for any T."""
+        image = edges_held(x_BTC).transpose(1, 2).unsqueeze(2)
+        weight = self.weight.transpose(1, 2).unsqueeze(2)
+        image = F.conv_transpose2d(image, weight, stride=(1, 2), padding=(0, 3))
+        return image.squeeze(2).transpose(1, 2).contiguous()
 
 
 class Downsample(_Resample):

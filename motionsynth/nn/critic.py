@@ -9,9 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from motionsynth.nn.encoder import Trunk
+from motionsynth.nn.convolution import Dense
+from motionsynth.nn.encoder import Trunk, with_side
 
-__all__ = ["Critic", "minibatch_stddev"]
+__all__ = ["Critic", "LatentCritic", "minibatch_stddev"]
 
 
 def minibatch_stddev(x_BTC: Tensor, group: int) -> Tensor:
@@ -39,22 +40,15 @@ class Critic(nn.Module):
     """Windows to logits, high where the window looks real.
 
     Args:
-        frames: T, the length of the windows.
-        features: D.
-        widths: channels of each level, from the coarsest to the finest.
-        kernel: frames of each convolution.
+        trunk: what reads the windows, and the numbers beside them, such as labels, or the latent of a pair.
         group: windows that the minibatch standard deviation compares; 0 switches it off.
-        side: S, numbers beside each window, such as labels, or the latent of a pair.
     """
 
-    def __init__(
-        self, frames: int, features: int, widths: Sequence[int], *, kernel: int = 3, group: int = 4, side: int = 0
-    ) -> None:
+    def __init__(self, trunk: Trunk, *, group: int = 4) -> None:
         super().__init__()
-        self.group = group
-        self.trunk = Trunk(frames, features, widths, kernel=kernel, side=side)
-        width = self.trunk.width
-        self.hidden = nn.Linear(self.trunk.coarse_frames * (width + bool(group)), width)
+        self.group, self.trunk = group, trunk
+        width = trunk.width
+        self.hidden = nn.Linear(trunk.coarse_frames * (width + bool(group)), width)
         self.head = nn.Linear(width, 1)
 
     def forward(self, motion_BTD: Tensor, mask_BT: Tensor, side_BS: Tensor | None = None, *, parts: int = 1) -> Tensor:
@@ -80,3 +74,22 @@ class Critic(nn.Module):
             group = math.gcd(len(x_BTC) // parts, self.group)
             x_BTC = torch.cat((x_BTC, minibatch_stddev(x_BTC, group)), 2)
         return F.leaky_relu(self.hidden(x_BTC.flatten(1)), 0.2)
+
+
+class LatentCritic(nn.Module):
+    """Latents to logits, high where the latent looks drawn from the prior.
+
+    Args:
+        inputs: Z.
+        widths: numbers in each hidden layer.
+        side: S, numbers beside each latent, such as labels.
+    """
+
+    def __init__(self, inputs: int, widths: Sequence[int], *, side: int = 0) -> None:
+        super().__init__()
+        self.layers = Dense(inputs + side, *widths, 1)
+
+    def forward(self, z_BZ: Tensor, side_BS: Tensor | None = None) -> Tensor:
+        """(B, Z) latents and (B, S) numbers beside them -> (B,) logits, float32."""
+        logits: Tensor = self.layers(with_side(z_BZ, side_BS)).squeeze(1)
+        return logits.float()

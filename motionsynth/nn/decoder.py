@@ -7,13 +7,20 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from motionsynth.nn.convolution import Conv, Dense, ResidualBlock, Upsample, Upsampling
+from motionsynth.nn.convolution import Conv, Dense, LearnedUpsample, ResidualBlock, Upsample, Upsampling
 from motionsynth.nn.encoder import coarse_frames, with_side
 
-__all__ = ["Decoder"]
+__all__ = ["ConvDecoder", "Decoder"]
 
 
 class Decoder(nn.Module):
+    """Vectors and a number of frames to windows; what kind of network does it, the classes below it say."""
+
+    longest: int | None
+    """Frames that it can make at most; None where there is no limit."""
+
+
+class ConvDecoder(Decoder):
     """Vectors to windows: a linear map to the coarsest level, then residual blocks that double the frames.
 
     Args:
@@ -49,7 +56,7 @@ class Decoder(nn.Module):
         level_frames = self.coarse_frames
         for before, after in zip([widths[0], *widths[:-1]], widths, strict=True):
             if levels:
-                levels.append(Upsample(level_frames, upsample))
+                levels.append(LearnedUpsample(before) if upsample == "learned" else Upsample(level_frames, upsample))
                 level_frames *= 2
             levels.append(ResidualBlock(before, after, kernel))
         self.levels = nn.Sequential(*levels)

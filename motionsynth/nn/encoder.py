@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from motionsynth.nn.convolution import Conv, Downsample, ResidualBlock
 
-__all__ = ["Encoder", "Trunk", "coarse_frames", "with_side"]
+__all__ = ["ConvTrunk", "Encoder", "Trunk", "coarse_frames", "with_side"]
 
 
 def coarse_frames(frames: int, levels: int) -> int:
@@ -35,6 +35,15 @@ def with_side(x: Tensor, side_BS: Tensor | None) -> Tensor:
 
 
 class Trunk(nn.Module):
+    """(B, T, D) features, their (B, T) mask and (B, S) side -> (B, T', C); the classes below it say how."""
+
+    coarse_frames: int
+    """T', which is 1 where the windows may have any length."""
+    width: int
+    """C."""
+
+
+class ConvTrunk(Trunk):
     """Residual blocks that halve the frames level by level.
 
     Padded frames are zeroed and the mask is an input channel of its own, so what stands in them changes nothing.
@@ -77,20 +86,14 @@ class Encoder(nn.Module):
     """Windows to vectors.
 
     Args:
-        frames: T, the length of the windows.
-        features: D.
+        trunk: what reads the windows.
         outputs: size of the vectors.
-        widths: channels of each level, from the coarsest to the finest.
-        kernel: frames of each convolution.
-        side: S, numbers beside each window, such as labels.
     """
 
-    def __init__(
-        self, frames: int, features: int, outputs: int, widths: Sequence[int], *, kernel: int = 3, side: int = 0
-    ) -> None:
+    def __init__(self, trunk: Trunk, outputs: int) -> None:
         super().__init__()
-        self.trunk = Trunk(frames, features, widths, kernel=kernel, side=side)
-        self.head = nn.Linear(self.trunk.coarse_frames * self.trunk.width, outputs)
+        self.trunk = trunk
+        self.head = nn.Linear(trunk.coarse_frames * trunk.width, outputs)
 
     def forward(self, motion_BTD: Tensor, mask_BT: Tensor, side_BS: Tensor | None = None) -> Tensor:
         """(B, T, D) normalised features, their (B, T) mask and (B, S) side -> (B, outputs), float32."""

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 
 from motionsynth.nn.convolution import Conv, Downsample, Upsample
 from motionsynth.nn.critic import Critic, minibatch_stddev
-from motionsynth.nn.decoder import Decoder
-from motionsynth.nn.encoder import Encoder
+from motionsynth.nn.decoder import ConvDecoder
+from motionsynth.nn.encoder import ConvTrunk, Encoder
 
 X = torch.randn(4, 12, 6, generator=torch.Generator().manual_seed(0))
 
@@ -51,7 +51,7 @@ def test_downsampling_keeps_constants_and_removes_the_fastest_wave():
 
 @pytest.mark.parametrize("frames", [8, 9, 31, 64])
 def test_any_length_from_one_coarse_frame_up(frames):
-    decoder, encoder = Decoder(frames, 7, 5, (16, 8, 8, 8)), Encoder(frames, 7, 5, (16, 8, 8, 8))
+    decoder, encoder = ConvDecoder(frames, 7, 5, (16, 8, 8, 8)), Encoder(ConvTrunk(frames, 7, (16, 8, 8, 8)), 5)
     motion = decoder(torch.randn(3, 5))
     assert motion.shape == (3, frames, 7)
     assert encoder(motion, torch.ones(3, frames, dtype=torch.bool)).shape == (3, 5)
@@ -59,7 +59,7 @@ def test_any_length_from_one_coarse_frame_up(frames):
 
 def test_windows_that_are_too_short_are_refused():
     with pytest.raises(ValueError, match="at least 8 frames, not 7"):
-        Decoder(7, 7, 5, (16, 8, 8, 8))
+        ConvDecoder(7, 7, 5, (16, 8, 8, 8))
 
 
 def test_minibatch_stddev_is_the_spread_within_groups():
@@ -71,7 +71,7 @@ def test_minibatch_stddev_is_the_spread_within_groups():
 
 
 def test_parts_of_a_batch_are_judged_as_if_alone():
-    critic = Critic(16, 6, (16, 8), group=4)
+    critic = Critic(ConvTrunk(16, 6, (16, 8)), group=4)
     real, fake = torch.randn(2, 6, 16, 6)  # 6 is no multiple of 4: groups of 2
     mask = torch.ones(6, 16, dtype=torch.bool)
     together = critic(torch.cat((real, fake)), torch.cat((mask, mask)), parts=2)
@@ -79,15 +79,15 @@ def test_parts_of_a_batch_are_judged_as_if_alone():
 
 
 def test_minibatch_stddev_can_be_switched_off():
-    critic = Critic(16, 6, (16, 8), group=0)
+    critic = Critic(ConvTrunk(16, 6, (16, 8)), group=0)
     motion, mask = torch.randn(4, 16, 6), torch.ones(4, 16, dtype=torch.bool)
     torch.testing.assert_close(critic(motion, mask)[:1], critic(motion[:1], mask[:1]))
-    compared = Critic(16, 6, (16, 8), group=4)
+    compared = Critic(ConvTrunk(16, 6, (16, 8)), group=4)
     assert not torch.allclose(compared(motion, mask)[:1], compared(motion[:1], mask[:1]))
 
 
 def test_critic_is_differentiable_twice():
-    critic = Critic(16, 6, (16, 8)).double()
+    critic = Critic(ConvTrunk(16, 6, (16, 8))).double()
     motion = torch.randn(4, 16, 6, dtype=torch.float64, requires_grad=True)
     mask = torch.ones(4, 16, dtype=torch.bool)
     weight = critic.trunk.input.weight

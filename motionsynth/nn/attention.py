@@ -1,0 +1,166 @@
+"""Transformers over steps of motion.
+
+Shapes: B batch, T frames, L steps, D features, C channels, H heads, Z latent dimensions, S numbers beside each window.
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import nullcontext
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from motionsynth.nn.convolution import Dense, Upsampling
+from motionsynth.nn.decoder import Decoder
+from motionsynth.nn.encoder import Trunk, with_side
+from motionsynth.nn.steps import FrameHead, Patches, needs_second_gradient
+
+__all__ = ["Block", "TransformerDecoder", "TransformerTrunk", "positions"]
+
+
+def positions(steps: int, width: int, device: torch.device) -> Tensor:
+    """(L, C) sines and cosines of the step's number at periods from 2 pi to 2 pi 10,000 steps.
+
+    References:
+        Vaswani et al., Attention Is All You Need, 2017.
+    """
+    rate_K = 10_000.0 ** -torch.linspace(0, 1, math.ceil(width / 2), device=device)
+    angle_LK = torch.arange(steps, device=device)[:, None] * rate_K
+    return torch.cat((angle_LK.sin(), angle_LK.cos()), 1)[:, :width]
+
+
+class Block(nn.Module):
+    """Self-attention and a small network a step, each normalised before and added to a straight path.
+
+    References:
+        Vaswani et al., Attention Is All You Need, 2017; Xiong et al., On Layer Normalization in the Transformer
+        Architecture, 2020, for normalising before.
+
+    Args:
+        width: C.
+        heads: H, a divisor of C.
+        hidden: numbers in the hidden layer of the small network.
+    """
+
+    def __init__(self, width: int, heads: int, hidden: int) -> None:
+        super().__init__()
+        if width % heads:
+            raise ValueError(f"a width of {width} cannot be shared out to {heads} heads")
+        self.heads = heads
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.inputs, self.output = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.small = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
+
+    def forward(self, x_BLC: Tensor, seen_B11L: Tensor | None = None) -> Tensor:
+        """(B, L, C) -> (B, L, C), looking only at steps where the (B, 1, 1, L) mask is True."""
+        parts = self.inputs(self.norm1(x_BLC)).unflatten(2, (3, self.heads, -1))
+        query, key, value = parts.permute(2, 0, 3, 1, 4)
+        mixed_BHLC = F.scaled_dot_product_attention(query, key, value, attn_mask=seen_B11L)
+        x_BLC = x_BLC + self.output(mixed_BHLC.transpose(1, 2).flatten(2))
+        result: Tensor = x_BLC + self.small(self.norm2(x_BLC))
+        return result
+
+
+class TransformerTrunk(Trunk):
+    """Blocks of self-attention over the steps and one further, learned one, which is read in the end.
+
+    Nobody looks at padded steps: a padded window gives what the window without its padding gives.
+
+    References:
+        Petrovich, Black & Varol, Action-Conditioned 3D Human Motion Synthesis with Transformer VAE, 2021.
+
+    Args:
+        features: D.
+        width: C.
+        heads: H, a divisor of C.
+        layers: blocks.
+        hidden: numbers in the hidden layer of each block.
+        patch: frames that make one step.
+        side: S, numbers beside each window, such as labels.
+    """
+
+    def __init__(
+        self, features: int, width: int, heads: int, layers: int, hidden: int, patch: int, *, side: int = 0
+    ) -> None:
+        super().__init__()
+        self.coarse_frames, self.width = 1, width
+        self.patches = Patches(features, width, patch, side=side)
+        self.reader = nn.Parameter(torch.randn(1, 1, width))
+        self.blocks = nn.ModuleList(Block(width, heads, hidden) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, motion_BTD: Tensor, mask_BT: Tensor, side_BS: Tensor | None = None) -> Tensor:
+        """(B, T, D) normalised features and their (B, T) mask -> (B, 1, C), for any T."""
+        x_BLC, mask_BL = self.patches(motion_BTD, mask_BT, side_BS)
+        x_BLC = x_BLC + positions(x_BLC.shape[1], self.width, x_BLC.device).to(x_BLC.dtype)
+        x_BLC = torch.cat((self.reader.expand(len(x_BLC), -1, -1).to(x_BLC.dtype), x_BLC), 1)
+        seen_B11L = F.pad(mask_BL, (1, 0), value=True)[:, None, None]
+        # of the kernels of attention only the one written out has a second derivative
+        with sdpa_kernel(SDPBackend.MATH) if needs_second_gradient(motion_BTD) else nullcontext():
+            for block in self.blocks:
+                x_BLC = block(x_BLC, seen_B11L)
+        result: Tensor = self.norm(x_BLC[:, :1])
+        return result
+
+
+class TransformerDecoder(Decoder):
+    """Blocks of self-attention over positions in time, to each of which the vector is added before each block.
+
+    What is added is a map of the block's own; cross-attention to a single memory, the vector, comes to the same. It
+    makes as many frames as it is asked for: ``longest`` is None.
+
+    References:
+        Petrovich, Black & Varol, Action-Conditioned 3D Human Motion Synthesis with Transformer VAE, 2021.
+
+    Args:
+        frames: T, the length of the windows; fewer are cut from so many.
+        features: D.
+        inputs: Z, size of the vectors.
+        width: C.
+        heads: H, a divisor of C.
+        layers: blocks.
+        hidden: numbers in the hidden layer of each block.
+        patch: frames that a step becomes, a power of two.
+        upsample: how frames are doubled.
+        mapping_layers: hidden layers between the vector and what is added.
+        mapping_width: numbers in each of them.
+        side: S, numbers beside each vector, such as labels.
+    """
+
+    def __init__(
+        self,
+        frames: int,
+        features: int,
+        inputs: int,
+        width: int,
+        heads: int,
+        layers: int,
+        hidden: int,
+        patch: int,
+        *,
+        upsample: Upsampling = "linear",
+        mapping_layers: int = 2,
+        mapping_width: int = 256,
+        side: int = 0,
+    ) -> None:
+        super().__init__()
+        self.frames, self.longest = frames, None
+        self.patch, self.width = patch, width
+        self.mapping = Dense(inputs + side, *[mapping_width] * mapping_layers, layers * width)
+        self.blocks = nn.ModuleList(Block(width, heads, hidden) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+        self.head = FrameHead(width, features, patch, upsample=upsample)
+
+    def forward(self, z_BZ: Tensor, side_BS: Tensor | None = None, frames: int | None = None) -> Tensor:
+        """(B, Z) and (B, S) -> (B, ``frames``, D) normalised features, float32; T frames where None."""
+        frames = frames or self.frames
+        steps = math.ceil(max(frames, self.frames) / self.patch)
+        added_BNC = self.mapping(with_side(z_BZ, side_BS)).unflatten(1, (len(self.blocks), 1, self.width))
+        x_BLC = positions(steps, self.width, z_BZ.device).to(added_BNC.dtype)
+        for block, added_B1C in zip(self.blocks, added_BNC.unbind(1), strict=True):
+            x_BLC = block(x_BLC + added_B1C)
+        motion_BTD: Tensor = self.head(self.norm(x_BLC))
+        return motion_BTD[:, :frames]
