@@ -13,7 +13,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
@@ -53,10 +53,14 @@ class DataConfig(FrozenConfig):
 
     path: Path = Path("data/walkers")
     """Folder of BVH files."""
+    second: Path | None = None
+    """Folder of another corpus with the same skeleton, whose clips join; a label ``corpus`` tells the two apart."""
     labels: Literal["auto", "csv", "folders", "pattern", "none"] = "auto"
     """Where labels come from; ``auto``: ``labels.csv`` if it is there, else ``pattern`` if given, else sub-folders."""
     pattern: str | None = None
     """Regular expression with named groups (``content``, ``style``, ``take``) searched in each file's name."""
+    keep: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(default_factory=dict)
+    """Label -> classes: only clips of these are learnt from, such as ``{style: [normal, elderly]}``; empty for all."""
     on_bad_file: Literal["stop", "skip"] = "stop"
     """What to do with a file that cannot be used; skipped files are counted and listed."""
     frame_rate: float = Field(30.0, gt=0)
@@ -240,10 +244,14 @@ def config_error(
 ) -> ConfigError:
     """The first complaint of pydantic, as one line that names the dotted key and guesses what a misspelt one meant."""
     first = error.errors()[0]
-    location = [str(part) for part in first["loc"]]
+    location, fields = _resolve(model, [str(part) for part in first["loc"]])
     key = ".".join([*prefix, *location]) or None
     if first["type"] == "extra_forbidden":
-        return ConfigError(path, key, unknown_word("key", location[-1], _fields_at(model, location[:-1])))
+        return ConfigError(path, key, unknown_word("key", location[-1], fields))
+    if first["type"] == "union_tag_invalid":
+        key, known = f"{key}.{first['ctx']['discriminator'].strip(chr(39))}", first["ctx"]["expected_tags"]
+        tag = first["ctx"]["tag"]
+        return ConfigError(path, key, unknown_word(f"value {tag!r}", tag, re.findall(r"'([^']*)'", known)))
     if first["type"] == "missing":
         return ConfigError(path, key, "is missing")
     if first["type"] == "literal_error":
@@ -255,18 +263,29 @@ def config_error(
     return ConfigError(path, key, f"{message[0].lower()}{message[1:]}{shown}")
 
 
-def _fields_at(model: type[BaseModel], location: Iterable[str]) -> Iterable[str]:
-    node: Any = model
-    for part in location:
-        field = node.model_fields.get(part) if _is_model(node) else None
-        node = field.annotation if field else None
-        inner = [a for a in getattr(node, "__args__", ()) if _is_model(a)]
-        node = inner[0] if inner and not _is_model(node) else node
-        if not _is_model(node):
-            from motionsynth.families.base import AdamConfig
+def _resolve(model: type[BaseModel], location: Iterable[str]) -> tuple[list[str], Iterable[str]]:
+    """A location as the user writes it, without the tags of unions, and the fields of the section that it is in."""
+    from motionsynth.families.base import AdamConfig
 
-            node = AdamConfig  # the only mapping of models is family.optimise
-    return node.model_fields if _is_model(node) else ()
+    node: Any = model
+    written: list[str] = []
+    section = node
+    for part in location:
+        members = [member for member in get_args(node) if _is_model(member)]
+        tagged = [member for member in members if part in _tags(member)]
+        if tagged:
+            node = tagged[0]
+            continue
+        section = node if _is_model(node) else members[0] if members else AdamConfig  # the only mapping of models
+        field = section.model_fields.get(part)
+        node = field.annotation if field else None
+        written.append(part)
+    return written, section.model_fields
+
+
+def _tags(model: type[BaseModel]) -> set[Any]:
+    """Words that a model may be told apart by in a union."""
+    return {word for field in model.model_fields.values() for word in get_args(field.annotation)}
 
 
 def _is_model(node: Any) -> bool:
@@ -285,5 +304,8 @@ def config_hash(config: RunConfig) -> str:
 
 def _plain(config: RunConfig) -> dict[str, Any]:
     plain: dict[str, Any] = config.model_dump(mode="json")
+    for key in ("second", "keep"):
+        if not plain["data"][key]:  # not said where they say nothing: so runs from before they were keep their hash
+            del plain["data"][key]
     plain["family"] = config.family.model_dump(mode="json")
     return plain

@@ -32,10 +32,11 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from motionsynth import __version__
-from motionsynth.config import RunConfig, config_hash, dump_config, load_config
+from motionsynth.config import DataConfig, RunConfig, config_hash, dump_config, load_config
 from motionsynth.durable import hash_bytes, sync_folder, write_bytes, write_synced
 from motionsynth.errors import ConfigError, RunError
 from motionsynth.families.base import Family, MotionShape
+from motionsynth.provenance import git_commit
 from motionsynth.training.checkpoint import pack_weights, unpack_weights
 from motionsynth.training.determinism import build_family
 
@@ -61,6 +62,8 @@ class RunRecord(BaseModel):
     config_hash: str
     corpus_path: str
     """Where the corpus was, in full; only a resumed training looks there."""
+    second_path: str | None = None
+    """Where the second corpus was, where there was one."""
     corpus_fingerprint: str
     tracking_id: str
     """Made with the run, so that a tracker can find it again from here."""
@@ -106,6 +109,13 @@ class Run:
         """Size of the windows the family is built for."""
         classes = {name: len(names) for name, names in self.record.labels.items()}
         return MotionShape(self.record.frames, self.record.width, classes)
+
+    @property
+    def data(self) -> DataConfig:
+        """Its data section, with folders where they were when it began: it may have named them from another folder."""
+        places = {"path": self.record.corpus_path, "second": self.record.second_path}
+        there = {key: Path(place) for key, place in places.items() if place and Path(place).exists()}
+        return self.config.data.model_copy(update=there)
 
     @property
     def journal_path(self) -> Path:
@@ -265,12 +275,13 @@ def create_run(
         family=config.family.name,
         config_hash=config_hash(config),
         corpus_path=str(config.data.path.absolute()),
+        second_path=str(config.data.second.absolute()) if config.data.second else None,
         corpus_fingerprint=corpus_fingerprint,
         tracking_id=uuid.uuid4().hex,
         state="created",
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         motionsynth=__version__,
-        git_commit=_git_commit(),
+        git_commit=git_commit(),
         frames=config.data.window_frames,
         width=width,
         features=dict(spec),
@@ -357,18 +368,3 @@ def _read(path: Path) -> bytes:
 
 def _json(value: Any) -> bytes:
     return json.dumps(value, indent=1, ensure_ascii=False).encode() + b"\n"
-
-
-def _git_commit() -> str | None:
-    """The commit of the code, where it runs from a checkout of its own and not from an installed copy."""
-    import subprocess
-
-    package = Path(__file__).parent
-    try:
-        for command in (["ls-files", "--error-unmatch", "__init__.py"], ["rev-parse", "HEAD"]):
-            done = subprocess.run(
-                ["git", *command], cwd=package, capture_output=True, text=True, timeout=10, check=True
-            )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()

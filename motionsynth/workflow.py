@@ -183,12 +183,9 @@ def resume(
         raise RunError(run_dir, f"is a run of {run.record.family}, but {family} was asked for")
     if run.record.state == "finished":
         return Outcome(run, run.record.step)
-    # the configuration may name the clips from the folder that the run began in, which need not be this one
-    began_with = Path(run.record.corpus_path)
-    data = run.config.data.model_copy(update={"path": began_with}) if began_with.exists() else run.config.data
-    corpus = open_corpus(data, progress=reading)
+    corpus = open_corpus(run.data, progress=reading)
     if corpus.fingerprint != run.record.corpus_fingerprint:
-        raise RunError(run_dir, f"the clips in {data.path} are not those that the run began with")
+        raise RunError(run_dir, f"the clips in {run.data.path} are not those that the run began with")
     return _fit(run, corpus, device, track, progress)
 
 
@@ -196,6 +193,7 @@ def train_once(
     config: RunConfig,
     *,
     run_dir: Path,
+    track: bool = True,
     progress: ProgressListener | None = None,
     reading: Reading | None = None,
     announce: Announce | None = None,
@@ -209,10 +207,10 @@ def train_once(
     from motionsynth.run import open_run
 
     if not (run_dir / "run.json").exists():
-        return train(config, run_dir=run_dir, progress=progress, reading=reading, announce=announce)
+        return train(config, run_dir=run_dir, track=track, progress=progress, reading=reading, announce=announce)
     if open_run(run_dir).record.config_hash != config_hash(config):
         raise RunError(run_dir, "holds a run of another configuration; delete it, or name another folder")
-    return resume(run_dir, progress=progress, reading=reading)
+    return resume(run_dir, track=track, progress=progress, reading=reading)
 
 
 def _fit(run: Run, corpus: Corpus, device: str, track: bool, progress: ProgressListener | None) -> Outcome:

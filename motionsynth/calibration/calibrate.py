@@ -66,9 +66,9 @@ def data_of(corpus: Path, overrides: Sequence[str] = ()) -> DataConfig:
         from motionsynth.run import open_run
 
         run = open_run(corpus)
-        began_with = Path(run.record.corpus_path)
-        path = began_with if began_with.exists() else run.config.data.path
-        return load_config(corpus / "config.yaml", overrides=[f"data.path={path}", *overrides]).data
+        folders = {"path": run.data.path, **({"second": run.data.second} if run.data.second else {})}
+        places = [f"data.{key}={path}" for key, path in folders.items()]
+        return load_config(corpus / "config.yaml", overrides=[*places, *overrides]).data
     return load_config(baseline("vae"), data=corpus, overrides=overrides).data
 
 

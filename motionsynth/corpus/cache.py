@@ -122,6 +122,7 @@ def open_features(
     settings: EncodeSettings,
     *,
     cache: Path,
+    selection: str = "",
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> FeatureStore:
@@ -129,10 +130,19 @@ def open_features(
 
     Where the cache cannot be written the features are encoded all the same, and kept for this process only.
 
+    Args:
+        root: the folder.
+        files: POSIX paths inside it.
+        settings: how they are encoded.
+        cache: where features are kept.
+        selection: what these files are of all in the folder, so that one choice does not replace another's entry.
+        workers: processes that read.
+        progress: called with (files read, files in all).
+
     Raises:
         CorpusError: not one file can be used.
     """
-    group, key = _keys(root, files, settings)
+    group, key = _keys(root, files, settings, selection)
     entry = cache / group / key
     store = FeatureStore.load(entry, from_cache=True)
     if store is not None:
@@ -156,8 +166,8 @@ def open_features(
     return store
 
 
-def _keys(root: Path, files: Sequence[str], settings: EncodeSettings) -> tuple[str, str]:
-    place = str(root.resolve())
+def _keys(root: Path, files: Sequence[str], settings: EncodeSettings, selection: str) -> tuple[str, str]:
+    place = [str(root.resolve()), asdict(settings), *([selection] if selection else [])]
     sources = []
     for file in files:
         try:
@@ -165,7 +175,7 @@ def _keys(root: Path, files: Sequence[str], settings: EncodeSettings) -> tuple[s
             sources.append((file, s.st_size, s.st_mtime_ns, s.st_ctime_ns))
         except OSError:
             sources.append((file, -1, 0, 0))
-    return _hash([place, asdict(settings)])[:20], _hash([_code_version(), sources])[:20]
+    return _hash(place)[:20], _hash([_code_version(), sources])[:20]
 
 
 def _hash(value: Any) -> str:

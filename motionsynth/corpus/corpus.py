@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from motionsynth.corpus.cache import FeatureStore, StoredClip, default_cache, open_features
-from motionsynth.corpus.labels import Labels, read_labels
-from motionsynth.corpus.reading import EncodeSettings, Plan, Progress, conform, find_files
+from motionsynth.corpus.labels import Labels
+from motionsynth.corpus.reading import EncodeSettings, Plan, Progress, conform
 from motionsynth.corpus.report import CorpusReport, SkippedFile
-from motionsynth.corpus.split import SPLITS, Split, SplitName, Take, split_takes
+from motionsynth.corpus.sources import Sources, find_sources, join_stores, split_sources
+from motionsynth.corpus.split import SPLITS, Split, SplitName, Take
 from motionsynth.errors import CorpusError
 from motionsynth.features.encode import FEATURES_VERSION
 from motionsynth.features.normalise import Normaliser
@@ -40,14 +41,16 @@ class Corpus:
 
     Args:
         config: what was asked for.
+        sources: the folders, and which of their files are used.
         store: the features.
-        labels: the labels of every file.
+        labels: the labels of every file that is used.
         split: which file is in which split.
         label_names: label -> its classes, in the order of their indices.
         skipped: files that cannot be used, and why.
     """
 
     config: DataConfig
+    sources: Sources
     store: FeatureStore
     labels: Labels
     split: Split
@@ -95,12 +98,13 @@ class Corpus:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode("ascii")).hexdigest()
 
     def clips(self, split: SplitName) -> tuple[str, ...]:
-        """The files of a split, as paths inside the corpus' folder."""
+        """The files of a split, as paths inside the corpus' folder; of two corpora behind the name of theirs."""
         return self.split.files(_known(split))
 
     def path(self, name: str) -> Path:
         """Where a clip's file lies."""
-        return (self.config.path.parent if self.config.path.is_file() else self.config.path) / name
+        source = self.sources.of(name)
+        return source.root / name.removeprefix(source.prefix)
 
     def features(self, name: str) -> Tensor:
         """(T, D) features of a whole clip, not normalised.
@@ -157,7 +161,7 @@ class Corpus:
         length, stride = self.config.window_frames, self.config.stride_frames
         short = [file for file, clip in used.items() if clip.frames < length]
         return CorpusReport(
-            files=len(self._stored) + len(self.skipped),
+            files=len(self._stored) + len(self.skipped) + self.sources.left_out,
             clips=len(used),
             frames=sum(clip.frames for clip in used.values()),
             skipped=self.skipped,
@@ -177,8 +181,13 @@ class Corpus:
             labels=self.labels.source,
             units=self.store.units,
             up=self.store.up,
-            notes=tuple(note for note in (*self.split.notes, *self._unit_note(), self.store.cache_note) if note),
+            notes=tuple(
+                note
+                for note in (*self.sources.notes, *self.split.notes, *self._unit_note(), self.store.cache_note)
+                if note
+            ),
             from_cache=self.store.from_cache,
+            left_out=self.sources.left_out,
         )
 
     def _unit_note(self) -> list[str]:
@@ -217,29 +226,45 @@ def open_corpus(
     Raises:
         CorpusError: there is no usable clip, or a file cannot be used and ``on_bad_file`` is ``stop``.
     """
-    root, files = find_files(config.path)
-    labels = read_labels(root, files, config.labels, config.pattern)
-    store = open_features(
-        root, files, EncodeSettings.of(config), cache=cache or default_cache(), workers=workers, progress=progress
-    )
-    skipped = {fault.file: fault.reason for fault in store.faults}
-    for file, reason in labels.faults.items():
-        if config.path.is_file() and file not in files:
-            continue  # the table beside a single file may list the others of its folder
-        skipped.setdefault(file, reason if reason.startswith(str(root)) else f"{root / file}: {reason}")
+    sources = find_sources(config)
+    labels = sources.labels
+    stores = [
+        open_features(
+            part.root,
+            part.files,
+            EncodeSettings.of(config),
+            cache=cache or default_cache(),
+            selection=sources.selection,
+            workers=workers,
+            progress=progress,
+        )
+        for part in sources.parts
+    ]
+    store = join_stores(sources, stores)
+    skipped = _faults(sources, store)
     if skipped and config.on_bad_file == "stop":
-        raise CorpusError(_refusal(config.path, skipped, len(files)))
+        raise CorpusError(_refusal(config.path, skipped, sources.count))
     stored = {clip.file: clip for clip in store.clips if clip.file not in skipped}
     if not stored:
-        raise CorpusError(_refusal(config.path, skipped, len(files)))
-    split = split_takes([Take(file, labels.cell(file), labels.clips[file].take) for file in stored], config.split)
+        raise CorpusError(_refusal(config.path, skipped, sources.count))
+    split = split_sources(sources, [Take(f, labels.cell(f), labels.clips[f].take) for f in stored], config.split)
     split.keep_apart(stretch.files for stretch in store.shared)
     if not split.files("train"):
         raise CorpusError(f"{config.path}: no clip is left to train on: {_first(split.dropped)}")
     names = {label: tuple(sorted({labels.clips[file].classes[label] for file in stored})) for label in labels.names}
-    return Corpus(
-        config, store, labels, split, names, tuple(SkippedFile(f, r) for f, r in sorted(skipped.items())), stored
-    )
+    listed = tuple(SkippedFile(file, reason) for file, reason in sorted(skipped.items()))
+    return Corpus(config, sources, store, labels, split, names, listed, stored)
+
+
+def _faults(sources: Sources, store: FeatureStore) -> dict[str, str]:
+    """File -> why it cannot be used."""
+    faults = {fault.file: fault.reason for fault in store.faults}
+    for file, reason in sources.labels.faults.items():
+        part = sources.of(file)
+        if part.single and file.removeprefix(part.prefix) not in part.files:
+            continue  # the table beside a single file may list the others of its folder
+        faults.setdefault(file, reason if reason.startswith(str(part.root)) else f"{part.place(file)}: {reason}")
+    return faults
 
 
 def prepare_clip(path: Path, config: DataConfig, spec: FeatureSpec) -> Clip:

@@ -52,11 +52,14 @@ class Labels:
     """File (POSIX path inside the folder) -> its labels."""
     faults: dict[str, str]
     """File -> why it has no labels, or, for a line of ``labels.csv``, why it has no file."""
+    joined: bool = False
+    """Whether they are of two corpora, which the first label tells apart."""
 
     @property
     def cell_names(self) -> tuple[str, ...]:
         """The labels whose combinations are the cells of the corpus: content and style, or all where neither is."""
-        return tuple(name for name in _LEVELS if name in self.names) or self.names
+        levels = tuple(name for name in _LEVELS if name in self.names)
+        return (self.names[:1] + levels if self.joined else levels) or self.names
 
     def cell(self, file: str) -> str:
         """The cell of a clip, such as ``walk/normal``; empty without labels."""

@@ -40,6 +40,7 @@ class CorpusReport:
         up: axis that points up in the files.
         notes: what else a person should know.
         from_cache: whether the features came from the cache.
+        left_out: files of classes that ``data.keep`` does not name.
     """
 
     files: int
@@ -57,6 +58,7 @@ class CorpusReport:
     up: str
     notes: tuple[str, ...]
     from_cache: bool
+    left_out: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-able types."""
@@ -70,6 +72,8 @@ class CorpusReport:
             f"units: {self.units}, up: {self.up}" + (", from the cache" if self.from_cache else ""),
             "windows: " + ", ".join(f"{split} {count}" for split, count in self.windows.items()),
         ]
+        if self.left_out:
+            listed.append(f"{self.left_out} files are of classes that data.keep leaves out")
         if self.padded:
             whole = [cell or "the corpus" for cell, count in self.padded.items() if count == self.cells.get(cell)]
             listed.append(

@@ -105,7 +105,7 @@ def open_reference(text: str | None, run: Run | None, *, reading: Reading | None
         raise MotionSynthError(
             f"--reference {place}: no such file or folder; it is test, validation, train, or a path with :SPLIT"
         )
-    elif run and place.resolve() == Path(run.record.corpus_path).resolve():
+    elif run and run.data.second is None and place.resolve() == Path(run.record.corpus_path).resolve():
         corpus = _corpus_of(run, reading)
     else:
         corpus = open_corpus(_data_config(place, run), progress=reading)
@@ -137,11 +137,10 @@ def _corpus_of(run: Run, reading: Reading | None) -> Corpus:
     """The corpus that a run learnt from, as it was then."""
     from motionsynth.corpus.corpus import open_corpus
 
-    began_with = Path(run.record.corpus_path)
-    data = run.config.data.model_copy(update={"path": began_with}) if began_with.exists() else run.config.data
-    if not data.path.exists():
+    data = run.data
+    if absent := next((path for path in (data.path, data.second) if path and not path.exists()), None):
         raise RunError(
-            run.path, f"its corpus {began_with} is not there; name the real motion by --reference FOLDER or YAML"
+            run.path, f"its corpus {absent.absolute()} is not there; name the real motion by --reference FOLDER or YAML"
         )
     corpus = open_corpus(data, progress=reading)
     if corpus.fingerprint != run.record.corpus_fingerprint:
@@ -161,7 +160,8 @@ def _data_config(place: Path, run: Run | None) -> DataConfig:
     if run is None or place.suffix in _YAML:
         return load_config(run.path / "config.yaml" if run else baseline("vae"), data=place).data
     # a pattern that reads labels from the names of one corpus says nothing of another's
-    return run.config.data.model_copy(update={"path": place, "labels": "auto", "pattern": None})
+    own = {"path": place, "labels": "auto", "pattern": None, "keep": {}, "second": None}
+    return run.config.data.model_copy(update=own)
 
 
 def _frame_rate(path: Path) -> float:

@@ -1,0 +1,235 @@
+"""Which files a corpus is made of: one folder or two, and of their clips those of the classes that are kept.
+
+Where a second folder joins, every file's name begins with that of its corpus, ``walkers/walk_001.bvh``, and a label
+``corpus`` tells the two apart; of the other labels those are left that both have.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from motionsynth.corpus.cache import FeatureStore
+from motionsynth.corpus.labels import ClipLabels, Labels, read_labels
+from motionsynth.corpus.reading import find_files
+from motionsynth.corpus.split import Split, Take, split_takes
+from motionsynth.corpus.stretches import SharedStretch
+from motionsynth.errors import CorpusError
+
+if TYPE_CHECKING:
+    from motionsynth.config import DataConfig, SplitConfig
+
+__all__ = ["CORPUS", "Source", "Sources", "find_sources", "join_stores", "split_sources"]
+
+CORPUS: Final = "corpus"
+"""The label that tells two corpora apart; its classes are the names of their folders."""
+_LAYOUT: Final = ("moving_joint", "heading_axis", "contact_groups")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One folder, and the files of it that are used."""
+
+    root: Path
+    prefix: str
+    """What the names of its clips begin with: empty where it is the only one."""
+    files: tuple[str, ...]
+    """POSIX paths inside the folder."""
+    single: bool
+    """Whether it was named as one file, and not as a folder."""
+
+    def place(self, file: str) -> str:
+        """Where a clip, or what a table lists, should lie."""
+        return str(self.root / file.removeprefix(self.prefix))
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The folders of a corpus and the labels of its clips.
+
+    Args:
+        parts: one folder, or two.
+        labels: of the clips that are kept, by their names in the corpus.
+        left_out: clips of classes that are not kept.
+        selection: what tells this choice of files from others of the same folders; empty where all are kept.
+        notes: what a person should know.
+    """
+
+    parts: tuple[Source, ...]
+    labels: Labels
+    left_out: int
+    selection: str
+    notes: tuple[str, ...]
+
+    @property
+    def count(self) -> int:
+        """Files that are to be read."""
+        return sum(len(part.files) for part in self.parts)
+
+    def of(self, name: str) -> Source:
+        """The folder that a clip of this name is in."""
+        return next(part for part in self.parts if name.startswith(part.prefix))
+
+
+def find_sources(config: DataConfig) -> Sources:
+    """List the files, read their labels, and keep those of the classes wanted.
+
+    Raises:
+        CorpusError: there is no such folder, labels cannot be read, or what is to be kept is not there.
+    """
+    found = [find_files(path) for path in (config.path, config.second) if path is not None]
+    labels = [read_labels(root, files, config.labels, config.pattern) for root, files in found]
+    singles = [path.is_file() for path in (config.path, config.second) if path is not None]
+    names = _corpus_names(config) if config.second is not None else [""]
+    parts = [
+        Source(root, f"{name}/" if name else "", tuple(files), single)
+        for (root, files), name, single in zip(found, names, singles, strict=True)
+    ]
+    notes: tuple[str, ...] = ()
+    joined = labels[0]
+    if config.second is not None:
+        joined, notes = _join_labels(labels, names)
+    if not config.keep:
+        return Sources(tuple(parts), joined, 0, "", notes)
+    kept = _kept(joined, config.keep, config.path)
+    parts = [
+        replace(part, files=tuple(f for f in part.files if part.prefix + f in kept or part.prefix + f in joined.faults))
+        for part in parts
+    ]
+    clips = {file: clip for file, clip in joined.clips.items() if file in kept}
+    left_out = len(joined.clips) - len(clips)
+    selection = json.dumps({label: sorted(classes) for label, classes in config.keep.items()}, sort_keys=True)
+    return Sources(tuple(parts), replace(joined, clips=clips), left_out, selection, notes)
+
+
+def join_stores(sources: Sources, stores: Sequence[FeatureStore]) -> FeatureStore:
+    """The features of one corpus, or of two as one.
+
+    Raises:
+        CorpusError: the two have different skeletons, or features laid out otherwise; says where they differ.
+    """
+    if len(stores) == 1:
+        return stores[0]
+    first, second = stores
+    _refuse_strangers(sources, first, second)
+    begins = np.cumsum([0, *(len(store.rows) for store in stores)]).tolist()
+    parts = list(zip(sources.parts, stores, begins, strict=False))
+    digest = hashlib.sha256(json.dumps([[part.prefix, store.sha256] for part, store, _ in parts]).encode("ascii"))
+    return FeatureStore(
+        spec=first.spec,
+        up=_either(first.up, second.up),
+        units=_either(first.units, second.units),
+        clips=tuple(
+            replace(
+                clip,
+                file=part.prefix + clip.file,
+                start=clip.start + begin,
+                mirrored_start=None if clip.mirrored_start is None else clip.mirrored_start + begin,
+            )
+            for part, store, begin in parts
+            for clip in store.clips
+        ),
+        faults=tuple(
+            fault._replace(file=part.prefix + fault.file) for part, store, _ in parts for fault in store.faults
+        ),
+        shared=tuple(
+            SharedStretch((part.prefix + s.files[0], part.prefix + s.files[1]), s.starts, s.frames)
+            for part, store, _ in parts
+            for s in store.shared
+        ),
+        sha256=digest.hexdigest(),
+        rows=np.concatenate([store.rows for store in stores]),
+        from_cache=first.from_cache and second.from_cache,
+        cache_note=first.cache_note or second.cache_note,
+    )
+
+
+def split_sources(sources: Sources, takes: Sequence[Take], config: SplitConfig) -> Split:
+    """Deal the takes of each corpus as if it were alone: takes of two corpora have nothing to do with one another."""
+    splits = [
+        split_takes([take for take in takes if take.file.startswith(part.prefix)], config) for part in sources.parts
+    ]
+    if len(splits) == 1:
+        return splits[0]
+    whole = Split({}, {}, any(split.ordered for split in splits))
+    for split in splits:
+        whole.of_file |= split.of_file
+        whole.dropped |= split.dropped
+        whole.notes += split.notes
+    return whole
+
+
+def _corpus_names(config: DataConfig) -> list[str]:
+    assert config.second is not None
+    paths = [path.resolve() for path in (config.path, config.second)]
+    if paths[0] == paths[1]:
+        raise CorpusError(f"data.second: {config.second} is data.path itself; name another folder")
+    names = [path.stem if path.is_file() else path.name for path in paths]
+    if names[0] == names[1]:
+        # two folders of one name, such as .../a/data and .../b/data, are told by where they lie
+        names = [f"{path.parent.name}-{name}" for path, name in zip(paths, names, strict=True)]
+    if names[0] == names[1]:
+        raise CorpusError(f"data.second: {config.second} has the name of {config.path}; rename one of the folders")
+    return names
+
+
+def _join_labels(labels: Sequence[Labels], names: Sequence[str]) -> tuple[Labels, tuple[str, ...]]:
+    first, second = labels
+    common = tuple(name for name in first.names if name in second.names and name != CORPUS)
+    alone = [name for name in dict.fromkeys((*first.names, *second.names)) if name not in common]
+    notes = [f"labels of one corpus alone are left out: {', '.join(alone)}"] if alone else []
+    clips: dict[str, ClipLabels] = {}
+    faults: dict[str, str] = {}
+    for one, name in zip(labels, names, strict=True):
+        for file, clip in one.clips.items():
+            classes = {CORPUS: name} | {label: clip.classes[label] for label in common}
+            clips[f"{name}/{file}"] = replace(clip, classes=classes)
+        faults |= {f"{name}/{file}": reason for file, reason in one.faults.items()}
+    if first.source != second.source:
+        notes.append(f"labels of {names[0]} come from: {first.source}; of {names[1]}: {second.source}")
+    return Labels(first.source, (CORPUS, *common), clips, faults, joined=True), tuple(notes)
+
+
+def _kept(labels: Labels, keep: Mapping[str, Sequence[str]], path: Path) -> set[str]:
+    """The clips of the classes that are kept; refuses a label or class that no clip has."""
+    from motionsynth.config import unknown_word
+
+    for label, classes in keep.items():
+        if label not in labels.names:
+            raise CorpusError(f"{path}: data.keep: {unknown_word(f'label {label!r}', label, labels.names)}")
+        known = {clip.classes[label] for clip in labels.clips.values()}
+        for name in classes:
+            if name not in known:
+                raise CorpusError(f"{path}: data.keep.{label}: {unknown_word(f'class {name!r}', name, known)}")
+    kept = {
+        file
+        for file, clip in labels.clips.items()
+        if all(clip.classes[label] in classes for label, classes in keep.items())
+    }
+    if not kept:
+        wanted = ", ".join(f"{label} {' or '.join(classes)}" for label, classes in keep.items())
+        raise CorpusError(f"{path}: data.keep: no clip has all of: {wanted}")
+    return kept
+
+
+def _refuse_strangers(sources: Sources, first: FeatureStore, second: FeatureStore) -> None:
+    own, other = first.spec, second.spec
+    rest = other.rest_array * (other.metres_per_unit / own.metres_per_unit)
+    reason = own.mismatch(other.skeleton(), rest)
+    where = f"{sources.parts[1].root} cannot join {sources.parts[0].root}"
+    if reason:
+        raise CorpusError(f"{where}: {reason}; two corpora must have one skeleton: retarget one to the other's first")
+    for name in _LAYOUT:
+        if getattr(own, name) != getattr(other, name):
+            told = f"{name} is {getattr(other, name)}, not {getattr(own, name)}"
+            raise CorpusError(f"{where}: its motion is laid out otherwise ({told})")
+
+
+def _either(first: str, second: str) -> str:
+    return first if first == second else f"{first} and {second}"
