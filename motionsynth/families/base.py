@@ -7,22 +7,37 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple, Protocol, Self, runtime_checkable
+from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 from motionsynth.corpus.windows import Batch, WindowSet
+from motionsynth.families.capabilities import (
+    Bounds,
+    Decodes,
+    Encodes,
+    FitsPrior,
+    HasCodes,
+    LatentCode,
+    LearnsByEM,
+    Reconstructs,
+    Scores,
+)
 
 __all__ = [
     "AdamConfig",
+    "Bounds",
+    "Decodes",
     "Draw",
     "EMConfig",
     "Encodes",
     "Family",
     "FamilyConfig",
     "FitsPrior",
+    "HasCodes",
+    "LatentCode",
     "LearnsByEM",
     "Loss",
     "MotionShape",
@@ -159,6 +174,11 @@ class FamilyConfig(FrozenConfig):
     UNUSED: ClassVar[tuple[str, ...]] = ()
     """Keys of ``train`` that mean nothing to the family: another value than their default is refused."""
 
+    @property
+    def surrogate(self) -> str | None:
+        """Why what is minimised is only near the divergence that its name promises; None where there is no reason."""
+        return None
+
     @model_validator(mode="after")
     def _phases_have_optimisers(self) -> Self:
         missing = set(self.PHASES) - set(self.optimise)
@@ -249,6 +269,13 @@ class Family(nn.Module):
     def begin(self, windows: WindowSet) -> None:
         """Called with the training windows before the first step, on the device."""
 
+    def conclude(self, means: Mapping[str, float]) -> dict[str, float]:
+        """What a validation is journalled as, out of the means over its windows of all terms, ``PHASE/TERM``.
+
+        For statistics that are not means of anything over windows, but follow from some.
+        """
+        return dict(means)
+
     def sample_frames(self, frames: int | None) -> int:
         """The number of frames to sample: the length trained on where None.
 
@@ -282,97 +309,3 @@ class Family(nn.Module):
             if name not in labels:
                 takes = f"only {', '.join(labels)}" if labels else "as it was trained without; see family.condition"
                 raise ValueError(f"label {name}: this model takes none, {takes}")
-
-
-@runtime_checkable
-class Decodes(Protocol):
-    """Families that map latents to motion."""
-
-    def sample_latent(self, count: int, *, generator: torch.Generator, prior: str | None = None) -> Tensor:
-        """(N, Z) draws from one of the ``priors``; the first where None."""
-        ...
-
-    def decode(self, z_BZ: Tensor, side_BS: Tensor | None = None, frames: int | None = None) -> Tensor:
-        """(B, T, D) normalised features, under the condition ``side_BS``."""
-        ...
-
-
-@runtime_checkable
-class FitsPrior(Protocol):
-    """Families that fit a density on the latents of the training windows once training is over."""
-
-    def fit_prior(self, windows: WindowSet, *, generator: torch.Generator) -> dict[str, float]:
-        """Fit it and keep it in buffers.
-
-        Args:
-            windows: those of the training split, on the family's device.
-            generator: source of randomness, on that device.
-
-        Returns:
-            What is worth telling of the fit, by name.
-        """
-        ...
-
-
-@runtime_checkable
-class Encodes(Protocol):
-    """Families that map motion to latents."""
-
-    def encode(self, batch: Batch) -> Tensor:
-        """(B, Z) latent means."""
-        ...
-
-
-@runtime_checkable
-class Reconstructs(Protocol):
-    """Families that map motion to motion through their latents."""
-
-    def reconstruct(self, batch: Batch) -> Tensor:
-        """(B, T, D) normalised features."""
-        ...
-
-
-@runtime_checkable
-class Scores(Protocol):
-    """Families that have a density."""
-
-    def log_density(self, batch: Batch) -> Tensor:
-        """(B,) float64 log-densities of the frames that are there, in nats, of normalised features."""
-        ...
-
-
-@runtime_checkable
-class LearnsByEM(Scores, Protocol):
-    """Families that learn by expectation maximisation (Dempster, Laird & Rubin, 1977).
-
-    A pass adds up statistics over batches under the parameters it began with; then new parameters follow from them
-    in closed form. The first passes may look for a start instead.
-    """
-
-    @property
-    def learnt(self) -> bool:
-        """Whether at least one M step was made: before it there is no model of the windows."""
-        ...
-
-    def new_statistics(self) -> dict[str, Tensor]:
-        """What a pass begins with, by name: sums, and so zeros.
-
-        ``windows`` is the number of windows learnt from, and ``log_likelihood`` the sum of their log-densities, in
-        nats; the latter is missing from a pass that looks for a start.
-        """
-        ...
-
-    def accumulate(self, batch: Batch, statistics: dict[str, Tensor]) -> None:
-        """E step: add what a batch says, in place. Sums of batches are those of one batch that holds them all."""
-        ...
-
-    def maximise(self, statistics: dict[str, Tensor], *, generator: torch.Generator) -> dict[str, float]:
-        """M step: the parameters that the statistics of a pass give; never lowers their log-likelihood.
-
-        Returns:
-            What is worth a line in the journal, by name.
-
-        Raises:
-            ValueError: the windows do not suffice.
-        """
-        ...
