@@ -93,7 +93,7 @@ class FittedConfig(FrozenConfig):
 
     components: int = Field(32, ge=1)
     """K at most; few codes have fewer."""
-    floor: float = Field(0.03, gt=0)
+    floor: float = Field(0.1, gt=0)
     """Smallest standard deviation of a component along any axis, as a share of that of all codes."""
     windows: int = Field(16384, ge=1)
     """Windows whose codes are looked at, at most, evenly from all."""

@@ -55,7 +55,7 @@ class LatentDensity(nn.Module):
     root_KZZ: Tensor
     share_KL: Tensor
 
-    def __init__(self, latent_dim: int, components: int, *, floor: float = 0.03, combinations: int = 1) -> None:
+    def __init__(self, latent_dim: int, components: int, *, floor: float = 0.1, combinations: int = 1) -> None:
         super().__init__()
         self.floor = floor
         for name, shape in (

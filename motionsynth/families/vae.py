@@ -1,4 +1,4 @@
-"""Variational autoencoder: the evidence lower bound, with a Gaussian likelihood.
+"""Variational autoencoder: the evidence lower bound, with a Gaussian or Laplace likelihood.
 
 Shapes: B batch, N samples, T frames, D features, Z latent dimensions.
 """
@@ -13,39 +13,30 @@ from torch import Tensor
 
 from motionsynth.corpus.windows import Batch
 from motionsynth.families.backbone import build_decoder, build_encoder
-from motionsynth.families.base import AdamConfig, FrozenConfig, Loss, MotionShape, Phase, StepContext
+from motionsynth.families.base import AdamConfig, Loss, MotionShape, Phase, StepContext
 from motionsynth.families.latent import CodedConfig, CodedFamily
-from motionsynth.losses.likelihood import (
-    gaussian_nll,
-    kl_to_standard_normal,
-    masked_squared_error,
-    mmd_to_standard_normal,
-)
+from motionsynth.families.likelihood import Likelihood, LikelihoodKind, SigmaConfig
+from motionsynth.families.posterior import draw_posterior, importance_weighted_bound, split_posterior
+from motionsynth.losses.likelihood import free_bits, kl_to_standard_normal, mmd_to_standard_normal
 
 __all__ = ["VAE"]
-
-
-class SigmaConfig(FrozenConfig):
-    """Standard deviation of the likelihood, one number for all features."""
-
-    kind: Literal["fixed", "learned"] = "learned"
-    """``learned`` takes the optimum in closed form, the root mean squared error of the batch."""
-    value: float = Field(0.3, gt=0)
-    """The value where it is fixed, the smallest value where it is learned; in normalised units."""
 
 
 class VAE(CodedFamily):
     """``min E_x[ E_{p(z|x)}[-log q(x|z)] + beta KL(p(z|x) || N(0, I)) ]``, sums over frames, features and latents.
 
-    ``q(x|z) = N(Dec(z), sigma^2 I)`` and ``p(z|x) = N(mean(x), diag(variance(x)))``, drawn by reparameterisation. At
-    beta = 1 the total is minus the evidence lower bound, in nats a window.
+    ``q(x|z)`` is ``Likelihood``'s, such as ``N(Dec(z), sigma^2 I)``, and ``p(z|x) = N(mean(x), diag(variance(x)))``,
+    drawn by reparameterisation. At beta = 1 without free bits the total is minus the evidence lower bound, in nats a
+    window. The term ``elbo`` is the bound whatever the weights.
 
     References:
         Kingma & Welling, Auto-Encoding Variational Bayes, 2014; Rybkin, Daniilidis & Levine, Simple and Effective VAE
-        Training with Calibrated Decoders, 2021, for the learned sigma; Higgins et al., beta-VAE, 2017.
+        Training with Calibrated Decoders, 2021, for the learned sigma; Higgins et al., beta-VAE, 2017; Kingma et al.,
+        Improved Variational Inference with Inverse Autoregressive Flow, 2016, for free bits; Burda, Grosse &
+        Salakhutdinov, Importance Weighted Autoencoders, 2016, for the tighter bound.
     """
 
-    noise_variance: Tensor
+    SHOWS = ("mean", "sample")
 
     class Config(CodedConfig):
         """Settings of the variational autoencoder."""
@@ -53,6 +44,8 @@ class VAE(CodedFamily):
         PHASES: ClassVar[tuple[str, ...]] = ("all",)
 
         name: Literal["vae"] = "vae"
+        likelihood: LikelihoodKind = "gaussian"
+        """Distribution of a window given its latent."""
         sigma: SigmaConfig = SigmaConfig()
         """Spread of the likelihood."""
         beta: float = Field(1.0, ge=0)
@@ -61,6 +54,8 @@ class VAE(CodedFamily):
         """First share of the budget over which the weight of the KL term goes from ``kl_start`` to ``beta``."""
         kl_start: float = Field(0.0, ge=0)
         """Weight of the KL term at the start of a warm-up: linear from 0 up, geometric from above 0 up or down."""
+        free_bits: float = Field(0.0, ge=0)
+        """Nats of each latent dimension, mean over the batch, that cost nothing."""
         optimise: dict[str, AdamConfig] = Field(default={"all": AdamConfig()})
         """Adam by phase."""
 
@@ -69,8 +64,8 @@ class VAE(CodedFamily):
         self.config = config
         self.encoder = build_encoder(config.backbone, shape, 2 * config.latent_dim, side=self.condition.width)
         self.decoder = build_decoder(config.backbone, shape, config.latent_dim, side=self.condition.width)
-        start = config.sigma.value**2 if config.sigma.kind == "fixed" else 1.0
-        self.register_buffer("noise_variance", torch.tensor(start))
+        self.likelihood = Likelihood(config.likelihood, config.sigma, shape.features)
+        self.register_load_state_dict_pre_hook(_from_before_likelihoods)  # type: ignore[no-untyped-call]
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -80,24 +75,20 @@ class VAE(CodedFamily):
     def elbo_loss(self, batch: Batch, context: StepContext) -> Loss:
         """Minus the evidence lower bound, mean over windows; the spectrum of the latents is reported in eval mode."""
         mean_BZ, log_variance_BZ = self.posterior(batch)
-        z_BZ = mean_BZ + context.normal(*mean_BZ.shape) * torch.exp(0.5 * log_variance_BZ)
-        motion_BTD = self.decode(z_BZ, self.condition.of(batch))
-        error_B = masked_squared_error(batch.motion_BTD, motion_BTD, batch.mask_BT)
-        count_B = batch.mask_BT.sum(1) * self.shape.features
-        mse = context.mean(error_B.sum()) / context.mean(count_B.sum().float())
-        nll = gaussian_nll(error_B, count_B, self._variance(mse)).mean()
-        kl_BZ = kl_to_standard_normal(mean_BZ, log_variance_BZ)
-        kl = kl_BZ.sum(1).mean()
-        total = nll + self._kl_weight(context.progress) * kl
-        terms = {"elbo": -(nll + kl), "nll": nll, "kl": kl, "mse": mse, "sigma": self.noise_variance.sqrt()}
+        z_BZ = draw_posterior(mean_BZ, log_variance_BZ, context.normal(*mean_BZ.shape))
+        nll_B, mse = self.likelihood.loss(batch, self.decode(z_BZ, self.condition.of(batch)), context)
+        kl_Z = kl_to_standard_normal(mean_BZ, log_variance_BZ).mean(0)
+        nll, kl, least = nll_B.mean(), kl_Z.sum(), self.config.free_bits
+        cost = free_bits(kl_Z, context.mean(kl_Z), least) if least else kl
+        total = nll + self._kl_weight(context.progress) * cost
+        terms = {"elbo": -(nll + kl), "nll": nll, "kl": kl, "mse": mse, "sigma": self.likelihood.sigma}
         if not self.training:
             terms |= _aggregate_posterior(mean_BZ, log_variance_BZ, z_BZ)
         return Loss(total, {name: term.detach() for name, term in terms.items()})
 
     def posterior(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """(B, Z) means and (B, Z) log variances of p(z|x)."""
-        mean_BZ, log_variance_BZ = self.encoder(batch.motion_BTD, batch.mask_BT, self.condition.of(batch)).chunk(2, 1)
-        return mean_BZ, log_variance_BZ.clamp(-20.0, 10.0)
+        return split_posterior(self.encoder(batch.motion_BTD, batch.mask_BT, self.condition.of(batch)))
 
     def encode(self, batch: Batch) -> Tensor:
         """(B, Z) means of p(z|x)."""
@@ -107,20 +98,20 @@ class VAE(CodedFamily):
         """(B, Z) draws from p(z|x); see ``CodedFamily.codes``."""
         mean_BZ, log_variance_BZ = self.posterior(batch)
         noise_BZ = torch.randn(mean_BZ.shape, generator=generator, device=generator.device)
-        return mean_BZ + noise_BZ * torch.exp(0.5 * log_variance_BZ)
+        return draw_posterior(mean_BZ, log_variance_BZ, noise_BZ)
 
     def reconstruct(self, batch: Batch) -> Tensor:
         """(B, T, D) decoded means."""
         return self.decode(self.encode(batch), self.condition.of(batch))
 
-    def _variance(self, mse: Tensor) -> Tensor:
-        """The likelihood's variance: optimal for the batch while training, its running value when judged."""
-        sigma = self.config.sigma
-        if sigma.kind == "fixed" or not self.training:
-            return self.noise_variance
-        variance = mse.clamp(min=sigma.value**2)
-        self.noise_variance.lerp_(variance, 0.01)
-        return variance
+    def add_noise(self, motion_NTD: Tensor, *, generator: torch.Generator) -> Tensor:
+        """(N, T, D) draws of q(x|z) around decoded means."""
+        uniform_NTD = torch.rand(motion_NTD.shape, generator=generator, device=generator.device)
+        return self.likelihood.add_noise(motion_NTD, uniform_NTD)
+
+    def log_likelihood_bound(self, batch: Batch, samples: int, *, generator: torch.Generator) -> Tensor:
+        """(B,) importance-weighted bounds on log q(x); see ``Bounds``."""
+        return importance_weighted_bound(self, self.likelihood, batch, samples, generator=generator)
 
     def _kl_weight(self, progress: float) -> float:
         """beta, reached after the warm-up."""
@@ -146,3 +137,9 @@ def _aggregate_posterior(mean_BZ: Tensor, log_variance_BZ: Tensor, z_BZ: Tensor)
         "aggregate_covariance_distance": torch.linalg.matrix_norm(covariance_ZZ - identity_ZZ),
         "aggregate_mmd": mmd_to_standard_normal(z_BZ),
     }
+
+
+def _from_before_likelihoods(_: torch.nn.Module, state_dict: dict[str, Tensor], prefix: str, *rest: object) -> None:
+    """Runs of early versions keep the variance under another name."""
+    if (old := state_dict.pop(f"{prefix}noise_variance", None)) is not None:
+        state_dict[f"{prefix}likelihood.noise_variance"] = old

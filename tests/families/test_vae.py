@@ -48,18 +48,18 @@ def test_the_learned_variance_is_the_mean_squared_error_of_the_batch():
     terms = loss(family).terms
     per_window = terms["nll"].item() / COUNT.float().mean().item()
     assert per_window == pytest.approx(0.5 * (1 + math.log(2 * math.pi * terms["mse"].item())), rel=1e-5)
-    assert family.noise_variance.item() == pytest.approx(0.99 + 0.01 * terms["mse"].item())
+    assert family.likelihood.noise_variance.item() == pytest.approx(0.99 + 0.01 * terms["mse"].item())
 
 
 def test_the_learned_variance_has_a_floor():
     family = vae(sigma={"kind": "learned", "value": 7.0})
     loss(family)
-    assert family.noise_variance.item() == pytest.approx(0.99 + 0.49)
+    assert family.likelihood.noise_variance.item() == pytest.approx(0.99 + 0.49)
 
 
 def test_judging_uses_the_running_variance():
     family = vae().eval()
-    family.noise_variance.fill_(4.0)
+    family.likelihood.noise_variance.fill_(4.0)
     terms = loss(family).terms
     assert terms["sigma"] == 2.0
     expected = 0.5 * COUNT.float().mean() * (math.log(2 * math.pi * 4.0)) + terms["mse"] * COUNT.sum() / len(COUNT) / 8
