@@ -272,7 +272,7 @@ def _resolve(model: type[BaseModel], location: Iterable[str]) -> tuple[list[str]
     section = node
     for part in location:
         members = [member for member in get_args(node) if _is_model(member)]
-        tagged = [member for member in members if part in _tags(member)]
+        tagged = [member for member in members if len(members) > 1 and part in _tags(member)]
         if tagged:
             node = tagged[0]
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -118,3 +119,19 @@ def test_data_may_be_a_folder() -> None:
     with_pattern = load_config(VAE, data=CONFIGS / "data" / "bandai-namco-2.yaml", overrides=["data.path=/clips"])
     assert with_pattern.data.path == Path("/clips")
     assert with_pattern.data.pattern is not None
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("family.backbone={kind: gru, wdith: 8}", "family.backbone.wdith: unknown key, did you mean width?"),
+        ("family.backbone={kind: gur}", "family.backbone.kind: unknown value 'gur', did you mean gru?"),
+        ("family.backbone={kind: transformer, heads: 0}", "family.backbone.heads: input should be greater"),
+        ("family.backbone.kernal=3", "family.backbone.kernal: unknown key, did you mean kernel?"),
+        ("family.sigma.valeu=3", "family.sigma.valeu: unknown key, did you mean value?"),
+        ("family.optimise.all.rl=3", "family.optimise.all.rl: unknown key, did you mean lr?"),
+    ],
+)
+def test_mistakes_in_a_section_of_several_kinds_are_named_as_they_were_written(override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        load_config(VAE, overrides=[override])

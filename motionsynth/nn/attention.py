@@ -6,7 +6,7 @@ Shapes: B batch, T frames, L steps, D features, C channels, H heads, Z latent di
 from __future__ import annotations
 
 import math
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -64,6 +64,14 @@ class Block(nn.Module):
         return result
 
 
+def _kernels(x: Tensor, *, second: bool) -> AbstractContextManager[None]:
+    """Inside, attention is written out where a fused kernel is worse, or has no second derivative and needs one.
+
+    CPU: over the few steps of a window the fused backward pass takes twenty times as long in bfloat16.
+    """
+    return sdpa_kernel(SDPBackend.MATH) if second or x.device.type == "cpu" else nullcontext()
+
+
 class TransformerTrunk(Trunk):
     """Blocks of self-attention over the steps and one further, learned one, which is read in the end.
 
@@ -98,8 +106,7 @@ class TransformerTrunk(Trunk):
         x_BLC = x_BLC + positions(x_BLC.shape[1], self.width, x_BLC.device).to(x_BLC.dtype)
         x_BLC = torch.cat((self.reader.expand(len(x_BLC), -1, -1).to(x_BLC.dtype), x_BLC), 1)
         seen_B11L = F.pad(mask_BL, (1, 0), value=True)[:, None, None]
-        # of the kernels of attention only the one written out has a second derivative
-        with sdpa_kernel(SDPBackend.MATH) if needs_second_gradient(motion_BTD) else nullcontext():
+        with _kernels(x_BLC, second=needs_second_gradient(motion_BTD)):
             for block in self.blocks:
                 x_BLC = block(x_BLC, seen_B11L)
         result: Tensor = self.norm(x_BLC[:, :1])
@@ -160,7 +167,8 @@ class TransformerDecoder(Decoder):
         steps = math.ceil(max(frames, self.frames) / self.patch)
         added_BNC = self.mapping(with_side(z_BZ, side_BS)).unflatten(1, (len(self.blocks), 1, self.width))
         x_BLC = positions(steps, self.width, z_BZ.device).to(added_BNC.dtype)
-        for block, added_B1C in zip(self.blocks, added_BNC.unbind(1), strict=True):
-            x_BLC = block(x_BLC + added_B1C)
+        with _kernels(added_BNC, second=False):
+            for block, added_B1C in zip(self.blocks, added_BNC.unbind(1), strict=True):
+                x_BLC = block(x_BLC + added_B1C)
         motion_BTD: Tensor = self.head(self.norm(x_BLC))
         return motion_BTD[:, :frames]

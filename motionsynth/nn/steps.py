@@ -8,6 +8,8 @@ Shapes: B batch, T frames, L steps, D features, C channels, S numbers beside eac
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,7 +17,7 @@ from torch import Tensor, nn
 from motionsynth.nn.convolution import Conv, Dense, LearnedUpsample, ResidualBlock, Upsampling, edges_held
 from motionsynth.nn.encoder import with_side
 
-__all__ = ["FrameHead", "Patches", "needs_second_gradient"]
+__all__ = ["Double", "FrameHead", "Patches", "needs_second_gradient"]
 
 
 def needs_second_gradient(motion_BTD: Tensor) -> bool:
@@ -53,10 +55,14 @@ class Patches(nn.Module):
         return self.linear(with_side(x_BLC, side_BS)), mask_BL
 
 
-class _Double(nn.Module):
-    """Twice the frames for any number of them, by slices: deterministic on every device, differentiable twice."""
+class Double(nn.Module):
+    """Twice the frames for any number of them, by slices: deterministic on every device, differentiable twice.
 
-    def __init__(self, mode: Upsampling) -> None:
+    Args:
+        mode: ``linear`` or ``nearest``.
+    """
+
+    def __init__(self, mode: Literal["linear", "nearest"]) -> None:
         super().__init__()
         self.mode = mode
 
@@ -87,7 +93,7 @@ class FrameHead(nn.Module):
         levels: list[nn.Module] = []
         inputs = width
         for _ in range(patch.bit_length() - 1):
-            levels.append(LearnedUpsample(inputs) if upsample == "learned" else _Double(upsample))
+            levels.append(LearnedUpsample(inputs) if upsample == "learned" else Double(upsample))
             levels.append(ResidualBlock(inputs, max(width // 2, 1), kernel))
             inputs = max(width // 2, 1)
         self.levels = nn.Sequential(*levels)
