@@ -11,10 +11,15 @@ if TYPE_CHECKING:  # torch stays unloaded for commands that only need the names
 __all__ = ["FAMILIES", "family_class"]
 
 FAMILIES: dict[str, str] = {
+    "aae": "motionsynth.families.aae:AAE",
     "ae": "motionsynth.families.ae:Autoencoder",
+    "ali": "motionsynth.families.ali:ALI",
     "gan": "motionsynth.families.gan:GAN",
+    "gan_proximal": "motionsynth.families.gan_proximal:GANProximal",
     "gmm": "motionsynth.families.gmm:GMM",
     "vae": "motionsynth.families.vae:VAE",
+    "vaegan": "motionsynth.families.vaegan:VAEGAN",
+    "wakesleep": "motionsynth.families.wakesleep:WakeSleep",
 }
 """Name -> ``module:class``; adding a family adds a line here."""
 
