@@ -123,6 +123,7 @@ def open_features(
     *,
     cache: Path,
     selection: str = "",
+    like: FeatureSpec | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> FeatureStore:
@@ -136,13 +137,14 @@ def open_features(
         settings: how they are encoded.
         cache: where features are kept.
         selection: what these files are of all in the folder, so that one choice does not replace another's entry.
+        like: features of another corpus that theirs are to be the same as.
         workers: processes that read.
         progress: called with (files read, files in all).
 
     Raises:
         CorpusError: not one file can be used.
     """
-    group, key = _keys(root, files, settings, selection)
+    group, key = _keys(root, files, settings, [selection] * bool(selection) + ([like.to_dict()] if like else []))
     entry = cache / group / key
     store = FeatureStore.load(entry, from_cache=True)
     if store is not None:
@@ -155,7 +157,7 @@ def open_features(
         note = f"{error.filename or entry.parent}: {error.strerror}; features are not kept"
         place = Path(tempfile.mkdtemp(prefix="motionsynth-"))
     try:
-        _build(place, root, files, settings, workers, progress)
+        _build(place, root, files, settings, like, workers, progress)
         # mapped before it is published: from then on another process may replace it
         store = FeatureStore.load(place, from_cache=False, cache_note=note)
         if not note:
@@ -166,8 +168,8 @@ def open_features(
     return store
 
 
-def _keys(root: Path, files: Sequence[str], settings: EncodeSettings, selection: str) -> tuple[str, str]:
-    place = [str(root.resolve()), asdict(settings), *([selection] if selection else [])]
+def _keys(root: Path, files: Sequence[str], settings: EncodeSettings, further: list[Any]) -> tuple[str, str]:
+    place = [str(root.resolve()), asdict(settings), *further]
     sources = []
     for file in files:
         try:
@@ -199,16 +201,17 @@ def _build(
     root: Path,
     files: Sequence[str],
     settings: EncodeSettings,
+    like: FeatureSpec | None,
     workers: int | None,
     progress: Progress | None,
 ) -> None:
-    plan = make_plan(root, files, settings)
+    plan = make_plan(root, files, settings, like)
     index = _write_rows(place, encode_files(root, files, plan, workers=workers, progress=progress))
     strangers = Counter(fault.skeleton for fault in index.faults if fault.skeleton is not None)
     if strangers and strangers.most_common(1)[0][1] > len(index.clips):
         # the few files looked at first were of a minority: the commonest skeleton is the corpus'
         common = strangers.most_common(1)[0][0]
-        plan = make_plan(root, [fault.file for fault in index.faults if fault.skeleton == common], settings)
+        plan = make_plan(root, [fault.file for fault in index.faults if fault.skeleton == common], settings, like)
         index = _write_rows(place, encode_files(root, files, plan, workers=workers, progress=progress))
     document = {
         "spec": plan.spec.to_dict(),

@@ -224,22 +224,25 @@ def open_corpus(
         progress: called with (files read, files in all); not at all where the cache has them.
 
     Raises:
-        CorpusError: there is no usable clip, or a file cannot be used and ``on_bad_file`` is ``stop``.
+        CorpusError: there is no usable clip; a file cannot be used and ``on_bad_file`` is ``stop``; what is to be kept
+            is not there; or a second corpus has another skeleton.
     """
     sources = find_sources(config)
     labels = sources.labels
-    stores = [
-        open_features(
-            part.root,
-            part.files,
-            EncodeSettings.of(config),
-            cache=cache or default_cache(),
-            selection=sources.selection,
-            workers=workers,
-            progress=progress,
+    stores: list[FeatureStore] = []
+    for part in sources.parts:
+        stores.append(
+            open_features(
+                part.root,
+                part.files,
+                EncodeSettings.of(config),
+                cache=cache or default_cache(),
+                selection=sources.selection,
+                like=stores[0].spec if stores else None,
+                workers=workers,
+                progress=progress,
+            )
         )
-        for part in sources.parts
-    ]
     store = join_stores(sources, stores)
     skipped = _faults(sources, store)
     if skipped and config.on_bad_file == "stop":

@@ -124,11 +124,17 @@ def find_files(path: Path) -> tuple[Path, list[str]]:
     return path, sorted(found)
 
 
-def make_plan(root: Path, files: Sequence[str], settings: EncodeSettings) -> Plan:
+def make_plan(root: Path, files: Sequence[str], settings: EncodeSettings, like: FeatureSpec | None = None) -> Plan:
     """Look at a few files and settle skeleton, unit, up axis, moving joint and heading axis for all.
 
+    Args:
+        root: the folder.
+        files: POSIX paths inside it.
+        settings: how they are encoded.
+        like: features of another corpus that theirs are to be the same as; unit and up axis remain their own.
+
     Raises:
-        CorpusError: not one file can be used.
+        CorpusError: not one file can be used, or they have another skeleton than ``like``.
     """
     spread = dict.fromkeys(files[i] for i in np.linspace(0, len(files) - 1, _PROBES).round().astype(int))
     rest = [file for file in files if file not in spread]
@@ -146,7 +152,9 @@ def make_plan(root: Path, files: Sequence[str], settings: EncodeSettings) -> Pla
         raise CorpusError(f"{root}: none of its {len(files)} BVH files can be used; {first_error}")
     kinds = [(p.spec.names, p.spec.parents, p.spec.moving_joint, p.up, p.units, p.spec.orders) for p, _ in plans]
     common = Counter(kinds).most_common(1)[0][0]
-    plan = plans[kinds.index(common)][0]
+    plan, typical = plans[kinds.index(common)]
+    if like is not None:
+        plan = _plan_like(like, plan, typical, root)
     if not settings.mirror:
         return plan
     from motionsynth.motion.mirror import mirror_frames
@@ -175,6 +183,18 @@ def _plan_for(clip: Clip, settings: EncodeSettings) -> tuple[Plan, Clip]:
         moving_joint=moving_joint(clip),
     )
     return Plan(spec, up, units), upright
+
+
+def _plan_like(like: FeatureSpec, plan: Plan, typical: Clip, root: Path) -> Plan:
+    """The plan with features laid out as those of another corpus, in its own unit."""
+    scale = plan.spec.metres_per_unit / like.metres_per_unit
+    if reason := like.mismatch(typical.skeleton, typical.translations[0] * scale):
+        raise CorpusError(
+            f"{root}: cannot join a corpus of another skeleton: {reason}; two corpora need one skeleton, so bring this "
+            "one to the other's first"
+        )
+    rest = tuple((float(x), float(y), float(z)) for x, y, z in like.rest_array / scale)
+    return replace(plan, spec=replace(like, rest=rest, metres_per_unit=plan.spec.metres_per_unit))
 
 
 def conform(clip: Clip, plan: Plan) -> Clip:

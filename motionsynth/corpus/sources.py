@@ -29,7 +29,6 @@ __all__ = ["CORPUS", "Source", "Sources", "find_sources", "join_stores", "split_
 
 CORPUS: Final = "corpus"
 """The label that tells two corpora apart; its classes are the names of their folders."""
-_LAYOUT: Final = ("moving_joint", "heading_axis", "contact_groups")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +108,10 @@ def find_sources(config: DataConfig) -> Sources:
 
 
 def join_stores(sources: Sources, stores: Sequence[FeatureStore]) -> FeatureStore:
-    """The features of one corpus, or of two as one.
-
-    Raises:
-        CorpusError: the two have different skeletons, or features laid out otherwise; says where they differ.
-    """
+    """The features of one corpus, or of two, laid out alike, as one."""
     if len(stores) == 1:
         return stores[0]
     first, second = stores
-    _refuse_strangers(sources, first, second)
     begins = np.cumsum([0, *(len(store.rows) for store in stores)]).tolist()
     parts = list(zip(sources.parts, stores, begins, strict=False))
     digest = hashlib.sha256(json.dumps([[part.prefix, store.sha256] for part, store, _ in parts]).encode("ascii"))
@@ -152,9 +146,12 @@ def join_stores(sources: Sources, stores: Sequence[FeatureStore]) -> FeatureStor
 
 def split_sources(sources: Sources, takes: Sequence[Take], config: SplitConfig) -> Split:
     """Deal the takes of each corpus as if it were alone: takes of two corpora have nothing to do with one another."""
-    splits = [
-        split_takes([take for take in takes if take.file.startswith(part.prefix)], config) for part in sources.parts
-    ]
+    splits = []
+    for part in sources.parts:
+        own = [take for take in takes if take.file.startswith(part.prefix)]
+        # the seed of a cell is its name, so that of a corpus alone is wanted, without the corpus
+        cells = [f"{take.cell}/".removeprefix(part.prefix).removesuffix("/") for take in own]
+        splits.append(split_takes([take._replace(cell=c) for take, c in zip(own, cells, strict=True)], config))
     if len(splits) == 1:
         return splits[0]
     whole = Split({}, {}, any(split.ordered for split in splits))
@@ -216,19 +213,6 @@ def _kept(labels: Labels, keep: Mapping[str, Sequence[str]], path: Path) -> set[
         wanted = ", ".join(f"{label} {' or '.join(classes)}" for label, classes in keep.items())
         raise CorpusError(f"{path}: data.keep: no clip has all of: {wanted}")
     return kept
-
-
-def _refuse_strangers(sources: Sources, first: FeatureStore, second: FeatureStore) -> None:
-    own, other = first.spec, second.spec
-    rest = other.rest_array * (other.metres_per_unit / own.metres_per_unit)
-    reason = own.mismatch(other.skeleton(), rest)
-    where = f"{sources.parts[1].root} cannot join {sources.parts[0].root}"
-    if reason:
-        raise CorpusError(f"{where}: {reason}; two corpora must have one skeleton: retarget one to the other's first")
-    for name in _LAYOUT:
-        if getattr(own, name) != getattr(other, name):
-            told = f"{name} is {getattr(other, name)}, not {getattr(own, name)}"
-            raise CorpusError(f"{where}: its motion is laid out otherwise ({told})")
 
 
 def _either(first: str, second: str) -> str:
