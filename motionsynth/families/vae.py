@@ -12,17 +12,14 @@ from pydantic import Field
 from torch import Tensor
 
 from motionsynth.corpus.windows import Batch
-from motionsynth.families.backbone import build_decoder, build_encoder
 from motionsynth.families.base import AdamConfig, Loss, MotionShape, Phase, StepContext
-from motionsynth.families.latent import CodedConfig, CodedFamily
-from motionsynth.families.likelihood import Likelihood, LikelihoodKind, SigmaConfig
-from motionsynth.families.posterior import draw_posterior, importance_weighted_bound, split_posterior
+from motionsynth.families.posterior import GaussianConfig, GaussianFamily, draw_posterior, warmed_weight
 from motionsynth.losses.likelihood import free_bits, kl_to_standard_normal, mmd_to_standard_normal
 
 __all__ = ["VAE"]
 
 
-class VAE(CodedFamily):
+class VAE(GaussianFamily):
     """``min E_x[ E_{p(z|x)}[-log q(x|z)] + beta KL(p(z|x) || N(0, I)) ]``, sums over frames, features and latents.
 
     ``q(x|z)`` is ``Likelihood``'s, such as ``N(Dec(z), sigma^2 I)``, and ``p(z|x) = N(mean(x), diag(variance(x)))``,
@@ -36,18 +33,12 @@ class VAE(CodedFamily):
         Salakhutdinov, Importance Weighted Autoencoders, 2016, for the tighter bound.
     """
 
-    SHOWS = ("mean", "sample")
-
-    class Config(CodedConfig):
+    class Config(GaussianConfig):
         """Settings of the variational autoencoder."""
 
         PHASES: ClassVar[tuple[str, ...]] = ("all",)
 
         name: Literal["vae"] = "vae"
-        likelihood: LikelihoodKind = "gaussian"
-        """Distribution of a window given its latent."""
-        sigma: SigmaConfig = SigmaConfig()
-        """Spread of the likelihood."""
         beta: float = Field(1.0, ge=0)
         """Weight of the KL term; 1 is the evidence lower bound."""
         kl_warmup: float = Field(0.0, ge=0, le=1)
@@ -62,10 +53,6 @@ class VAE(CodedFamily):
     def __init__(self, config: Config, shape: MotionShape) -> None:
         super().__init__(config, shape)
         self.config = config
-        self.encoder = build_encoder(config.backbone, shape, 2 * config.latent_dim, side=self.condition.width)
-        self.decoder = build_decoder(config.backbone, shape, config.latent_dim, side=self.condition.width)
-        self.likelihood = Likelihood(config.likelihood, config.sigma, shape.features)
-        self.register_load_state_dict_pre_hook(_from_before_likelihoods)  # type: ignore[no-untyped-call]
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -78,48 +65,14 @@ class VAE(CodedFamily):
         z_BZ = draw_posterior(mean_BZ, log_variance_BZ, context.normal(*mean_BZ.shape))
         nll_B, mse = self.likelihood.loss(batch, self.decode(z_BZ, self.condition.of(batch)), context)
         kl_Z = kl_to_standard_normal(mean_BZ, log_variance_BZ).mean(0)
-        nll, kl, least = nll_B.mean(), kl_Z.sum(), self.config.free_bits
-        cost = free_bits(kl_Z, context.mean(kl_Z), least) if least else kl
-        total = nll + self._kl_weight(context.progress) * cost
+        config, nll, kl = self.config, nll_B.mean(), kl_Z.sum()
+        cost = free_bits(kl_Z, context.mean(kl_Z), config.free_bits) if config.free_bits else kl
+        weight = warmed_weight(context.progress, config.beta, start=config.kl_start, warmup=config.kl_warmup)
+        total = nll + weight * cost
         terms = {"elbo": -(nll + kl), "nll": nll, "kl": kl, "mse": mse, "sigma": self.likelihood.sigma}
         if not self.training:
             terms |= _aggregate_posterior(mean_BZ, log_variance_BZ, z_BZ)
         return Loss(total, {name: term.detach() for name, term in terms.items()})
-
-    def posterior(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """(B, Z) means and (B, Z) log variances of p(z|x)."""
-        return split_posterior(self.encoder(batch.motion_BTD, batch.mask_BT, self.condition.of(batch)))
-
-    def encode(self, batch: Batch) -> Tensor:
-        """(B, Z) means of p(z|x)."""
-        return self.posterior(batch)[0]
-
-    def codes(self, batch: Batch, *, generator: torch.Generator) -> Tensor:
-        """(B, Z) draws from p(z|x); see ``CodedFamily.codes``."""
-        mean_BZ, log_variance_BZ = self.posterior(batch)
-        noise_BZ = torch.randn(mean_BZ.shape, generator=generator, device=generator.device)
-        return draw_posterior(mean_BZ, log_variance_BZ, noise_BZ)
-
-    def reconstruct(self, batch: Batch) -> Tensor:
-        """(B, T, D) decoded means."""
-        return self.decode(self.encode(batch), self.condition.of(batch))
-
-    def add_noise(self, motion_NTD: Tensor, *, generator: torch.Generator) -> Tensor:
-        """(N, T, D) draws of q(x|z) around decoded means."""
-        uniform_NTD = torch.rand(motion_NTD.shape, generator=generator, device=generator.device)
-        return self.likelihood.add_noise(motion_NTD, uniform_NTD)
-
-    def log_likelihood_bound(self, batch: Batch, samples: int, *, generator: torch.Generator) -> Tensor:
-        """(B,) importance-weighted bounds on log q(x); see ``Bounds``."""
-        return importance_weighted_bound(self, self.likelihood, batch, samples, generator=generator)
-
-    def _kl_weight(self, progress: float) -> float:
-        """beta, reached after the warm-up."""
-        beta, start, warmup = self.config.beta, self.config.kl_start, self.config.kl_warmup
-        if progress >= warmup:
-            return beta
-        share = progress / warmup
-        return start ** (1 - share) * beta**share if start and beta else start + (beta - start) * share
 
 
 def _aggregate_posterior(mean_BZ: Tensor, log_variance_BZ: Tensor, z_BZ: Tensor) -> dict[str, Tensor]:
@@ -137,9 +90,3 @@ def _aggregate_posterior(mean_BZ: Tensor, log_variance_BZ: Tensor, z_BZ: Tensor)
         "aggregate_covariance_distance": torch.linalg.matrix_norm(covariance_ZZ - identity_ZZ),
         "aggregate_mmd": mmd_to_standard_normal(z_BZ),
     }
-
-
-def _from_before_likelihoods(_: torch.nn.Module, state_dict: dict[str, Tensor], prefix: str, *rest: object) -> None:
-    """Runs of early versions keep the variance under another name."""
-    if (old := state_dict.pop(f"{prefix}noise_variance", None)) is not None:
-        state_dict[f"{prefix}likelihood.noise_variance"] = old
