@@ -25,6 +25,19 @@ FORBIDDEN = {
     "metrics": ("families", "nn", "training", "tracking", "extractors", *TOP),
     "extractors": ("tracking", "view", *TOP),
     "tracking": ("motion", "families", "nn", "training", "metrics", "cli", "workflow", "generation"),
+    "theory": (
+        "motion",
+        "features",
+        "corpus",
+        "families",
+        "nn",
+        "training",
+        "metrics",
+        "extractors",
+        "tracking",
+        "view",
+        *TOP,
+    ),
     "view": ("families", "nn", "training", "metrics", "tracking", *TOP),
 }
 

@@ -1,0 +1,165 @@
+"""``motionsynth theory``: the notes' equations, measured."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+
+if TYPE_CHECKING:
+    from motionsynth.theory.claim import Drawing, Experiment, Outcome
+
+__all__ = ["drawing_svg", "theory"]
+
+
+class _Row(NamedTuple):
+    """An experiment and what came of it."""
+
+    experiment: Experiment
+    outcome: Outcome
+    seconds: float
+
+    @property
+    def as_stated(self) -> bool:
+        return self.experiment.as_stated(self.outcome)
+
+
+def theory(
+    only: Annotated[
+        list[str] | None, typer.Option(help="An experiment or a group; may be given again.", show_default=False)
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+    figures: Annotated[
+        Path | None, typer.Option(help="Write the figures of docs/notes.md to this folder.", show_default=False)
+    ] = None,
+) -> None:
+    """Run the notes' equations as small exact experiments; false forms are among them, and must fail.
+
+    Exit code 1 where a row is not as stated.
+
+    Examples:
+
+    `motionsynth theory`
+
+    `motionsynth theory --only second_view --only proximal/one_step`
+
+    `motionsynth theory --figures docs/notes`
+    """
+    from motionsynth.durable import refuse_unwritable
+    from motionsynth.errors import ConfigError
+    from motionsynth.theory.registry import EXPERIMENTS, choose
+
+    try:
+        chosen = choose(only) if only else EXPERIMENTS
+    except ValueError as error:
+        raise ConfigError(None, "--only", str(error)) from None
+    if figures is not None:
+        refuse_unwritable(figures)
+    rows = _measure(chosen)
+    if figures is not None:
+        _write_figures(figures)
+    if as_json:
+        _print_json(rows)
+    else:
+        _print_table(rows)
+    if not all(row.as_stated for row in rows):
+        raise typer.Exit(1)
+
+
+def _measure(chosen: Sequence[Experiment]) -> list[_Row]:
+    from motionsynth.cli.progress import bar
+
+    rows = []
+    with bar("theory", unit="experiments") as show:
+        for done, experiment in enumerate(chosen):
+            show(done, len(chosen))
+            began = time.monotonic()
+            rows.append(_Row(experiment, experiment.measure(), time.monotonic() - began))
+        show(len(chosen), len(chosen))
+    return rows
+
+
+def _print_table(rows: Sequence[_Row]) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from motionsynth.cli.figures import console
+
+    out = console()
+    table = Table(box=None, pad_edge=False)
+    table.add_column("claim", ratio=1)
+    table.add_column("in the notes", max_width=30, overflow="fold")
+    table.add_column("measured error", justify="right", no_wrap=True)
+    table.add_column("holds?", no_wrap=True)
+    table.add_column("name", no_wrap=True, style="dim")
+    for row in rows:
+        verdict = "holds" if row.outcome.holds else "does not hold"
+        if not row.as_stated:
+            verdict = f"[red]{verdict}, against what is stated[/red]"
+        experiment = row.experiment
+        table.add_row(
+            escape(experiment.claim), escape(experiment.where), f"{row.outcome.error:.2g}", verdict, experiment.name
+        )
+    out.print(table)
+    wrong = [row for row in rows if not row.as_stated]
+    for row in wrong:
+        out.print(f"[red]{row.experiment.name}[/red]: {escape(row.outcome.detail)}", soft_wrap=True)
+    holding = sum(row.outcome.holds for row in rows)
+    said = "all as stated" if not wrong else f"{len(wrong)} not as stated"
+    seconds = sum(row.seconds for row in rows)
+    out.print(f"{holding} hold, {len(rows) - holding} do not; {said}; {seconds:.0f} s")
+
+
+def _print_json(rows: Sequence[_Row]) -> None:
+    import json
+
+    found = [
+        {
+            "name": row.experiment.name,
+            "claim": row.experiment.claim,
+            "section": row.experiment.section,
+            "term": row.experiment.term,
+            "error": row.outcome.error,
+            "tolerance": row.outcome.tolerance,
+            "holds": row.outcome.holds,
+            "stated": row.experiment.stated,
+            "as_stated": row.as_stated,
+            "detail": row.outcome.detail,
+            "seconds": round(row.seconds, 3),
+        }
+        for row in rows
+    ]
+    typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+
+
+def _write_figures(folder: Path) -> None:
+    from motionsynth.cli.progress import bar
+    from motionsynth.durable import write_bytes
+    from motionsynth.theory.registry import draw_all
+
+    folder.mkdir(parents=True, exist_ok=True)
+    drawings = draw_all()
+    with bar("figures", unit="files") as show:
+        for done, drawing in enumerate(drawings, 1):
+            write_bytes(folder / f"{drawing.name}.svg", drawing_svg(drawing).encode())
+            show(done, len(drawings))
+
+
+def drawing_svg(drawing: Drawing) -> str:
+    """A drawing in the house's style."""
+    from motionsynth.view.charts import Line, line_chart
+
+    return line_chart(
+        [Line(series.name, series.x, series.y, role=series.role, markers=series.markers) for series in drawing.series],
+        x_label=drawing.x_label,
+        y_label=drawing.y_label,
+        x_scale=drawing.x_scale,
+        y_scale=drawing.y_scale,
+        x_ticks=drawing.x_ticks,
+        alt=drawing.caption,
+        width=560,
+        height=320,
+    )
