@@ -15,7 +15,17 @@ if TYPE_CHECKING:
     from motionsynth.motion.clip import Clip
     from motionsynth.run import Run
 
-__all__ = ["class_indices", "compare", "generate", "keep_samples", "reconstruct"]
+__all__ = [
+    "class_indices",
+    "clip_classes",
+    "compare",
+    "families_that",
+    "generate",
+    "keep_samples",
+    "read_features",
+    "reconstruct",
+    "write_windows",
+]
 
 SHOWN = 6
 """Clips that a finished run keeps as samples and shows beside as many real ones."""
@@ -32,7 +42,7 @@ def keep_samples(run: Run, corpus: Corpus) -> None:
     index_N = torch.arange(0, len(real), max(1, len(real) // SHOWN))[:SHOWN]
     names = [f"{Path(real.clips[int(real.clip_N[i])]).stem}_{int(real.start_N[i]):04}" for i in index_N]
     lengths = real.mask_NT[index_N].sum(1).tolist()
-    _write_windows(run, real.motion_NTD[index_N], run.samples_path / "real", names, lengths)
+    write_windows(run, real.motion_NTD[index_N], run.samples_path / "real", names, lengths)
     compare([run.path], run.samples_path / "player.html")
     rows = _sample_rows(run)
     write_gif(
@@ -84,7 +94,7 @@ def generate(
         raise MotionSynthError(str(error)) from error
     digits = max(4, len(str(count - 1)))
     names = [f"{index:0{digits}}" for index in range(count)]
-    return _write_windows(run, samples.motion_NTD, out or run.samples_path, names)
+    return write_windows(run, samples.motion_NTD, out or run.samples_path, names)
 
 
 def class_indices(run: Run, names: Mapping[str, str]) -> dict[str, int]:
@@ -99,20 +109,92 @@ def class_indices(run: Run, names: Mapping[str, str]) -> dict[str, int]:
     return {label: classes[label].index(name) for label, name in names.items()}
 
 
-def reconstruct(run_dir: Path, clips: Sequence[Path], out: Path, *, device: str = "auto") -> list[Path]:
+def clip_classes(run: Run, path: Path, given: Mapping[str, str]) -> dict[str, int]:
+    """Indices of the classes of a clip that a conditional run is told: those given, else the clip's own.
+
+    A clip's own labels are where the run's corpus has them: in a ``labels.csv``, its name, or its folders.
+
+    Raises:
+        ConfigError: the run knows no label or class that is given.
+        CorpusError: a ``labels.csv`` is malformed.
+        MotionSynthError: the run is told no such label, or a label of the clip is not known.
+    """
+    told: tuple[str, ...] = getattr(run.config.family, "condition", ())
+    found = class_indices(run, given)
+    if strange := [label for label in found if label not in told]:
+        takes = f"only {', '.join(told)}" if told else "as it was trained without; see family.condition"
+        raise MotionSynthError(f"label {strange[0]}: this model takes none, {takes}")
+    own = _own_classes(run, path) if set(told) - set(found) else {}
+    for label in told:
+        if label not in found:
+            classes = run.record.labels[label]
+            if own.get(label) not in classes:
+                said = f"its {label} {own[label]!r} is none of" if label in own else f"its {label} is not known; one of"
+                raise MotionSynthError(f"{path}: {said} {', '.join(classes)}; give it by --label {label}=…")
+            found[label] = classes.index(own[label])
+    return found
+
+
+def _own_classes(run: Run, path: Path) -> dict[str, str]:
+    """What labels say of a clip, looked for as in the run's corpus; empty where they say nothing."""
+    from motionsynth.corpus.labels import read_labels
+
+    data, path, corpus = run.config.data, path.resolve(), Path(run.record.corpus_path).resolve()
+    root = corpus if corpus in path.parents else path.parent
+    file = path.relative_to(root).as_posix()
+    nowhere = {"csv": not (root / "labels.csv").exists(), "folders": "/" not in file}
+    if nowhere.get(data.labels):
+        return {}
+    own = read_labels(root, [file], data.labels, data.pattern).clips.get(file)
+    return own.classes if own else {}
+
+
+def families_that(protocol: type) -> str:
+    """Names of the families that have a capability, for errors."""
+    from motionsynth.families import FAMILIES, family_class
+
+    return ", ".join(name for name in FAMILIES if issubclass(family_class(name), protocol))
+
+
+def read_features(run: Run, path: Path) -> Tensor:
+    """(T, D) normalised features of a whole clip, as a run's family takes them.
+
+    Raises:
+        BvhError, CorpusError: the clip cannot be read, or does not have the run's skeleton.
+    """
+    from motionsynth.corpus.corpus import prepare_clip
+    from motionsynth.features.encode import encode
+
+    spec = run.spec()
+    return run.normaliser().normalise(encode(prepare_clip(path, run.config.data, spec), spec))
+
+
+def reconstruct(
+    run_dir: Path,
+    clips: Sequence[Path],
+    out: Path,
+    *,
+    labels: Mapping[str, str] | None = None,
+    device: str = "auto",
+) -> list[Path]:
     """Send clips through a run's encoder and decoder, window by window, and write what comes back as portable BVH.
+
+    Args:
+        run_dir: a run that has finished.
+        clips: BVH files.
+        out: folder to write.
+        labels: label name -> class name that a conditional family is told of all clips, instead of their own.
+        device: ``auto``, ``cpu`` or ``cuda``.
 
     Raises:
         RunError: no run, or a family that does not reconstruct.
         BvhError, CorpusError: a clip cannot be read, or does not have the run's skeleton.
-        MotionSynthError: two clips have the same name.
+        MotionSynthError: two clips have the same name, or a conditional family knows no label of one.
     """
     import torch
 
-    from motionsynth.corpus.corpus import prepare_clip
     from motionsynth.corpus.windows import cut_windows
     from motionsynth.families.base import Reconstructs
-    from motionsynth.features.encode import encode
     from motionsynth.run import open_run
     from motionsynth.training.device import resolve_device
 
@@ -124,21 +206,21 @@ def reconstruct(run_dir: Path, clips: Sequence[Path], out: Path, *, device: str 
     device = resolve_device(device)
     family = run.load_family(device)
     if not isinstance(family, Reconstructs):
-        raise RunError(run_dir, f"{run.record.family} has no encoder, so it cannot reconstruct")
-    spec, normaliser, length = run.spec(), run.normaliser(), run.record.frames
+        can = families_that(Reconstructs)
+        raise RunError(run_dir, f"{run.record.family} has no encoder, so it cannot reconstruct; these can: {can}")
+    length = run.record.frames
     written = []
     for path in clips:
-        feature_TD = normaliser.normalise(encode(prepare_clip(path, run.config.data, spec), spec))
-        windows = cut_windows([feature_TD], {}, [path.name], length=length, stride=length)
+        feature_TD = read_features(run, path)
+        classes = {label: [index] for label, index in clip_classes(run, path, labels or {}).items()}
+        windows = cut_windows([feature_TD], classes, [path.name], length=length, stride=length)
         with torch.no_grad():
-            back_NTD = (
-                family.reconstruct(windows.to(resolve_device(device)).batch(torch.arange(len(windows)))).float().cpu()
-            )
+            back_NTD = family.reconstruct(windows.to(device).batch(torch.arange(len(windows)))).float().cpu()
         # the windows lie end to end but for the last, which ends on the clip's last frame
         back_TD = torch.zeros_like(feature_TD)
         for start, back in zip(windows.start_N.tolist(), back_NTD, strict=True):
             back_TD[start : start + length] = back[: len(feature_TD) - start]
-        written += _write_windows(run, back_TD[None], out, [path.stem])
+        written += write_windows(run, back_TD[None], out, [path.stem])
     return written
 
 
@@ -174,7 +256,7 @@ def _sample_rows(run: Run) -> dict[str, list[tuple[str, Clip]]]:
     return found
 
 
-def _write_windows(
+def write_windows(
     run: Run, motion_NTD: Tensor, folder: Path, names: Sequence[str], lengths: Sequence[int] | None = None
 ) -> list[Path]:
     """Decode normalised windows and write one BVH file each, of its first ``lengths`` frames."""

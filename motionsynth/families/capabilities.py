@@ -5,12 +5,15 @@ Shapes: B batch, N samples, T frames, D features, Z latent dimensions.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from motionsynth.corpus.windows import Batch, WindowSet
+
+if TYPE_CHECKING:
+    from motionsynth.families.base import Draw
 
 __all__ = [
     "Bounds",
@@ -18,10 +21,12 @@ __all__ = [
     "Encodes",
     "FitsPrior",
     "HasCodes",
+    "KeepsRows",
     "LatentCode",
     "LearnsByEM",
     "Reconstructs",
     "Scores",
+    "Translates",
 ]
 
 
@@ -29,8 +34,20 @@ __all__ = [
 class Decodes(Protocol):
     """Families that map latents to motion."""
 
+    def draw_latents(self, count: int, *, generator: torch.Generator, how: Draw = ...) -> tuple[Tensor, Tensor | None]:
+        """(N, Z) latents and the (N, S) condition that ``sample`` decodes for the same generator.
+
+        Raises:
+            ValueError: the family cannot draw so; see ``Family.sample``.
+        """
+        ...
+
     def sample_latent(self, count: int, *, generator: torch.Generator, prior: str | None = None) -> Tensor:
         """(N, Z) draws from one of the ``priors``; the first where None."""
+        ...
+
+    def side(self, batch: Batch) -> Tensor | None:
+        """(B, S) condition that a batch says; None for a family that is told nothing."""
         ...
 
     def decode(self, z_BZ: Tensor, side_BS: Tensor | None = None, frames: int | None = None) -> Tensor:
@@ -70,6 +87,19 @@ class Reconstructs(Protocol):
 
     def reconstruct(self, batch: Batch) -> Tensor:
         """(B, T, D) normalised features."""
+        ...
+
+
+@runtime_checkable
+class Translates(Protocol):
+    """Families that bring motion of one class of a label to how it would look in another."""
+
+    def domain_label(self) -> str:
+        """The label whose classes are the domains."""
+        ...
+
+    def translate(self, batch: Batch, to: int) -> Tensor:
+        """(B, T, D) the motion in the domain of class index ``to``; any number of frames, zero where padded."""
         ...
 
 
@@ -133,7 +163,7 @@ class LearnsByEM(Scores, Protocol):
         ...
 
     def new_statistics(self) -> dict[str, Tensor]:
-        """What a pass begins with, by name: sums, and so zeros.
+        """What a pass begins with, by name: sums, and so zeros; see ``KeepsRows`` for others.
 
         ``windows`` is the number of windows learnt from, and ``log_likelihood`` the sum of their log-densities, in
         nats; the latter is missing from a pass that looks for a start.
@@ -153,4 +183,14 @@ class LearnsByEM(Scores, Protocol):
         Raises:
             ValueError: the windows do not suffice.
         """
+        ...
+
+
+@runtime_checkable
+class KeepsRows(Protocol):
+    """Families that learn by expectation maximisation from statistics not all of which are sums."""
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """Statistics that are rows, those of one batch after those of another: name -> how many are kept at most."""
         ...

@@ -61,6 +61,10 @@ class LatentFamily(Family):
         """Note how often labels stand together."""
         self.condition.observe(windows.labels)
 
+    def side(self, batch: Batch) -> Tensor | None:
+        """(B, S) condition that a batch says; None for a family that is told nothing."""
+        return self.condition.of(batch)
+
     def decode(self, z_BZ: Tensor, side_BS: Tensor | None = None, frames: int | None = None) -> Tensor:
         """(B, T, D) normalised features, under the condition ``side_BS``."""
         motion_BTD: Tensor = getattr(self, self.DECODER)(z_BZ, side_BS, frames)
@@ -74,15 +78,21 @@ class LatentFamily(Family):
         """(N, Z) draws to be decoded under a condition, from a prior that may depend on it."""
         return self.sample_latent(count, generator=generator, prior=prior)
 
+    def draw_latents(
+        self, count: int, *, generator: torch.Generator, how: Draw = Draw()
+    ) -> tuple[Tensor, Tensor | None]:
+        """(N, Z) latents and the (N, S) condition that ``sample`` decodes; see ``Decodes``."""
+        self.refuse_draw(how, labels=self.condition.names, shows=self.SHOWS)
+        side_NS = self.condition.draw(count, how.labels, generator=generator)
+        return self.latents_for(side_NS, count, generator=generator, prior=how.prior or self.priors[0]), side_NS
+
     def add_noise(self, motion_NTD: Tensor, *, generator: torch.Generator) -> Tensor:
         """(N, T, D) draws of the likelihood around decoded means."""
         raise NotImplementedError
 
     def sample(self, count: int, *, generator: torch.Generator, how: Draw = Draw()) -> Tensor:
         """(N, T, D) decoded draws; see ``Family.sample``."""
-        self.refuse_draw(how, labels=self.condition.names, shows=self.SHOWS)
-        side_NS = self.condition.draw(count, how.labels, generator=generator)
-        z_NZ = self.latents_for(side_NS, count, generator=generator, prior=how.prior or self.priors[0])
+        z_NZ, side_NS = self.draw_latents(count, generator=generator, how=how)
         motion_NTD = self.decode(z_NZ, side_NS, how.frames)
         shows_noise = (how.show or self.SHOWS[0]) == "sample"
         return self.add_noise(motion_NTD, generator=generator) if shows_noise else motion_NTD
