@@ -14,6 +14,7 @@ from motionsynth.corpus.windows import Batch
 from motionsynth.families.backbone import build_decoder, build_encoder
 from motionsynth.families.base import MotionShape, StepContext
 from motionsynth.families.latent import CodedConfig, CodedFamily
+from motionsynth.families.posterior import draw_posterior
 from motionsynth.losses.likelihood import masked_squared_error
 
 __all__ = ["Autoencoding", "Posterior", "PosteriorKind", "reconstruction_error"]
@@ -32,7 +33,7 @@ class Posterior(NamedTuple):
         """(B, Z) draws, by reparameterisation of standard normal noise."""
         if self.log_variance_BZ is None:
             return self.mean_BZ
-        return self.mean_BZ + noise_BZ * torch.exp(0.5 * self.log_variance_BZ)
+        return draw_posterior(self.mean_BZ, self.log_variance_BZ, noise_BZ)
 
 
 class Autoencoding(CodedFamily):
