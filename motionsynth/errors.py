@@ -5,16 +5,19 @@
     ├── ConfigError(path, key, reason)       a configuration file or ``--set`` is wrong
     ├── CorpusError                          a folder of clips cannot become training data
     ├── ExtractorError(path, reason)         a feature extractor is damaged, or does not fit the motion
+    ├── RanksError                           processes that train one model have lost one another
     ├── RunError(path, reason)               a run directory is missing, damaged or of another kind
     ├── TrackingError                        an MLflow store does not take what a run has to tell
     └── TrainingError(step, phase, reason)   training cannot go on
 
-The command line prints the message on one line and exits with 2. Anything else that escapes is a bug.
+The command line prints the message on one line and exits with the error's ``exit_code``: 2 where the input is wrong, 1
+where something failed. Anything else that escapes is a bug.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 __all__ = [
     "BvhError",
@@ -22,6 +25,7 @@ __all__ = [
     "CorpusError",
     "ExtractorError",
     "MotionSynthError",
+    "RanksError",
     "RunError",
     "TrackingError",
     "TrainingError",
@@ -30,6 +34,9 @@ __all__ = [
 
 class MotionSynthError(Exception):
     """Base class of every error that motionsynth raises on purpose."""
+
+    exit_code: ClassVar[int] = 2
+    """What the command line exits with."""
 
 
 class BvhError(MotionSynthError):
@@ -60,6 +67,12 @@ class ExtractorError(MotionSynthError):
         super().__init__(f"{path}: {reason}" if path is not None else reason)
 
 
+class RanksError(MotionSynthError):
+    """Processes that train one model have lost one another, or no longer hold the same numbers."""
+
+    exit_code = 1
+
+
 class RunError(MotionSynthError):
     """A run directory is missing, damaged, or not of the kind that a command needs."""
 
@@ -74,6 +87,8 @@ class TrackingError(MotionSynthError):
 
 class TrainingError(MotionSynthError):
     """Training cannot go on; names the step and the phase in which it broke."""
+
+    exit_code = 1
 
     def __init__(self, step: int, phase: str, reason: str) -> None:
         self.step, self.phase, self.reason = step, phase, reason

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
 from motionsynth.corpus.windows import WindowSet
-from motionsynth.errors import RunError
+from motionsynth.errors import RanksError, RunError
 from motionsynth.families.base import FitsPrior
 from motionsynth.run import Run
 from motionsynth.training.determinism import build_family, stream_seed, torch_threads
+from motionsynth.training.distributed import Ranks
 from motionsynth.training.journal import Journal
 from motionsynth.training.trainer import ProgressListener, Score, Trainer, TrainingResult
 
@@ -30,8 +32,11 @@ def train_run(
     listener: ProgressListener | None = None,
     score: Score | None = None,
     finish: Callable[[Run], None] | None = None,
+    ranks: Ranks | None = None,
 ) -> TrainingResult:
     """Train a run until its budget is spent or a signal stops it; a finished one has its weights in the directory.
+
+    Of several processes that train one run, rank 0 alone touches the directory.
 
     Args:
         run: new, or with ``resume`` one that was stopped, killed or failed; a finished one is left as it is.
@@ -43,17 +48,22 @@ def train_run(
         score: judges the family where the validation losses are computed.
         finish: what belongs to a finished run besides its weights, such as samples; called when they are written and
             before the state says so.
+        ranks: the processes that train it; this one alone where None.
 
     Raises:
         RunError: another process trains in it; it has been trained and ``resume`` was not asked for; no checkpoint is
             intact, or they are of other windows.
+        RanksError: another process of the training has gone, or holds other numbers; the state is then ``failed``.
         TrainingError: a loss or a gradient is not finite; the run's state is then ``failed``.
     """
-    with run.lock():
+    ranks = ranks or Ranks()
+    if not ranks.first:
+        return _assist(run, windows, device, ranks)
+    with run.lock(), _way_back(run):
         run.reload()  # what another process did to it before the lock was ours
         if run.record.state != "created" and not resume:
             raise RunError(run.path, f"is {run.record.state} already: go on with --resume, or name another --run-dir")
-        if run.record.state == "finished":
+        if ranks.share(run.record.state == "finished"):
             return _finished(run)
         with Journal(run.journal_path) as journal:
             trainer = Trainer(
@@ -67,9 +77,11 @@ def train_run(
                 checkpoints=run.checkpoints_path,
                 listener=listener,
                 score=score,
+                ranks=ranks,
             )
-            step = trainer.resume() if resume else 0
-            run.update(state="running", pid=os.getpid(), host=socket.gethostname(), step=step, error=None)
+            step = trainer.resume()
+            host = socket.gethostname()
+            run.update(state="running", pid=os.getpid(), host=host, ranks=ranks.size, step=step, error=None)
             try:
                 result = trainer.fit()
                 if result.outcome == "stopped":
@@ -85,6 +97,26 @@ def train_run(
                 raise
         run.update(state="finished", pid=None, host=None)
         return result
+
+
+def _assist(run: Run, windows: WindowSet, device: torch.device | str, ranks: Ranks) -> TrainingResult:
+    """Train as another rank than the first: from what that has, and without the directory."""
+    with _way_back(run):
+        if ranks.share(False):
+            return _finished(run)
+        config = run.config
+        family = build_family(config.family, run.shape, config.train.seed)
+        trainer = Trainer(family, config.family, config.train, windows, device=device, ranks=ranks)
+        trainer.resume()
+        return trainer.fit()
+
+
+@contextmanager
+def _way_back(run: Run) -> Iterator[None]:
+    try:
+        yield
+    except RanksError as error:
+        raise RanksError(f"{error}; go on with --run-dir {run.path} --resume") from error
 
 
 def _with_prior(run: Run, result: TrainingResult, windows: WindowSet, device: torch.device | str) -> TrainingResult:

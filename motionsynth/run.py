@@ -72,6 +72,8 @@ class RunRecord(BaseModel):
     """Process that trains it, while it runs."""
     host: str | None = None
     """Machine of that process."""
+    ranks: int = 1
+    """Processes that trained it when it was trained last."""
     step: int = 0
     created: str
     """ISO 8601, UTC."""

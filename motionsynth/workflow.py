@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from motionsynth.corpus.corpus import Corpus
     from motionsynth.families.base import Family
     from motionsynth.run import Run
+    from motionsynth.training.distributed import Ranks
     from motionsynth.training.trainer import ProgressListener, Score
 
 __all__ = ["Outcome", "new_run", "resolve_config", "resolve_data", "resume", "train", "train_once"]
@@ -103,8 +104,12 @@ def train(
     progress: ProgressListener | None = None,
     reading: Reading | None = None,
     announce: Announce | None = None,
+    ranks: Ranks | None = None,
 ) -> Outcome:
     """Train one model, sample it, and deliver the run to MLflow.
+
+    Of several processes that train it, rank 0 alone does all but train, and is alone to be given ``progress``,
+    ``reading`` and ``announce``.
 
     Args:
         config: what to train, on what, for how long.
@@ -114,29 +119,34 @@ def train(
         progress: told of every row of the journal.
         reading: told how many clips are read, of how many.
         announce: told, a line at a time, what the corpus holds and what was left out.
+        ranks: the processes that train it, of ``joined_ranks``; this one alone where None.
 
     Raises:
         ConfigError, CorpusError, BvhError: the configuration or the clips cannot be used.
         RunError: the run directory is not empty, or in use.
+        RanksError: another process of the training has gone.
         TrainingError: a loss or a gradient stopped being finite.
     """
     from datetime import datetime
 
-    from motionsynth.corpus.corpus import open_corpus
     from motionsynth.run import refuse_taken
-    from motionsynth.training.budget import refuse_hopeless
-    from motionsynth.training.device import resolve_device
+    from motionsynth.training.budget import refuse_company, refuse_hopeless
+    from motionsynth.training.distributed import Ranks
 
+    ranks = ranks or Ranks()
     run_dir = run_dir or Path("runs") / f"{config.family.name}-{datetime.now():%Y%m%d-%H%M%S}"
-    resolve_device(device)  # a missing GPU and a taken place are told before the clips are read
-    refuse_taken(run_dir)
+    ranks.device(device)  # a missing GPU and a taken place are told before the clips are read
+    if ranks.first:
+        refuse_taken(run_dir)
+    refuse_company(config.family, config.train, ranks.size)
     refuse_hopeless(config.family, config.train)
-    corpus = open_corpus(config.data, progress=reading)
+    corpus = _open(config.data, reading, ranks)
     if announce:
         for line in corpus.report.lines():
             announce(line)
     refuse_hopeless(config.family, config.train, corpus.windows("train"))
-    return _fit(new_run(run_dir, config, corpus), corpus, device, track, progress)
+    run = new_run(run_dir, config, corpus) if ranks.first else None
+    return _fit(ranks.share(run), corpus, device, track, progress, ranks)
 
 
 def new_run(run_dir: Path, config: RunConfig, corpus: Corpus) -> Run:
@@ -169,24 +179,34 @@ def resume(
     track: bool = True,
     progress: ProgressListener | None = None,
     reading: Reading | None = None,
+    ranks: Ranks | None = None,
 ) -> Outcome:
     """Go on with a run where it stopped or was killed; a run that has finished is left as it is.
 
-    Raises:
-        RunError: it is no run, is of another ``family``, is being trained, or its corpus has changed.
-    """
-    from motionsynth.corpus.corpus import open_corpus
-    from motionsynth.run import open_run
+    It may go on with another number of processes: the state is the same.
 
-    run = open_run(run_dir)
+    Raises:
+        ConfigError: the processes cannot share it.
+        RunError: it is no run, is of another ``family``, is being trained, or its corpus has changed.
+        RanksError: another process of the training has gone.
+    """
+    from motionsynth.run import open_run
+    from motionsynth.training.budget import refuse_company
+    from motionsynth.training.distributed import Ranks
+
+    ranks = ranks or Ranks()
+    ranks.device(device)
+    run = ranks.share(open_run(run_dir) if ranks.first else None)
+    assert run is not None
     if family is not None and run.record.family != family:
         raise RunError(run_dir, f"is a run of {run.record.family}, but {family} was asked for")
     if run.record.state == "finished":
         return Outcome(run, run.record.step)
-    corpus = open_corpus(run.data, progress=reading)
+    refuse_company(run.config.family, run.config.train, ranks.size)
+    corpus = _open(run.data, reading, ranks)
     if corpus.fingerprint != run.record.corpus_fingerprint:
         raise RunError(run_dir, f"the clips in {run.data.path} are not those that the run began with")
-    return _fit(run, corpus, device, track, progress)
+    return _fit(run, corpus, device, track, progress, ranks)
 
 
 def train_once(
@@ -213,13 +233,31 @@ def train_once(
     return resume(run_dir, track=track, progress=progress, reading=reading)
 
 
-def _fit(run: Run, corpus: Corpus, device: str, track: bool, progress: ProgressListener | None) -> Outcome:
+def _open(data: DataConfig, reading: Reading | None, ranks: Ranks) -> Corpus:
+    """The corpus; rank 0 reads it, and the others then find it in the cache."""
+    from motionsynth.corpus.corpus import open_corpus
+
+    if not ranks.first:
+        ranks.wait()
+    corpus = open_corpus(data, progress=reading)
+    if ranks.first:
+        ranks.wait()
+    return corpus
+
+
+def _fit(
+    run: Run | None, corpus: Corpus, device: str, track: bool, progress: ProgressListener | None, ranks: Ranks
+) -> Outcome:
     """Train in an open run directory, from its newest checkpoint where it has one."""
     from motionsynth.fit import train_run
     from motionsynth.generation import keep_samples
     from motionsynth.tracking.feeder import start_feeder
-    from motionsynth.training.device import resolve_device
 
+    assert run is not None
+    where = ranks.device(device)
+    if not ranks.first:
+        result = train_run(run, corpus.windows("train"), device=where, ranks=ranks)
+        return Outcome(run, result.step, result.exit_code)
     with run.lock():
         # said before the feeder looks, which would take a run that goes on for one that has stopped
         run.update(state="running", pid=os.getpid(), host=socket.gethostname(), error=None)
@@ -230,10 +268,11 @@ def _fit(run: Run, corpus: Corpus, device: str, track: bool, progress: ProgressL
                 corpus.windows("train"),
                 corpus.windows("validation"),
                 resume=True,
-                device=resolve_device(device),
+                device=where,
                 listener=progress,
                 score=_sample_score(run, corpus),
                 finish=lambda trained: keep_samples(trained, corpus),
+                ranks=ranks,
             )
         finally:
             warning = feeder.close().warning if feeder else None

@@ -23,11 +23,12 @@ from motionsynth.cli import (
     metrics,
     reconstruct,
     runs,
+    theory,
     train,
     ui,
     view,
 )
-from motionsynth.errors import MotionSynthError, TrainingError
+from motionsynth.errors import MotionSynthError
 
 __all__ = ["app", "run"]
 
@@ -50,6 +51,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("calibrate")(calibrate.calibrate)
 app.command("metrics")(metrics.metrics)
 app.add_typer(extractor.app, name="extractor")
+app.command("theory")(theory.theory)
 app.command("view")(view.view)
 app.command("ui")(ui.ui)
 app.command("demo")(demo.demo)
@@ -87,7 +89,7 @@ def run() -> None:
         if logging.getLogger().isEnabledFor(logging.INFO):
             raise
         typer.secho(f"error: {error}", fg="red", err=True)
-        sys.exit(1 if isinstance(error, TrainingError) else 2)
+        sys.exit(error.exit_code)
     except BrokenPipeError:  # `motionsynth data inspect … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

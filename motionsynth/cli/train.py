@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from motionsynth.families import FAMILIES
+
+if TYPE_CHECKING:
+    from motionsynth.training.distributed import Ranks
+    from motionsynth.workflow import Outcome
 
 __all__ = ["train"]
 
@@ -40,6 +46,7 @@ def train(
     """Train one model, sample it, and track it in MLflow.
 
     Ctrl-C or SIGTERM writes a checkpoint and leaves; `--resume` goes on from there bit for bit.
+    `torchrun --nproc_per_node N -m motionsynth train ...` shares each batch among N processes.
 
     Examples:
 
@@ -52,35 +59,58 @@ def train(
     from motionsynth import workflow
     from motionsynth.cli.progress import CorpusBar, TrainingBar
     from motionsynth.config import config_hash, dump_config
+    from motionsynth.training.distributed import joined_ranks
 
     choice = [f"data.on_bad_file={on_bad_file}"] if on_bad_file else []
-    if resume:
-        if run_dir is None or config or data or overrides or choice:
-            raise typer.BadParameter(
-                "goes with --run-dir, which holds the configuration; no option that changes it applies",
-                param_hint="--resume",
+    with joined_ranks(device) as ranks, _told_once(ranks), TrainingBar() as bar, CorpusBar() as reading:
+        progress, files = (bar, reading) if ranks.first else (None, None)
+        if resume:
+            if run_dir is None or config or data or overrides or choice:
+                raise typer.BadParameter(
+                    "goes with --run-dir, which holds the configuration; no option that changes it applies",
+                    param_hint="--resume",
+                )
+            outcome = workflow.resume(
+                run_dir, family=family, device=device, track=track, progress=progress, reading=files, ranks=ranks
             )
-        with TrainingBar() as bar, CorpusBar() as reading:
-            outcome = workflow.resume(run_dir, family=family, device=device, track=track, progress=bar, reading=reading)
-    else:
-        resolved = workflow.resolve_config(family, config=config, data=data, overrides=[*choice, *(overrides or ())])
-        if dry_run:
-            typer.echo(dump_config(resolved), nl=False)
-            typer.echo(f"# hash {config_hash(resolved)}")
-            return
-        with TrainingBar() as bar, CorpusBar() as reading:
+        else:
+            resolved = workflow.resolve_config(
+                family, config=config, data=data, overrides=[*choice, *(overrides or ())]
+            )
+            if dry_run:
+                if ranks.first:
+                    typer.echo(f"{dump_config(resolved)}# hash {config_hash(resolved)}")
+                return
             outcome = workflow.train(
                 resolved,
                 run_dir=run_dir,
                 device=device,
                 track=track,
-                progress=bar,
-                reading=reading,
-                announce=lambda line: typer.echo(line, err=True),
+                progress=progress,
+                reading=files,
+                announce=(lambda line: typer.echo(line, err=True)) if ranks.first else None,
+                ranks=ranks,
             )
+    if ranks.first:
+        _tell(outcome)
+    if outcome.exit_code:
+        raise typer.Exit(outcome.exit_code)
+
+
+@contextmanager
+def _told_once(ranks: Ranks) -> Iterator[None]:
+    """Let an error out of one process only, the first that meets it: others leave with its code."""
+    try:
+        yield
+    except Exception as error:
+        if ranks.speaks():
+            raise
+        raise typer.Exit(getattr(error, "exit_code", 1)) from error
+
+
+def _tell(outcome: Outcome) -> None:
     for warning in outcome.warnings:
         typer.secho(f"warning: {warning}", fg="yellow", err=True)
     typer.echo(outcome.run.path)
     if outcome.exit_code:
         typer.secho(f"stopped at step {outcome.step}; go on with --run-dir {outcome.run.path} --resume", err=True)
-        raise typer.Exit(outcome.exit_code)

@@ -175,6 +175,11 @@ class FamilyConfig(FrozenConfig):
     """Keys of ``train`` that mean nothing to the family: another value than their default is refused."""
 
     @property
+    def alone(self) -> str | None:
+        """Why one process must train it, where the settings alone say so: it is then told before clips are read."""
+        return None
+
+    @property
     def surrogate(self) -> str | None:
         """Why what is minimised is only near the divergence that its name promises; None where there is no reason."""
         return None

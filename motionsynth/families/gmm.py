@@ -221,6 +221,11 @@ class GMM(Family):
         """Whether an M step was made; see ``LearnsByEM``."""
         return int(self.passes) > self.config.axes_passes + 1
 
+    @property
+    def rows(self) -> dict[str, int]:
+        """The points that k-means looks at; see ``KeepsRows``."""
+        return {"point_ME": self.config.start_windows}
+
     def new_statistics(self) -> dict[str, Tensor]:
         """Zeros; see ``LearnsByEM``. Sums over the windows without padded frames."""
         components, (axes, size) = self.config.components, self.axes_EX.shape

@@ -1,18 +1,20 @@
-"""Budgets and windows that no model can come of, refused before the first step."""
+"""Budgets, windows and numbers of processes that no model can come of, refused before the first step."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from motionsynth.errors import ConfigError
 from motionsynth.families.base import EMConfig
+from motionsynth.nn.critic import Critic
 
 if TYPE_CHECKING:
     from motionsynth.config import TrainConfig
     from motionsynth.corpus.windows import WindowSet
-    from motionsynth.families.base import FamilyConfig
+    from motionsynth.families.base import Family, FamilyConfig
 
-__all__ = ["refuse_hopeless"]
+__all__ = ["refuse_company", "refuse_hopeless", "refuse_shares"]
 
 
 def refuse_hopeless(config: FamilyConfig, train: TrainConfig, windows: WindowSet | None = None) -> None:
@@ -48,3 +50,65 @@ def _whole_passes(train: TrainConfig, windows: int) -> int | None:
     if train.steps:
         return train.steps // -(-windows // min(train.batch_size, windows))
     return train.samples // windows if train.samples else train.passes
+
+
+def refuse_company(config: FamilyConfig, train: TrainConfig, ranks: int) -> None:
+    """Refuse to train on several processes what the configuration alone says cannot be.
+
+    Args:
+        config: the family's.
+        train: for the batch.
+        ranks: processes that are to train one model.
+
+    Raises:
+        ConfigError: the family must be trained by one process, or the batch cannot be shared evenly.
+    """
+    if ranks == 1:
+        return
+    if config.alone:
+        raise _not_alone(config.name, config.alone)
+    if not isinstance(config, EMConfig):
+        _refuse_remainder(train.batch_size, ranks)
+
+
+def refuse_shares(family: Family, batch_size: int, ranks: int, *, whole: bool) -> None:
+    """Refuse batches whose shares would not add up to what one process learns from them.
+
+    Args:
+        family: as it will be trained.
+        batch_size: windows of a joined batch.
+        ranks: processes that share it.
+        whole: whether a pass's last batch may be smaller, and so shares uneven; statistics are then summed.
+
+    Raises:
+        ConfigError: the family must be trained by one process, or the batch cannot be shared evenly, or not without
+            tearing groups of windows apart that a critic compares.
+    """
+    if ranks == 1:
+        return
+    if family.alone:
+        raise _not_alone(type(family).__name__, family.alone)
+    if whole:
+        return
+    _refuse_remainder(batch_size, ranks)
+    share = batch_size // ranks
+    for group in sorted({part.group for part in family.modules() if isinstance(part, Critic) and part.group}):
+        joined = math.gcd(batch_size, group)
+        if math.gcd(share, group) != joined:
+            reason = (
+                f"{batch_size} windows on {ranks} processes are {share} on each, which tears groups of {joined} apart"
+            )
+            advice = f"take a multiple of {group * ranks}, or family.critic.minibatch_stddev=0"
+            raise ConfigError(None, "train.batch_size", f"{reason} that the critic compares; {advice}")
+
+
+def _not_alone(name: str, reason: str) -> ConfigError:
+    return ConfigError(
+        None, "family.name", f"{name} must be trained by one process: {reason}; start it without torchrun"
+    )
+
+
+def _refuse_remainder(batch_size: int, ranks: int) -> None:
+    if batch_size % ranks:
+        reason = f"{batch_size} windows cannot be shared evenly by {ranks} processes"
+        raise ConfigError(None, "train.batch_size", f"{reason}; take a multiple of {ranks}")

@@ -11,7 +11,9 @@ from torch import Tensor
 from motionsynth.config import TrainConfig
 from motionsynth.corpus.windows import Batch
 from motionsynth.families.base import EMConfig, Family, FamilyConfig, LearnsByEM, StepContext
+from motionsynth.families.capabilities import KeepsRows
 from motionsynth.training.determinism import stream_seed
+from motionsynth.training.distributed import Ranks
 from motionsynth.training.rules import LearningError, NonFiniteError
 
 __all__ = ["ROUNDING", "EMRule"]
@@ -31,15 +33,21 @@ class EMRule:
         family: its parameters are on the device to train on.
         config: the family's, for its tolerance.
         train: the seed, from which the start draws.
+        ranks: the processes that train the family; this one alone where None. Each adds up the statistics of its rows;
+            from their sums every process makes the same M step.
 
     Raises:
         TypeError: the family's configuration has no tolerance.
     """
 
-    def __init__(self, family: LearnsByEM, config: FamilyConfig, train: TrainConfig) -> None:
+    def __init__(
+        self, family: LearnsByEM, config: FamilyConfig, train: TrainConfig, ranks: Ranks | None = None
+    ) -> None:
         if not isinstance(config, EMConfig) or not isinstance(family, Family):
             raise TypeError(f"{config.name} learns by expectation maximisation: its Config must be an EMConfig")
         self.family: LearnsByEM = family
+        self.ranks = ranks or Ranks()
+        self._rows = family.rows if self.ranks.size > 1 and isinstance(family, KeepsRows) else {}
         self.tolerance = config.tolerance
         self._generator = torch.Generator().manual_seed(stream_seed(train.seed, "start"))
         self._statistics = family.new_statistics()
@@ -64,13 +72,22 @@ class EMRule:
         """E step of one batch."""
         self._step = context.step
         before = self._totals()
+        # of statistics that are rows every rank holds those of all, in the order that one process finds them in
+        kept = {name: len(self._statistics[name]) for name in self._rows if name in self._statistics}
         with torch.no_grad():
             self.family.accumulate(batch, self._statistics)
-            bad = [name for name, value in self._statistics.items() if not value.isfinite().all()]
-        if bad:
-            raise NonFiniteError(context.step, "em", f"not finite: the statistics {', '.join(bad)}")
+            names = list(self._statistics)
+            bad = torch.stack([~value.isfinite().all() for value in self._statistics.values()])
         seen, scored = self._totals()
-        self._seen, self._scored = self._seen + seen - before[0], self._scored + scored - before[1]
+        news = [seen - before[0], scored - before[1], *bad.tolist()]
+        seen, scored, *bad_S = self.ranks.sum(torch.tensor(news, dtype=torch.float64)).tolist()
+        if any(bad_S):
+            reason = ", ".join(name for name, count in zip(names, bad_S, strict=True) if count)
+            raise NonFiniteError(context.step, "em", f"not finite: the statistics {reason}")
+        self._seen, self._scored = self._seen + seen, self._scored + scored
+        for name, count in kept.items():
+            old, new = self._statistics[name].tensor_split([count])
+            self._statistics[name] = torch.cat((old, self.ranks.join(new)))[: self._rows[name]]
 
     def _totals(self) -> tuple[float, float]:
         """Windows of this pass whose log-likelihood is known, and its sum."""
@@ -80,6 +97,7 @@ class EMRule:
 
     def end_pass(self) -> None:
         """Check that the log-likelihood has not fallen; M step."""
+        self._statistics = self._joined()
         windows, total = self._totals()
         self._passes += 1
         self._terms = {"passes": float(self._passes)}
@@ -91,6 +109,15 @@ class EMRule:
         except ValueError as error:
             raise LearningError(self._step, "em", str(error)) from error
         self._statistics = self.family.new_statistics()
+
+    def _joined(self) -> dict[str, Tensor]:
+        """The statistics of all ranks: sums of sums; rows are those of all already."""
+        if self.ranks.size == 1:
+            return self._statistics
+        sums = {name: value for name, value in self._statistics.items() if name not in self._rows}
+        flat = self.ranks.sum(torch.cat([value.flatten() for value in sums.values()]))
+        parts = flat.split([value.numel() for value in sums.values()])  # type: ignore[no-untyped-call]
+        return self._statistics | {n: part.view(sums[n].shape) for n, part in zip(sums, parts, strict=True)}
 
     def _compare(self, likelihood: float) -> None:
         before, self._likelihood = self._likelihood, likelihood
@@ -131,9 +158,14 @@ class EMRule:
         """Nothing to put back."""
 
     def state_dict(self) -> dict[str, Any]:
-        """The statistics of the pass that is under way, the generator, and what was measured."""
+        """The statistics of the pass that is under way, the generator, and what was measured.
+
+        With several ranks rank 0 goes on with the sums of all, as one does that takes up this state.
+        """
+        statistics = self._joined()
+        self._take(statistics)
         return {
-            "statistics": {name: value.clone() for name, value in self._statistics.items()},
+            "statistics": {name: value.clone() for name, value in statistics.items()},
             "generator": self._generator.get_state(),
             "numbers": [self._likelihood, self._gain, float(self._passes), self._seen, self._scored],
             "terms": dict(self._terms),
@@ -145,7 +177,12 @@ class EMRule:
         expected = self.family.new_statistics()
         if expected.keys() != state["statistics"].keys():
             raise ValueError("the statistics are of another pass")
-        self._statistics = {n: value.to(expected[n].device) for n, value in state["statistics"].items()}
+        self._take({n: value.to(expected[n].device) for n, value in state["statistics"].items()})
         self._generator.set_state(state["generator"])
         self._likelihood, self._gain, passes, self._seen, self._scored = state["numbers"]
         self._passes, self._terms, self._step = int(passes), dict(state["terms"]), state["step"]
+
+    def _take(self, statistics: dict[str, Tensor]) -> None:
+        """Go on from those of all ranks: rank 0 with the sums, the others with none."""
+        empty = {} if self.ranks.first else self.family.new_statistics()
+        self._statistics = statistics | {n: value for n, value in empty.items() if n not in self._rows}

@@ -16,6 +16,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from motionsynth.config import TrainConfig
 from motionsynth.corpus.windows import Batch
 from motionsynth.families.base import AdamConfig, Family, FamilyConfig, LearnsByEM, Loss, Phase, StepContext
+from motionsynth.training.distributed import Ranks
 
 __all__ = ["GradientRule", "LearningError", "LearningRule", "NonFiniteError", "rule_for"]
 
@@ -68,19 +69,22 @@ class LearningRule(Protocol):
         """Put back what ``averaged_weights`` gave."""
 
     def state_dict(self) -> dict[str, Any]:
-        """All that ``step`` reads besides weights and averages; plain containers, numbers and tensors."""
+        """All that ``step`` reads besides weights and averages; plain containers, numbers and tensors.
+
+        The same on all ranks that train together, which all call it.
+        """
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Put back what ``state_dict`` gave."""
 
 
-def rule_for(family: Family, config: FamilyConfig, train: TrainConfig) -> LearningRule:
-    """The rule that a family learns by; the only place that asks."""
+def rule_for(family: Family, config: FamilyConfig, train: TrainConfig, ranks: Ranks | None = None) -> LearningRule:
+    """The rule that a family learns by, on one process or several; the only place that asks."""
     if isinstance(family, LearnsByEM):
         from motionsynth.training.em import EMRule
 
-        return EMRule(family, config, train)
-    return GradientRule(family, config.optimise, train)
+        return EMRule(family, config, train, ranks)
+    return GradientRule(family, config.optimise, train, ranks=ranks)
 
 
 class _Measurement(NamedTuple):
@@ -95,6 +99,9 @@ class _Measurement(NamedTuple):
 class GradientRule:
     """Each due phase in turn: freeze all but what it trains, loss, backward, clip, check, Adam step; then the average.
 
+    Where several processes train one model, gradients, losses and terms are averaged over them after each backward, in
+    one round. All that follows is computed from those means, so that every process makes the same move, or none.
+
     Losses and gradient norms are checked before the optimiser moves a weight. On a CPU that is immediate. On a GPU
     waiting for the answer would stall every step, so a flag on the device makes the optimiser skip from the first bad
     phase on, weights stay as they were, and ``check`` tells the step, phase and terms when it is next called.
@@ -107,12 +114,19 @@ class GradientRule:
         optimise: phase name -> Adam's settings.
         train: precision, clipping, averaging, compilation.
         deferred: whether checks wait for ``check``; None decides by device.
+        ranks: the processes that train the family; this one alone where None.
     """
 
     def __init__(
-        self, family: Family, optimise: Mapping[str, AdamConfig], train: TrainConfig, *, deferred: bool | None = None
+        self,
+        family: Family,
+        optimise: Mapping[str, AdamConfig],
+        train: TrainConfig,
+        *,
+        deferred: bool | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
-        self.family, self.train = family, train
+        self.family, self.train, self.ranks = family, train, ranks or Ranks()
         self.device = next(family.parameters()).device
         self.deferred = self.device.type != "cpu" if deferred is None else deferred
         self._optimise = dict(optimise)
@@ -154,10 +168,13 @@ class GradientRule:
         self._thaw(phase.name)
         loss = self._loss(phase, batch, context)
         loss.total.backward()  # type: ignore[no-untyped-call]
+        names = ("total", *loss.terms)
+        values = torch.stack([v.detach().float() for v in (loss.total, *loss.terms.values())])
+        values = self.ranks.mean_gradients(learners, values)
         norm = get_total_norm([weight.grad for weight in learners if weight.grad is not None])
         if self.train.clip_norm:
             clip_grads_with_norm_(learners, self.train.clip_norm, norm)
-        self._measure(phase, loss, norm, context)
+        self._measure(phase, (*names, "gradient_norm"), torch.cat((values, norm.detach().float()[None])), context)
         for group in optimiser.param_groups:
             group["lr"] = scheduled_rate(self._optimise[phase.name], context.progress)
         optimiser.step()
@@ -176,12 +193,10 @@ class GradientRule:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.train.precision == "bf16"):
             return phase.loss(batch, context)
 
-    def _measure(self, phase: Phase, loss: Loss, norm: Tensor, context: StepContext) -> None:
+    def _measure(self, phase: Phase, names: tuple[str, ...], values: Tensor, context: StepContext) -> None:
         """Note loss, terms and norm, and let nothing through to the optimiser that is not finite."""
-        names = ("total", *loss.terms, "gradient_norm")
         if len(set(names)) < len(names):
             raise ValueError(f"phase {phase.name}: a term may not be called total or gradient_norm")
-        values = torch.stack([v.detach().float() for v in (loss.total, *loss.terms.values(), norm)])
         if self.deferred:
             torch.maximum(self._broken, (~(values[0] + values[-1]).isfinite()).float(), out=self._broken)
             self._optimisers[phase.name].found_inf = self._broken  # type: ignore[attr-defined]

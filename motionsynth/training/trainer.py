@@ -20,9 +20,10 @@ from motionsynth.config import TrainConfig
 from motionsynth.corpus.windows import WindowSet
 from motionsynth.errors import RunError, TrainingError
 from motionsynth.families.base import Family, FamilyConfig, StepContext
-from motionsynth.training.budget import refuse_hopeless
+from motionsynth.training.budget import refuse_hopeless, refuse_shares
 from motionsynth.training.checkpoint import Checkpoint, load_newest, save_checkpoint
 from motionsynth.training.determinism import stream_seed, torch_threads
+from motionsynth.training.distributed import Pulse, Ranks
 from motionsynth.training.journal import Journal
 from motionsynth.training.order import BatchOrder
 from motionsynth.training.rules import LearningError, NonFiniteError, rule_for
@@ -73,6 +74,10 @@ class Trainer:
     weights on the same machine, and a resumed run the weights of an uninterrupted one, bit for bit on a CPU. Torch's
     CPU threads are ``train.threads`` while it runs and as before afterwards.
 
+    Several processes can train one model, a trainer in each, with the same arguments but for what is rank 0's alone:
+    validation, journal, checkpoints, listener and score. Each holds all windows and takes its rows of each batch; that
+    they hold the same weights is checked at the start, at every checkpoint and at the end.
+
     Args:
         family: its weights are trained in place; moved to ``device``.
         config: the family's configuration, for its optimisers.
@@ -84,10 +89,11 @@ class Trainer:
         checkpoints: folder of checkpoints; None for none.
         listener: told of every row.
         score: called where the validation losses are computed; what it returns is journalled beside them.
+        ranks: the processes that train this family; this one alone where None.
 
     Raises:
         ValueError: no windows, or windows of another size than the family's.
-        ConfigError: no model can come of so small a budget, or of so few windows.
+        ConfigError: no model can come of so small a budget, or of so few windows; or the processes cannot share it.
     """
 
     def __init__(
@@ -103,8 +109,9 @@ class Trainer:
         checkpoints: Path | None = None,
         listener: ProgressListener | None = None,
         score: Score | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
-        self.train, self.device = train, torch.device(device)
+        self.train, self.device, self.ranks = train, torch.device(device), ranks or Ranks()
         self.journal, self.checkpoints, self.listener, self.score = journal, checkpoints, listener, score
         size = (family.shape.frames, family.shape.features)
         for split in filter(None, (windows, validation)):
@@ -112,9 +119,10 @@ class Trainer:
                 raise ValueError(f"windows of {tuple(split.motion_NTD.shape[1:])}, but the family is built for {size}")
         refuse_hopeless(config, train, windows)
         self.family = family.to(self.device)
-        self.rule = rule_for(family, config, train)
+        self.rule = rule_for(family, config, train, self.ranks)
         seed, whole = stream_seed(train.seed, "order"), self.rule.whole_passes
         self.order = BatchOrder(len(windows), train.batch_size, seed, self.device, whole=whole)
+        refuse_shares(family, self.order.batch_size, self.ranks.size, whole=whole)
         self._identity = _identity(windows)
         self.windows = windows.to(self.device)
         self.validation = validation.to(self.device) if validation is not None and len(validation) else None
@@ -124,6 +132,7 @@ class Trainer:
         self._saved = -1
         self._since_log: list[tuple[int, Tensor]] = []
         self._logged = self._began = (self._started, 0)
+        self.ranks.listen(lambda: Pulse(self.elapsed))
 
     @property
     def elapsed(self) -> float:
@@ -139,7 +148,7 @@ class Trainer:
     def progress(self) -> float:
         """Share of the budget that is spent, 0 to 1."""
         if self.train.minutes:
-            return min(1.0, self.elapsed / (60 * self.train.minutes))
+            return min(1.0, self.ranks.pulse.elapsed / (60 * self.train.minutes))
         return min(1.0, self.step / self._budget_steps)
 
     @property
@@ -155,10 +164,10 @@ class Trainer:
         Raises:
             RunError: no checkpoint is intact, or they are of a training on other windows or of another family.
         """
-        checkpoint = load_newest(self.checkpoints) if self.checkpoints else None
-        if checkpoint is None or self.checkpoints is None:
+        checkpoint = self.ranks.share(load_newest(self.checkpoints) if self.checkpoints else None)
+        if checkpoint is None:
             return 0
-        where, state = self.checkpoints / str(checkpoint.step), checkpoint.state
+        where, state = (self.checkpoints or Path()) / str(checkpoint.step), checkpoint.state
         if state["windows"] != self._identity:
             raise RunError(where, "was trained on other windows; resume needs the corpus that the run began with")
         try:
@@ -176,25 +185,32 @@ class Trainer:
     def fit(self) -> TrainingResult:
         """Train until the budget is spent, the rule has converged, or SIGTERM or SIGINT asks to stop.
 
-        A signal lets the step finish and a checkpoint be written; a second one ends the process at once.
+        A signal lets the step finish and a checkpoint be written; a second one ends the process at once. With several
+        processes a signal to any stops all, after the step in which they agree on it.
 
         Raises:
             TrainingError: a loss or a gradient is not finite; names step, phase, loss term, and the batch's clips. Or
                 a rule cannot go on, such as where a likelihood falls that must not.
+            RanksError: another process of the training has gone, or holds other numbers.
         """
         with torch_threads(self.train.threads), StopRequest() as stop:
             if self.step == 0:
                 self.family.begin(self.windows)
+            self._check_equal("at the start")
             self._started = time.monotonic()
             self._logged = self._began = (self._started, self.step)
+            self.ranks.listen(lambda: Pulse(self.elapsed, stop.signal))
+            self.ranks.beat()
             self.family.train()
             done = self._done()
-            while not done and stop.signal is None:
+            while not done and self.ranks.pulse.signal is None:
                 self._take_step()
+                self.ranks.beat()
                 done = self._done()
                 self._write_row(last=done)
                 if self.step % self.train.checkpoint_every_steps == 0:
                     self._save()
+            asked = self.ranks.pulse.signal
             self._check()
             self._save()
             if done:
@@ -206,7 +222,7 @@ class Trainer:
             outcome = "converged"
         weights = {name: value.detach().cpu() for name, value in self.family.state_dict().items()}
         averages = {name: value.detach().cpu() for name, value in self.rule.averaged_weights().items()}
-        return TrainingResult(outcome, self.step, None if done else stop.signal, weights, averages)
+        return TrainingResult(outcome, self.step, None if done else asked, weights, averages)
 
     def _done(self) -> bool:
         return self.progress >= 1 or self.rule.converged
@@ -215,7 +231,7 @@ class Trainer:
         index_B, index_cpu_B = self.order.next()
         self._since_log.append((self.step, index_cpu_B))
         try:
-            self.rule.step(self.windows.batch(index_B), self._context())
+            self.rule.step(self.windows.batch(self.ranks.cut(index_B)), self._context())
             if self.order.ends_pass:
                 self.rule.end_pass()
         except LearningError as error:
@@ -229,15 +245,18 @@ class Trainer:
             raise self._named(error) from error
 
     def _context(self) -> StepContext:
-        return StepContext(self.step, self.progress, self.generator)
+        ranks = self.ranks
+        return StepContext(self.step, self.progress, self.generator, ranks.rank, ranks.size, ranks.mean)
 
     def _write_row(self, *, last: bool) -> None:
         """One row for all that is due at this step, so that a journal holds a step whole or not at all."""
         logs = last or self.step % self.train.log_every_steps == 0
-        validates = self.validation is not None and (last or self.step % self.train.validate_every_steps == 0)
+        validates = last or self.step % self.train.validate_every_steps == 0
+        if logs or validates:
+            self._check()  # on all ranks at the same step, though only the first has windows to validate on
+        validates = validates and self.validation is not None
         if not logs and not validates:
             return
-        self._check()
         metrics = self._measure() if logs else {}
         if validates:
             metrics |= {f"validation/{name}": value for name, value in self._validate().items()}
@@ -275,7 +294,7 @@ class Trainer:
             for name, value in self.rule.validate(self.validation.batch(index_B), context).items():
                 sums[name] = sums.get(name, torch.zeros((), device=self.device)) + value.float() * len(index_B)
         self.family.train()
-        means = {name: float(value) / count for name, value in sums.items()}
+        means = self.family.conclude({name: float(value) / count for name, value in sums.items()})
         return means | dict(self.score(self.family, self.rule.averaged_weights()) if self.score else {})
 
     def _check(self) -> None:
@@ -286,9 +305,10 @@ class Trainer:
         self._since_log.clear()
 
     def _save(self) -> None:
-        if self.checkpoints is None or self.step == self._saved:
+        if self.step == self._saved or (self.checkpoints is None and self.ranks.size == 1):
             return
         self._check()
+        self._check_equal(f"at step {self.step}")
         if self.journal:
             self.journal.sync()
         state: dict[str, Any] = {
@@ -298,9 +318,23 @@ class Trainer:
             "elapsed": self.elapsed,
             "windows": self._identity,
         }
-        weights = self.family.state_dict()
-        save_checkpoint(self.checkpoints, Checkpoint(self.step, weights, self.rule.averaged_weights(), state))
+        if self.checkpoints:
+            weights = self.family.state_dict()
+            save_checkpoint(self.checkpoints, Checkpoint(self.step, weights, self.rule.averaged_weights(), state))
         self._saved = self.step
+
+    def _check_equal(self, when: str) -> None:
+        """Raise ``RanksError`` where processes that train one model have parted: in weights, or in what comes next."""
+        if self.ranks.size == 1:
+            return
+        order = self.order.state_dict()
+        others = {
+            "the set of windows": torch.tensor(list(self._identity.encode())),
+            "the step": torch.tensor(self.step),
+            "the order of windows": torch.cat((order["order"], torch.tensor([order["position"]]))),
+            "the state of the noise generator": self.generator.get_state(),
+        }
+        self.ranks.check_equal(others | self.family.state_dict(), when)
 
     def _named(self, error: LearningError) -> TrainingError:
         """The user's error: counts steps from 1 as the journal does, and names a batch's clips, suspects first."""
