@@ -11,7 +11,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "motionsynth"
 
-TOP = ("cli", "catalogue", "run", "workflow", "generation", "evaluation", "calibration")
+TOP = ("cli", "catalogue", "run", "workflow", "generation", "latent_walks", "evaluation", "calibration")
 
 # layer -> what it must never import, at any depth of its own source
 FORBIDDEN = {

@@ -20,11 +20,13 @@ from motionsynth.cli import (
     extractor,
     families,
     generate,
+    interpolate,
     metrics,
     reconstruct,
     runs,
     theory,
     train,
+    traverse,
     ui,
     view,
 )
@@ -46,6 +48,8 @@ app.command("families")(families.families)
 app.command("train")(train.train)
 app.command("generate")(generate.generate)
 app.command("reconstruct")(reconstruct.reconstruct)
+app.command("interpolate")(interpolate.interpolate)
+app.command("traverse")(traverse.traverse)
 app.add_typer(runs.app, name="runs")
 app.command("evaluate")(evaluate.evaluate)
 app.command("calibrate")(calibrate.calibrate)
