@@ -222,6 +222,7 @@ def drawing(*, seed: int = 0) -> Drawing:
         "encoder's standard deviation over the posterior's",
         "nats",
         x_scale="log",
+        x_ticks=(0.25, 0.5, 1.0, 2.0, 4.0),
     )
 
 

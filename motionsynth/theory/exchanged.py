@@ -320,8 +320,8 @@ def drawing(*, seed: int = 0) -> Drawing:
         "The VAE's term counts the information I(x; z) that codes carry; the AAE's, of the aggregate "
         "posterior, does not",
         (
-            Series("VAE: E_x KL(p(z|x) || q(z))", x, tuple(vae_term), "reference"),
-            Series("AAE: KL(aggregate posterior || q(z))", x, tuple(aae_term), "generated"),
+            Series("VAE: E KL(p(z|x) || q(z))", x, tuple(vae_term), "reference"),
+            Series("AAE: KL(aggregate || q(z))", x, tuple(aae_term), "generated"),
             Series("difference: I(x; z)", x, tuple(a - b for a, b in zip(vae_term, aae_term, strict=True))),
         ),
         "encoder's width",

@@ -28,7 +28,7 @@ from motionsynth.theory.density import (
     random_parameters,
     seeded,
 )
-from motionsynth.theory.objectives import generator_loss, minimax_loss
+from motionsynth.theory.expectation import critic_loss, generator_loss, minimax_loss
 from motionsynth.theory.optimal_critic import scene
 
 __all__ = ["EXPERIMENTS", "drawing", "slopes"]
@@ -38,7 +38,7 @@ def slopes(real_N: Tensor, fake: Density, theta_P: Tensor, *, logit_N: Tensor | 
     """Gradients at theta, by name; the critic is the optimal one unless its logits are given.
 
     Returns:
-        ``notes``: -E_q log D + KL(q || q0); ``non_saturating``: -E_q log D; ``minimax``: E_p log D + E_q log(1 - D);
+        ``notes``: -E_q log D + KL(q || q0); ``non_saturating``: -E_q log D; ``minimax``: E_q log(1 - D);
         and of the divergences ``softened`` 2 KL(p/2 + q/2 || p), ``less_js`` KL(q || p) - 2 JS, ``reverse`` KL(q || p)
         and ``js`` 2 JS.
     """
@@ -48,7 +48,7 @@ def slopes(real_N: Tensor, fake: Density, theta_P: Tensor, *, logit_N: Tensor | 
     losses: dict[str, Callable[[Tensor], Tensor]] = {
         "notes": lambda q: generator_loss(q, critic_N) + kl(q, frozen_N),
         "non_saturating": lambda q: generator_loss(q, critic_N),
-        "minimax": lambda q: minimax_loss(real_N, q, critic_N),
+        "minimax": lambda q: minimax_loss(q, critic_N),
         "softened": lambda q: 2 * kl(middle(real_N, q), real_N),
         "less_js": lambda q: kl(q, real_N) - 2 * jensen_shannon(q, real_N),
         "reverse": lambda q: kl(q, real_N),
@@ -116,7 +116,7 @@ def _values(cases: int, dimensions: int) -> list[dict[str, float]]:
             {
                 "whole": float(whole),
                 "non_saturating": float(generator_loss(fake_N, critic_N)),
-                "minimax": float(minimax_loss(real_N, fake_N, critic_N)),
+                "minimax": -float(critic_loss(real_N, fake_N, critic_N)),
                 "softened": 2 * float(kl(half_N, real_N)),
                 "less_js": float(kl(fake_N, real_N) - 2 * jensen_shannon(real_N, fake_N)),
                 "back": float(kl(real_N, half_N)),

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from motionsynth.theory.claim import Drawing, Experiment, Outcome, Series, experiment
 from motionsynth.theory.density import gradient, jensen_shannon, kl, line, mismatch, plane, random_mixture, seeded
-from motionsynth.theory.objectives import critic_loss
+from motionsynth.theory.expectation import critic_loss
 
 __all__ = ["EXPERIMENTS", "drawing", "label_kl", "scene"]
 

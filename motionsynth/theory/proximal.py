@@ -13,7 +13,7 @@ from torch import Tensor
 
 from motionsynth.theory.claim import Drawing, Experiment, Outcome, Series, experiment
 from motionsynth.theory.density import gradient, kl, line, mean, mismatch, normal, seeded
-from motionsynth.theory.objectives import generator_loss
+from motionsynth.theory.expectation import generator_loss
 
 __all__ = ["EXPERIMENTS", "drawings"]
 
@@ -228,8 +228,8 @@ def drawings() -> tuple[Drawing, Drawing]:
     counts = range(0, 25)
     series = []
     for name, per, weight, role in (
-        ("no term", 1, 0.0, "reference"), ("term, 1 step a refresh (the same)", 1, 5.0, "generated"),
-        ("term, 2 steps a refresh", 2, 5.0, ""), ("term, 8 steps a refresh", 8, 5.0, ""),
+        ("no term", 1, 0.0, "reference"), ("1 step a refresh", 1, 5.0, "generated"),
+        ("2 steps a refresh", 2, 5.0, ""), ("8 steps a refresh", 8, 5.0, ""),
     ):  # fmt: skip
         places = [n for n in counts if n % per == 0]
         start = _travel(0, weight=0.0, per_refresh=1, refreshes=0)

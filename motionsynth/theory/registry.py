@@ -11,6 +11,7 @@ from motionsynth.theory import (
     exchanged,
     first_view,
     misspecification,
+    objectives,
     optimal_critic,
     proximal,
     roles,
@@ -31,6 +32,7 @@ EXPERIMENTS: tuple[Experiment, ...] = (
     *exchanged.EXPERIMENTS,
     *wake_sleep.EXPERIMENTS,
     *roles.EXPERIMENTS,
+    *objectives.EXPERIMENTS,
     *misspecification.EXPERIMENTS,
 )
 
@@ -73,5 +75,6 @@ def draw_all() -> tuple[Drawing, ...]:
         exchanged.drawing(),
         wake_sleep.drawing(),
         roles.drawing(),
+        objectives.drawing(),
         *misspecification.drawings(),
     )

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from motionsynth.theory.claim import Drawing, Experiment, Outcome, Series, experiment
 from motionsynth.theory.density import gradient, kl, mean, middle, mismatch, mixture, random_parameters, seeded, slope
-from motionsynth.theory.objectives import critic_loss, generator_loss
+from motionsynth.theory.expectation import critic_loss, generator_loss
 from motionsynth.theory.optimal_critic import label_kl, scene
 
 __all__ = ["EXPERIMENTS", "drawing"]
@@ -146,7 +146,7 @@ def second_one_objective(*, cases: int = 6, rate: float = 0.05) -> Outcome:
 
 def drawing(*, seed: int = 0) -> Drawing:
     """The joint KL over exact alternations, with the KL to the last generator and without."""
-    steps = 40
+    steps = 20
     x = tuple(float(step) for step in range(steps))
     return Drawing(
         "roles",

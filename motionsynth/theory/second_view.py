@@ -9,8 +9,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -102,7 +102,7 @@ class _MixtureOn:
 Side = Callable[[_View, Tensor], Tensor]
 
 
-def _slopes(views: Iterator[_View], left: Side, right: Side, *, step: float = 0.0) -> list[float]:
+def _slopes(views: Iterable[_View], left: Side, right: Side, *, step: float = 0.0) -> list[float]:
     """Mismatch of two gradients, at theta0 or a step away from it."""
     return [_slope_mismatch(view, left, right, step) for view in views]
 
@@ -183,13 +183,24 @@ def jsd_held(*, cases: int = 8, dimensions: int = 1) -> Outcome:
 
 @experiment("second_view/target_moves", "d-ii", "θ0: 上一轮迭代中得到的", stated="fails")
 def target_moves(*, cases: int = 8, dimensions: int = 1) -> Outcome:
-    """The identity holds with q^r(x|y) made of the generator that moves, not of theta0."""
+    """The identity holds with q^r(x|y) made of the generator that moves, not of theta0, at any D.
 
-    def right(view: _View, theta_P: Tensor) -> Tensor:
-        moving = view.target_2N(middle(view.fake(theta_P), view.data_N))
-        return view.kl_term(theta_P, moving) - view.jsd(theta_P)
+    Here the critic leans to one side: D* with 3 added to its logit.
+    """
+    views = (replace(view, logit_N=view.logit_N + 3) for view in _views(cases, dimensions, optimal=True))
+    return Outcome(min(_slopes(views, _View.left, _right_moving)))
 
-    return Outcome(min(_slopes(_views(cases, dimensions), _View.left, right)))
+
+@experiment("second_view/target_moves_optimal", "d-ii", "θ0: 上一轮迭代中得到的")
+def target_moves_optimal(*, cases: int = 8, dimensions: int = 1) -> Outcome:
+    """At D* the identity holds with q^r(x|y) made of the generator that moves as well as of theta0."""
+    views = _views(cases, dimensions, optimal=True)
+    return Outcome(max(_slopes(views, _View.left, _right_moving)), detail=f"{cases} generators")
+
+
+def _right_moving(view: _View, theta_P: Tensor) -> Tensor:
+    moving = view.target_2N(middle(view.fake(theta_P), view.data_N))
+    return view.kl_term(theta_P, moving) - view.jsd(theta_P)
 
 
 @experiment("second_view/data_optimal_critic", "d-ii", "qʳ(x|y=0)")
@@ -197,7 +208,7 @@ def data_optimal_critic(*, cases: int = 8, dimensions: int = 1) -> Outcome:
     """At D*, q^r(x|0) is the data: grad -E_G[log D] = grad {KL(p_G || p_data) - 2 JSD}."""
     views = list(_views(cases, dimensions, optimal=True))
     targets = max(float((v.target_2N().exp() - v.both_2N(v.theta0_P).flip(0).exp()).abs().max()) for v in views)
-    return Outcome(max(targets, *_slopes(iter(views), _non_saturating, _against_data)), detail=f"{cases} generators")
+    return Outcome(max(targets, *_slopes(views, _non_saturating, _against_data)), detail=f"{cases} generators")
 
 
 def _against_data(view: _View, theta_P: Tensor) -> Tensor:
@@ -279,14 +290,14 @@ def _from_mixture(cases: int, dimensions: int, *, optimal: bool) -> list[float]:
 
 def drawings() -> tuple[Drawing, Drawing]:
     """Both sides' gradients as theta leaves theta0; KL term and JSD from the reversed to the optimal critic."""
-    view = next(_views(1))
+    view = list(_views(5))[-1]  # one where the JSD is steep at theta0
     direction_P = torch.randn(view.theta0_P.shape, dtype=torch.float64, generator=seeded(7))
     steps = torch.linspace(-0.6, 0.6, 41, dtype=torch.float64)
     sides: tuple[tuple[str, Callable[[Tensor], Tensor], str], ...] = (
         ("E[-log q^r]", view.left, "reference"),
         ("E KL - JSD", view.right, "generated"),
         ("E KL + JSD", lambda t: view.kl_term(t) + view.jsd(t), ""),
-        ("E KL - E KL(p(x|y) || p_theta0)", lambda t: view.kl_term(t) - _held_back(view, t), ""),
+        ("E KL - E KL(p || p_theta0)", lambda t: view.kl_term(t) - _held_back(view, t), ""),
     )
     slopes = []
     for name, side, role in sides:
@@ -295,7 +306,7 @@ def drawings() -> tuple[Drawing, Drawing]:
     identity_drawing = Drawing(
         "second_view",
         "Slopes of both sides: E KL - JSD meets the generator's loss at theta0 alone, with KL to p_theta0 "
-        "everywhere, with a plus sign nowhere",
+        "everywhere, with a plus sign not there",
         tuple(slopes),
         "distance from theta0",
         "slope (nats)",
@@ -322,6 +333,6 @@ def drawings() -> tuple[Drawing, Drawing]:
 
 EXPERIMENTS: tuple[Experiment, ...] = (
     identity, identity_2d, doubled, not_doubled, plus_sign, away, everywhere, jsd_held, target_moves,
-    data_optimal_critic, data_any_critic, values, value_gap, kl_bounds_jsd, kl_bounds_jsd_reversed, pulled_to_mixture,
+    target_moves_optimal, data_optimal_critic, data_any_critic, values, value_gap, kl_bounds_jsd, kl_bounds_jsd_reversed, pulled_to_mixture,
     pulled_to_mixture_optimal,
 )  # fmt: skip

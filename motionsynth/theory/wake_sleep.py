@@ -33,7 +33,7 @@ from motionsynth.theory.density import (
     seeded,
     slope,
 )
-from motionsynth.theory.objectives import critic_loss, generator_loss
+from motionsynth.theory.expectation import critic_loss, generator_loss
 
 __all__ = ["EXPERIMENTS", "drawing"]
 
