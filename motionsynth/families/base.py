@@ -233,6 +233,7 @@ class Family(nn.Module):
     def __init__(self, config: Any, shape: MotionShape) -> None:
         super().__init__()
         self.shape = shape
+        self._alone: str | None = config.alone
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -268,8 +269,8 @@ class Family(nn.Module):
 
     @property
     def alone(self) -> str | None:
-        """Why one process must train it; None where several may."""
-        return None
+        """Why one process must train it; None where several may. What the settings alone say, unless it knows more."""
+        return self._alone
 
     def begin(self, windows: WindowSet) -> None:
         """Called with the training windows before the first step, on the device."""

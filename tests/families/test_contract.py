@@ -6,6 +6,7 @@ import itertools
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -39,6 +40,7 @@ from golden_losses import (
     make_family,
     make_windows,
 )
+from two_ranks import Learnt, apart, float64, learn_by_ranks, learn_jointly
 
 BY_GRADIENT = [name for name in FAMILIES if family_class(name).Config.PHASES]
 BY_EM = [name for name in FAMILIES if issubclass(family_class(name).Config, EMConfig)]
@@ -201,6 +203,49 @@ def test_latents_and_reconstructions_have_their_shapes(name):
         assert family.encode(batch).shape == (len(batch.motion_BTD), latent.shape[1])
     if isinstance(family, Reconstructs):
         assert family.reconstruct(batch).shape == batch.motion_BTD.shape
+
+
+BY_RANKS = [
+    (name, settings)
+    for name in BY_GRADIENT
+    for settings in ({}, {"condition": ("content",)}, {"pool": 0})
+    if set(settings) <= set(family_class(name).Config.model_fields)
+    and not family_class(name).Config(name=name, **settings).alone
+]
+"""What several processes may train."""
+
+
+def test_every_family_by_gradient_can_be_trained_by_several_processes():
+    assert {name for name, _ in BY_RANKS} == set(BY_GRADIENT)
+
+
+def shared_by_ranks(name: str, settings: dict[str, Any], step: int, **how: bool) -> tuple[Learnt, Learnt]:
+    """One step of one process, and of two that share its batch."""
+    with float64():
+        torch.manual_seed(0)
+        family = family_class(name)(family_class(name).Config(name=name, **settings), SHAPE).train()
+        family.begin(make_windows())
+        batch = make_batch()
+        batch = batch._replace(motion_BTD=batch.motion_BTD.double())
+        joined = learn_jointly(family, batch, step=step, seed=5)
+        return joined, learn_by_ranks(family, batch, step=step, seed=5, **how)
+
+
+@pytest.mark.parametrize("step", [0, 1])
+@pytest.mark.parametrize(("name", "settings"), BY_RANKS)
+def test_two_ranks_learn_what_one_learns_from_the_joined_batch(name, settings, step):
+    joined, shared = shared_by_ranks(name, settings, step)
+    assert joined.gradients and apart(joined.gradients, shared.gradients) < 1e-10
+    assert apart(joined.totals, shared.totals) < 1e-10
+    for buffer, value in joined.buffers.items():
+        torch.testing.assert_close(shared.buffers[buffer], value, rtol=1e-10, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize("name", ["ae", "vae"])
+def test_without_each_other_s_statistics_they_learn_something_else(name):
+    """The control of the test above: these divide by a number that depends on all rows."""
+    joined, shared = shared_by_ranks(name, {}, 0, deaf=True)
+    assert apart(joined.gradients, shared.gradients) > 1e-4
 
 
 @by_gradient

@@ -50,13 +50,12 @@ class Toy(Family):
             Phase("generator", self.generator_loss, ("generator",), every=2),
         )
 
-    def _draw(self, count: int, generator: torch.Generator) -> Tensor:
-        latent_NZ = torch.randn(count, 4, generator=generator, device=generator.device)
+    def _decode(self, latent_NZ: Tensor) -> Tensor:
         drawn: Tensor = self.generator(latent_NZ)
         return drawn.unflatten(1, (self.shape.frames, self.shape.features))
 
     def critic_loss(self, batch: Batch, context: StepContext) -> Loss:
-        fake_BTD = self._draw(len(batch.motion_BTD), context.generator)
+        fake_BTD = self._decode(context.normal(len(batch.motion_BTD), 4))
         assert not fake_BTD.requires_grad, "a frozen generator carries no graph"
         adversarial = (self.critic(fake_BTD.flatten(1)) - self.critic(batch.motion_BTD.flatten(1))).mean()
         terms = {"adversarial": adversarial.detach()}
@@ -74,7 +73,7 @@ class Toy(Family):
     def generator_loss(self, batch: Batch, context: StepContext) -> Loss:
         if Toy.kill_at and self.training and context.step == Toy.kill_at[0]:
             os.kill(os.getpid(), Toy.kill_at[1])
-        fake_BTD = self._draw(len(batch.motion_BTD), context.generator)
+        fake_BTD = self._decode(context.normal(len(batch.motion_BTD), 4))
         adversarial = -self.critic(fake_BTD.flatten(1)).mean()
         if context.step == self.config.break_at:
             adversarial = adversarial * float("nan")
@@ -84,7 +83,7 @@ class Toy(Family):
     def sample(self, count: int, *, generator: torch.Generator, how: Draw = Draw()) -> Tensor:
         if how.frames not in (None, self.shape.frames):
             raise ValueError(f"toys have {self.shape.frames} frames")
-        return self._draw(count, generator)
+        return self._decode(self.sample_latent(count, generator=generator))
 
     def sample_latent(self, count: int, *, generator: torch.Generator) -> Tensor:
         return torch.randn(count, 4, generator=generator, device=generator.device)
