@@ -333,6 +333,6 @@ def drawings() -> tuple[Drawing, Drawing]:
 
 EXPERIMENTS: tuple[Experiment, ...] = (
     identity, identity_2d, doubled, not_doubled, plus_sign, away, everywhere, jsd_held, target_moves,
-    target_moves_optimal, data_optimal_critic, data_any_critic, values, value_gap, kl_bounds_jsd, kl_bounds_jsd_reversed, pulled_to_mixture,
-    pulled_to_mixture_optimal,
+    target_moves_optimal, data_optimal_critic, data_any_critic, values, value_gap, kl_bounds_jsd,
+    kl_bounds_jsd_reversed, pulled_to_mixture, pulled_to_mixture_optimal,
 )  # fmt: skip
