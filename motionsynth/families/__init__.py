@@ -17,6 +17,7 @@ FAMILIES: dict[str, str] = {
     "gan": "motionsynth.families.gan:GAN",
     "gan_proximal": "motionsynth.families.gan_proximal:GANProximal",
     "gmm": "motionsynth.families.gmm:GMM",
+    "infogan": "motionsynth.families.infogan:InfoGAN",
     "vae": "motionsynth.families.vae:VAE",
     "vaegan": "motionsynth.families.vaegan:VAEGAN",
     "wakesleep": "motionsynth.families.wakesleep:WakeSleep",
