@@ -16,7 +16,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from motionsynth.nn.convolution import Dense, Upsampling
 from motionsynth.nn.decoder import Decoder
 from motionsynth.nn.encoder import Trunk, with_side
-from motionsynth.nn.steps import FrameHead, Patches, needs_second_gradient
+from motionsynth.nn.steps import FrameHead, Patches, clock, needs_second_gradient
 
 __all__ = ["Block", "TransformerDecoder", "TransformerTrunk", "positions"]
 
@@ -54,11 +54,11 @@ class Block(nn.Module):
         self.inputs, self.output = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.small = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
 
-    def forward(self, x_BLC: Tensor, seen_B11L: Tensor | None = None) -> Tensor:
-        """(B, L, C) -> (B, L, C), looking only at steps where the (B, 1, 1, L) mask is True."""
+    def forward(self, x_BLC: Tensor, seen: Tensor | None = None) -> Tensor:
+        """(B, L, C) -> (B, L, C), looking only where the mask is True: (B, 1, 1, L), or (L, L) from step to step."""
         parts = self.inputs(self.norm1(x_BLC)).unflatten(2, (3, self.heads, -1))
         query, key, value = parts.permute(2, 0, 3, 1, 4)
-        mixed_BHLC = F.scaled_dot_product_attention(query, key, value, attn_mask=seen_B11L)
+        mixed_BHLC = F.scaled_dot_product_attention(query, key, value, attn_mask=seen)
         x_BLC = x_BLC + self.output(mixed_BHLC.transpose(1, 2).flatten(2))
         result: Tensor = x_BLC + self.small(self.norm2(x_BLC))
         return result
@@ -70,6 +70,12 @@ def _kernels(x: Tensor, *, second: bool) -> AbstractContextManager[None]:
     CPU: over the few steps of a window the fused backward pass takes twenty times as long in bfloat16.
     """
     return sdpa_kernel(SDPBackend.MATH) if second or x.device.type == "cpu" else nullcontext()
+
+
+def _band(steps: int, reach: int, device: torch.device) -> Tensor:
+    """(L, L) True between steps less than ``reach`` apart."""
+    step_L = torch.arange(steps, device=device)
+    return (step_L[:, None] - step_L).abs() < reach
 
 
 class TransformerTrunk(Trunk):
@@ -114,10 +120,12 @@ class TransformerTrunk(Trunk):
 
 
 class TransformerDecoder(Decoder):
-    """Blocks of self-attention over positions in time, to each of which the vector is added before each block.
+    """Blocks of self-attention over the readings of a clock, to each of which the vector is added before each block.
 
     What is added is a map of the block's own; cross-attention to a single memory, the vector, comes to the same. It
-    makes as many frames as it is asked for: ``longest`` is None.
+    makes as many frames as it is asked for: ``longest`` is None. Sinusoids of ever longer periods would show it numbers
+    beyond the window that it never learnt from, and motion would freeze; the slowest hand of the clock goes half round
+    in a window, and so comes back without a jump. A step looks no further than a window's length.
 
     References:
         Petrovich, Black & Varol, Action-Conditioned 3D Human Motion Synthesis with Transformer VAE, 2021.
@@ -156,7 +164,9 @@ class TransformerDecoder(Decoder):
         super().__init__()
         self.frames, self.longest = frames, None
         self.patch, self.width = patch, width
+        self.window = math.ceil(frames / patch)
         self.mapping = Dense(inputs + side, *[mapping_width] * mapping_layers, layers * width)
+        self.time = nn.Linear(clock(1, 2 * self.window, torch.device("cpu")).shape[1], width)
         self.blocks = nn.ModuleList(Block(width, heads, hidden) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.head = FrameHead(width, features, patch, upsample=upsample)
@@ -166,9 +176,10 @@ class TransformerDecoder(Decoder):
         frames = frames or self.frames
         steps = math.ceil(max(frames, self.frames) / self.patch)
         added_BNC = self.mapping(with_side(z_BZ, side_BS)).unflatten(1, (len(self.blocks), 1, self.width))
-        x_BLC = positions(steps, self.width, z_BZ.device).to(added_BNC.dtype)
+        x_BLC = self.time(clock(steps, 2 * self.window, z_BZ.device))
+        near_LL = _band(steps, self.window, z_BZ.device) if steps > self.window else None
         with _kernels(added_BNC, second=False):
             for block, added_B1C in zip(self.blocks, added_BNC.unbind(1), strict=True):
-                x_BLC = block(x_BLC + added_B1C)
+                x_BLC = block(x_BLC + added_B1C, near_LL)
         motion_BTD: Tensor = self.head(self.norm(x_BLC))
         return motion_BTD[:, :frames]

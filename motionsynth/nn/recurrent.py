@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from motionsynth.nn.convolution import Dense, Upsampling
 from motionsynth.nn.decoder import Decoder
 from motionsynth.nn.encoder import Trunk, with_side
-from motionsynth.nn.steps import FrameHead, Patches, needs_second_gradient
+from motionsynth.nn.steps import FrameHead, Patches, clock, needs_second_gradient
 
-__all__ = ["GRUDecoder", "GRUTrunk", "clock"]
+__all__ = ["GRUDecoder", "GRUTrunk"]
 
 
 class GRUTrunk(Trunk):
@@ -62,17 +62,6 @@ class GRUTrunk(Trunk):
         last_B1C = both_BLC.gather(1, (count_B - 1)[:, None, None].expand(-1, 1, both_BLC.shape[2]))
         mean_B1C = (both_BLC * mask_BL[..., None]).sum(1, keepdim=True) / count_B[:, None, None]
         return F.leaky_relu(self.summary(torch.cat((last_B1C, mean_B1C.to(last_B1C.dtype)), 2)), 0.2)
-
-
-def clock(steps: int, period: int, device: torch.device) -> Tensor:
-    """(L, 2 K) sine and cosine of periods ``period / 2^k`` steps, two steps at least.
-
-    All are harmonics of the window, so later steps show the network no number that it has not seen in training.
-    """
-    count = max(1, int(math.log2(period)))
-    rate_K = 2.0 ** torch.arange(count, device=device) / period
-    angle_LK = 2 * torch.pi * torch.arange(steps, device=device)[:, None] * rate_K
-    return torch.cat((angle_LK.sin(), angle_LK.cos()), 1)
 
 
 class GRUDecoder(Decoder):

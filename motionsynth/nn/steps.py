@@ -8,6 +8,7 @@ Shapes: B batch, T frames, L steps, D features, C channels, S numbers beside eac
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from motionsynth.nn.convolution import Conv, Dense, LearnedUpsample, ResidualBlock, Upsampling, edges_held
 from motionsynth.nn.encoder import with_side
 
-__all__ = ["Double", "FrameHead", "Patches", "needs_second_gradient"]
+__all__ = ["Double", "FrameHead", "Patches", "clock", "needs_second_gradient"]
 
 
 def needs_second_gradient(motion_BTD: Tensor) -> bool:
@@ -26,6 +27,17 @@ def needs_second_gradient(motion_BTD: Tensor) -> bool:
     Only a motion that itself carries gradient can be asked for one; then kernels without a second derivative are out.
     """
     return torch.is_grad_enabled() and motion_BTD.requires_grad
+
+
+def clock(steps: int, period: int, device: torch.device) -> Tensor:
+    """(L, 2 K) sine and cosine of periods ``period / 2^k`` steps, two steps at least.
+
+    All are harmonics of the first, so what comes after a period shows a network no number that it has not seen.
+    """
+    count = max(1, int(math.log2(period)))
+    rate_K = 2.0 ** torch.arange(count, device=device) / period
+    angle_LK = 2 * torch.pi * torch.arange(steps, device=device)[:, None] * rate_K
+    return torch.cat((angle_LK.sin(), angle_LK.cos()), 1)
 
 
 class Patches(nn.Module):

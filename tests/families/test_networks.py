@@ -25,11 +25,16 @@ from motionsynth.nn.convolution import Conv, Downsample, LearnedUpsample, Upsamp
 from motionsynth.nn.critic import Critic, minibatch_stddev
 from motionsynth.nn.decoder import ConvDecoder
 from motionsynth.nn.encoder import ConvTrunk, Encoder
-from motionsynth.nn.recurrent import clock
-from motionsynth.nn.steps import Double
+from motionsynth.nn.steps import Double, clock
 
 sys.path.insert(0, str(Path(__file__).parent))
 from golden_losses import SHAPE, freeze_all_but, make_batch
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    torch.manual_seed(0)
+
 
 X = torch.randn(4, 12, 6, generator=torch.Generator().manual_seed(0))
 
@@ -227,7 +232,8 @@ def test_decoders_go_beyond_the_window(kind, upsample):
     assert window.shape == (3, SHAPE.frames, SHAPE.features)
     assert longer.shape == (3, 3 * SHAPE.frames + 1, SHAPE.features)
     assert torch.equal(decoder(z, side, 5), window[:, :5])
-    assert longer[:, SHAPE.frames :].std(1).min() > 1e-4, "motion goes on"
+    before, after = (part.diff(dim=1).abs().mean() for part in (window, longer[:, SHAPE.frames :]))
+    assert after > 0.02 * before, "motion goes on"
 
 
 def test_a_gru_goes_on_from_where_it_was():
@@ -258,20 +264,20 @@ def test_critics_are_differentiable_twice(kind, side):
     critic = build_critic(backbone(kind), critic_settings(kind), SHAPE, side=side).double()
     motion = torch.randn(4, SHAPE.frames, SHAPE.features, dtype=torch.float64)
     mask, beside = torch.ones(motion.shape[:2], dtype=torch.bool), torch.randn(4, side, dtype=torch.float64)
+    weights = list(critic.parameters())
+    steps = [torch.randn_like(weight) for weight in weights]
 
     def penalty():
-        return r1_penalty(lambda x: critic(x, mask, beside if side else None).double(), motion)
+        return r1_penalty(lambda x: critic.trunk(x, mask, beside if side else None).square().sum((1, 2)), motion)
 
-    weights = list(critic.parameters())
     slopes = torch.autograd.grad(penalty(), weights, allow_unused=True)
-    steps = [torch.randn_like(weight) for weight in weights]
     expected = sum(float((s * d).sum()) for s, d in zip(slopes, steps, strict=True) if s is not None)
     values = []
-    for size in (1e-3, -2e-3):
+    for size in (1e-7, -2e-7):  # so small that no rectifier changes sides, where the penalty jumps
         with torch.no_grad():
-            torch._foreach_add_(weights, steps, alpha=size * 1e-2)
+            torch._foreach_add_(weights, steps, alpha=size)
         values.append(penalty().item())
-    assert (values[0] - values[1]) / 2e-5 == pytest.approx(expected, rel=2e-2)
+    assert (values[0] - values[1]) / 2e-7 == pytest.approx(expected, rel=1e-4)
 
 
 @every_kind
