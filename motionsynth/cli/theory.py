@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from motionsynth.theory.claim import Drawing, Experiment, Outcome
 
 __all__ = ["drawing_svg", "theory"]
@@ -82,6 +84,10 @@ def _measure(chosen: Sequence[Experiment]) -> list[_Row]:
     return rows
 
 
+_WIDE = 140
+"""Columns from which names stand in a column of their own; on a narrower terminal they stand below the claims."""
+
+
 def _print_table(rows: Sequence[_Row]) -> None:
     from rich.markup import escape
     from rich.table import Table
@@ -89,32 +95,44 @@ def _print_table(rows: Sequence[_Row]) -> None:
     from motionsynth.cli.figures import console
 
     out = console()
+    wide = out.width >= _WIDE
     table = Table(box=None, pad_edge=False)
     table.add_column("claim", ratio=1)
-    table.add_column("in the notes", max_width=30, overflow="fold")
-    table.add_column("measured error", justify="right", no_wrap=True)
-    table.add_column("holds?", no_wrap=True)
-    table.add_column("name", no_wrap=True, style="dim")
+    table.add_column("in the notes", max_width=30 if wide else 16, overflow="fold")
+    table.add_column("measured error" if wide else "error", justify="right", no_wrap=True)
+    table.add_column("holds?", no_wrap=wide, max_width=None if wide else 8)
+    if wide:
+        table.add_column("name", no_wrap=True, style="dim")
     for row in rows:
+        found = row.experiment
         verdict = "holds" if row.outcome.holds else "does not hold"
         if not row.as_stated:
             verdict = f"[red]{verdict}, against what is stated[/red]"
-        experiment = row.experiment
-        table.add_row(
-            escape(experiment.claim), escape(experiment.where), f"{row.outcome.error:.2g}", verdict, experiment.name
-        )
+        claim = escape(found.claim) if wide else f"{escape(found.claim)}\n[dim]{found.name}[/dim]"
+        table.add_row(claim, escape(found.where), f"{row.outcome.error:.2g}", verdict, *([found.name] if wide else []))
     out.print(table)
+    _print_summary(out, rows)
+
+
+def _print_summary(out: Console, rows: Sequence[_Row]) -> None:
+    from rich.markup import escape
+
     wrong = [row for row in rows if not row.as_stated]
     for row in wrong:
-        out.print(f"[red]{row.experiment.name}[/red]: {escape(row.outcome.detail)}", soft_wrap=True)
+        detail = escape(row.outcome.detail)
+        out.print(f"[red]{row.experiment.name} should {_SHOULD[row.experiment.stated]}[/red]: {detail}", soft_wrap=True)
     holding = sum(row.outcome.holds for row in rows)
     said = "all as stated" if not wrong else f"{len(wrong)} not as stated"
     seconds = sum(row.seconds for row in rows)
     out.print(f"{holding} hold, {len(rows) - holding} do not; {said}; {seconds:.0f} s")
 
 
+_SHOULD = {"holds": "hold", "fails": "fail"}
+
+
 def _print_json(rows: Sequence[_Row]) -> None:
     import json
+    import math
 
     found = [
         {
@@ -122,7 +140,7 @@ def _print_json(rows: Sequence[_Row]) -> None:
             "claim": row.experiment.claim,
             "section": row.experiment.section,
             "term": row.experiment.term,
-            "error": row.outcome.error,
+            "error": row.outcome.error if math.isfinite(row.outcome.error) else None,
             "tolerance": row.outcome.tolerance,
             "holds": row.outcome.holds,
             "stated": row.experiment.stated,

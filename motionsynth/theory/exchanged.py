@@ -299,7 +299,7 @@ def vae(*, cases: int = 4) -> Outcome:
 
 @experiment("exchanged/vae_imperfect", "d-ii 3)", "VAE: 对抗关系是退化了的", stated="fails")
 def vae_imperfect(*, cases: int = 4) -> Outcome:
-    """An adversary that errs leaves no trace in the mirrored InfoGAN's gradient, whatever its length."""
+    """With an adversary that errs, the mirrored InfoGAN's gradient still has the direction of the VAE's."""
     pairs = [_adversarial_vae(seed, perfect=False) for seed in range(cases)]
     found = [mismatch(with_critic / with_critic.norm(), plain / plain.norm()) for with_critic, plain in pairs]
     return Outcome(min(found), detail=f"{cases} pairs of networks")

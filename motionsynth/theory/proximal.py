@@ -11,6 +11,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from motionsynth.losses.adversarial import OBJECTIVES
+from motionsynth.losses.likelihood import masked_squared_error
 from motionsynth.theory.claim import Drawing, Experiment, Outcome, Series, experiment
 from motionsynth.theory.density import gradient, kl, line, mean, mismatch, normal, seeded
 from motionsynth.theory.expectation import generator_loss
@@ -62,7 +64,7 @@ def joint(*, cases: int = 4) -> Outcome:
     return Outcome(max(mismatch([row[1]], [row[2]]) for row in found), 1e-6, f"{len(found)} pairs and widths")
 
 
-@experiment("proximal/marginal", "d-i", "KL(q(x)||q⁰(x)) = KL(q(x|z)q(z)||…)", stated="fails")
+@experiment("proximal/marginal", "d-i", "KL(q(x)||q⁰(x)) = KL(q(x|z)q(z)||q⁰(x|z)q(z))", stated="fails")
 def marginal(*, cases: int = 4) -> Outcome:
     """KL(q(x) || q0(x)) equals KL(q(x|z) q(z) || q0(x|z) q(z)), as the notes write."""
     found = [_both(*_generators(seed), sigma) for seed in range(cases) for sigma in _SIGMAS]
@@ -144,6 +146,12 @@ def _network(theta_P: Tensor, code_B: Tensor) -> Tensor:
     return hidden_BH @ theta_P[8:12] + theta_P[12]
 
 
+def _term(place_B: Tensor, before_B: Tensor) -> Tensor:
+    """``mean ||G(z) - G0(z)||^2``, by the product's own function: each place is a window of one frame, one feature."""
+    frame_BT = torch.ones(len(place_B), 1, dtype=torch.bool)
+    return masked_squared_error(place_B.view(-1, 1, 1), before_B.view(-1, 1, 1), frame_BT).mean()
+
+
 def _travel(seed: int, *, weight: float, per_refresh: int, refreshes: int, rate: float = 0.05) -> Tensor:
     """Parameters after gradient steps on -log D + weight ||G - G0||^2, G0 copied anew every ``per_refresh`` steps."""
     generator = seeded(seed)
@@ -155,8 +163,8 @@ def _travel(seed: int, *, weight: float, per_refresh: int, refreshes: int, rate:
 
             def loss(theta: Tensor, before: Tensor = before_B) -> Tensor:
                 place_B = _network(theta, code_B)
-                fooled = torch.nn.functional.softplus(-(2 - place_B))  # a critic with the logit 2 - x
-                return (fooled + weight * (place_B - before).square()).mean()
+                fooled = OBJECTIVES["nonsaturating"].generator(2 - place_B)  # a critic with the logit 2 - x
+                return fooled + weight * _term(place_B, before)
 
             theta_P = theta_P - rate * gradient(loss, theta_P)
     return theta_P
@@ -167,9 +175,9 @@ def zero_gradient(*, seed: int = 0) -> Outcome:
     """At the first step after G0 is refreshed, the gradients of lambda||G - G0||^2 and of KL(q || q0) are zero."""
     generator = seeded(seed)
     theta_P = torch.randn(13, dtype=torch.float64, generator=generator)
-    code_Z, log_Z = _codes()
+    code_Z, _ = _codes()
     before_Z = _network(theta_P, code_Z)
-    squared = gradient(lambda theta: 50 * mean(log_Z, (_network(theta, code_Z) - before_Z).square()), theta_P)
+    squared = gradient(lambda theta: 50 * _term(_network(theta, code_Z), before_Z), theta_P)
     _, before_N = _density(before_Z, 0.3)
     divergence = gradient(lambda theta: kl(_density(_network(theta, code_Z), 0.3)[1], before_N), theta_P)
     return Outcome(

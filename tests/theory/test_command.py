@@ -10,6 +10,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from rich.console import Console
 
 from motionsynth.cli.app import run as run_app
 from motionsynth.theory import em, registry
@@ -51,6 +52,16 @@ def test_the_table_has_a_row_for_each_with_claim_place_error_and_verdict(invoke:
     assert f"{len(shown)}/{len(shown)} experiments" in result.err
 
 
+def test_a_narrow_terminal_keeps_every_word(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("motionsynth.cli.figures.console", lambda: Console(width=80, highlight=False))
+    result = invoke("--only", "proximal")
+    lines = result.out.splitlines()
+    assert result.code == 0 and max(map(len, lines)) <= 80
+    for found in (e for e in EXPERIMENTS if e.name.startswith("proximal/")):
+        assert any(line.startswith(f"{found.name} ") for line in lines)
+    assert "…" not in result.out and "does not" in result.out
+
+
 def test_json_is_for_programs(invoke: Invoke) -> None:
     result = invoke("--only", "em/monotone", "--only", "monotone_hard", "--json")
     assert result.code == 0
@@ -81,7 +92,7 @@ def test_a_row_that_is_not_as_stated_exits_with_1(invoke: Invoke, monkeypatch: p
     monkeypatch.setattr(registry, "EXPERIMENTS", (*em.EXPERIMENTS[:1], row))
     result = invoke()
     assert result.code == 1
-    assert "does not hold, against what is stated" in result.out and "em/broken: half a nat" in result.out
+    assert "does not hold, against what is stated" in result.out and "em/broken should hold: half a nat" in result.out
     assert "1 hold, 1 do not; 1 not as stated" in result.out
     assert invoke("--only", "joint_kl").code == 0
 
