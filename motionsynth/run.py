@@ -91,6 +91,8 @@ class RunRecord(BaseModel):
     """File name -> SHA-256 of those that must not change unnoticed."""
     error: str | None = None
     """Why it failed."""
+    surrogate: str | None = None
+    """Why what it minimises is only near the divergence that its objective names."""
 
 
 class Run:
@@ -287,6 +289,7 @@ def create_run(
         frames=config.data.window_frames,
         width=width,
         features=dict(spec),
+        surrogate=config.family.surrogate,
         labels={name: tuple(names) for name, names in labels.items()},
         sha256={name: hash_bytes(content) for name, content in files.items()},
     )

@@ -144,6 +144,8 @@ def train(
     if announce:
         for line in corpus.report.lines():
             announce(line)
+        if config.family.surrogate:
+            announce(config.family.surrogate)
     refuse_hopeless(config.family, config.train, corpus.windows("train"))
     run = new_run(run_dir, config, corpus) if ranks.first else None
     return _fit(ranks.share(run), corpus, device, track, progress, ranks)

@@ -72,6 +72,7 @@ def describe(run_dir: Path, record: Mapping[str, Any]) -> Description:
         "corpus": corpus,
         "seed": seed,
         "study": record.get("study"),
+        "surrogate": record.get("surrogate"),
         "motionsynth.tracking_id": record["tracking_id"],
         "motionsynth.version": record.get("motionsynth"),
         "motionsynth.config_hash": record.get("config_hash"),
