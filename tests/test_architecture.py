@@ -17,9 +17,9 @@ TOP = ("cli", "catalogue", "run", "workflow", "generation", "latent_walks", "eva
 FORBIDDEN = {
     "motion": ("features", "corpus", "families", "nn", "training", "metrics", "tracking", *TOP),
     "features": ("corpus", "families", "nn", "training", "metrics", "tracking", *TOP),
-    "losses": ("motion", "features", "families", "nn", "training", "metrics", "tracking", *TOP),
+    "losses": ("motion", "features", "families", "nn", "training", "metrics", "tracking", "theory", *TOP),
     "nn": ("motion", "features", "families", "training", "metrics", "tracking", *TOP),
-    "families": ("motion", "features", "training", "metrics", "tracking", *TOP),
+    "families": ("motion", "features", "training", "metrics", "tracking", "theory", *TOP),
     "corpus": ("nn", "training", "metrics", "tracking", *TOP),
     "training": ("motion", "metrics", "tracking", "view", "cli", "workflow", "generation"),
     "metrics": ("families", "nn", "training", "tracking", "extractors", *TOP),
@@ -38,7 +38,7 @@ FORBIDDEN = {
         "view",
         *TOP,
     ),
-    "view": ("families", "nn", "training", "metrics", "tracking", *TOP),
+    "view": ("families", "nn", "training", "metrics", "tracking", "theory", *TOP),
 }
 
 
