@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from motionsynth.sampling import draw_samples
     from motionsynth.tracking.local import list_runs
     from motionsynth.tracking.sync import sync_run
+    from motionsynth.translation import translate
     from motionsynth.view.gif import write_gif
     from motionsynth.view.player import write_player
     from motionsynth.workflow import Outcome, resolve_config, resume, train
@@ -65,6 +66,7 @@ _HOMES = {
     "sync_run": "tracking.sync",
     "to_portable": "motion.portable",
     "train": "workflow",
+    "translate": "translation",
     "write_bvh": "motion.bvh",
     "write_gif": "view.gif",
     "write_player": "view.player",
@@ -104,6 +106,7 @@ __all__ = [
     "sync_run",
     "to_portable",
     "train",
+    "translate",
     "write_bvh",
     "write_gif",
     "write_player",

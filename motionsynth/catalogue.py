@@ -75,7 +75,7 @@ def walkers_shape(data: DataConfig) -> MotionShape:
     kept: dict[str, set[str]] = {"content": set(), "style": set()}
     for cell in CELLS:
         labels = dict(zip(kept, cell.split("/"), strict=True))
-        if all(labels[label] in classes for label, classes in getattr(data, "keep", {}).items()):
+        if all(labels[label] in classes for label, classes in data.keep.items()):
             for label, name in labels.items():
                 kept[label].add(name)
     return MotionShape(data.window_frames, spec.width, {label: len(names) for label, names in kept.items()})
@@ -108,10 +108,12 @@ def _size(module: object) -> int:
 
 def _abilities(family: Family) -> tuple[str, ...]:
     from motionsynth.families import base
+    from motionsynth.families.capabilities import Translates
 
     can: Final = {
         "encode": base.Encodes,
         "reconstruct": base.Reconstructs,
         "score": base.Scores,
+        "translate": Translates,
     }
     return ("sample", *(word for word, protocol in can.items() if isinstance(family, protocol)))

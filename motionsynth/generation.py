@@ -24,6 +24,7 @@ __all__ = [
     "keep_samples",
     "read_features",
     "reconstruct",
+    "refuse_twins",
     "write_windows",
 ]
 
@@ -109,8 +110,14 @@ def class_indices(run: Run, names: Mapping[str, str]) -> dict[str, int]:
     return {label: classes[label].index(name) for label, name in names.items()}
 
 
-def clip_classes(run: Run, path: Path, given: Mapping[str, str]) -> dict[str, int]:
+def clip_classes(run: Run, path: Path, given: Mapping[str, str], *, also: tuple[str, ...] = ()) -> dict[str, int]:
     """Indices of the classes of a clip that a conditional run is told: those given, else the clip's own.
+
+    Args:
+        run: its family says which labels it is told.
+        path: the clip.
+        given: label name -> class name.
+        also: labels that are asked for besides.
 
     A clip's own labels are where the run's corpus has them: in a ``labels.csv``, its name, or its folders.
 
@@ -119,7 +126,7 @@ def clip_classes(run: Run, path: Path, given: Mapping[str, str]) -> dict[str, in
         CorpusError: a ``labels.csv`` is malformed.
         MotionSynthError: the run is told no such label, or a label of the clip is not known.
     """
-    told: tuple[str, ...] = getattr(run.config.family, "condition", ())
+    told: tuple[str, ...] = (*getattr(run.config.family, "condition", ()), *also)
     found = class_indices(run, given)
     if strange := [label for label in found if label not in told]:
         takes = f"only {', '.join(told)}" if told else "as it was trained without; see family.condition"
@@ -138,15 +145,19 @@ def clip_classes(run: Run, path: Path, given: Mapping[str, str]) -> dict[str, in
 def _own_classes(run: Run, path: Path) -> dict[str, str]:
     """What labels say of a clip, looked for as in the run's corpus; empty where they say nothing."""
     from motionsynth.corpus.labels import read_labels
+    from motionsynth.corpus.sources import CORPUS, corpus_names, corpus_places
 
-    data, path, corpus = run.config.data, path.resolve(), Path(run.record.corpus_path).resolve()
-    root = corpus if corpus in path.parents else path.parent
+    data, path = run.config.data, path.resolve()
+    names = {place.resolve(): name for place, name in zip(corpus_places(run.data), corpus_names(run.data), strict=True)}
+    place = next((place for place in names if place in (path, *path.parents)), path.parent)
+    corpus = {CORPUS: names[place]} if names.get(place) else {}
+    root = path.parent if place == path else place
     file = path.relative_to(root).as_posix()
     nowhere = {"csv": not (root / "labels.csv").exists(), "folders": "/" not in file}
     if nowhere.get(data.labels):
-        return {}
+        return corpus
     own = read_labels(root, [file], data.labels, data.pattern).clips.get(file)
-    return own.classes if own else {}
+    return (own.classes if own else {}) | corpus
 
 
 def families_that(protocol: type) -> str:
@@ -194,25 +205,24 @@ def reconstruct(
     import torch
 
     from motionsynth.corpus.windows import cut_windows
-    from motionsynth.families.base import Reconstructs
+    from motionsynth.families.capabilities import Reconstructs, Translates
     from motionsynth.run import open_run
     from motionsynth.training.device import resolve_device
 
     run = open_run(run_dir)
-    sources: dict[str, Path] = {}
-    for path in clips:
-        if sources.setdefault(path.stem, path) != path:
-            raise MotionSynthError(f"{path}: would be written over {sources[path.stem]}, which has the same name")
+    refuse_twins(clips)
     device = resolve_device(device)
     family = run.load_family(device)
     if not isinstance(family, Reconstructs):
         can = families_that(Reconstructs)
         raise RunError(run_dir, f"{run.record.family} has no encoder, so it cannot reconstruct; these can: {can}")
     length = run.record.frames
+    # there and back begins where the clip is
+    also = (family.domain_label(),) if isinstance(family, Translates) else ()
     written = []
     for path in clips:
         feature_TD = read_features(run, path)
-        classes = {label: [index] for label, index in clip_classes(run, path, labels or {}).items()}
+        classes = {label: [index] for label, index in clip_classes(run, path, labels or {}, also=also).items()}
         windows = cut_windows([feature_TD], classes, [path.name], length=length, stride=length)
         with torch.no_grad():
             back_NTD = family.reconstruct(windows.to(device).batch(torch.arange(len(windows)))).float().cpu()
@@ -222,6 +232,14 @@ def reconstruct(
             back_TD[start : start + length] = back[: len(feature_TD) - start]
         written += write_windows(run, back_TD[None], out, [path.stem])
     return written
+
+
+def refuse_twins(clips: Sequence[Path]) -> None:
+    """Raise ``MotionSynthError`` where two clips have one name, so that one would be written over the other."""
+    sources: dict[str, Path] = {}
+    for path in clips:
+        if sources.setdefault(path.stem, path) != path:
+            raise MotionSynthError(f"{path}: would be written over {sources[path.stem]}, which has the same name")
 
 
 def compare(run_dirs: Sequence[Path], page: Path) -> Path:

@@ -26,6 +26,7 @@ from motionsynth.cli import (
     runs,
     theory,
     train,
+    translate,
     traverse,
     ui,
     view,
@@ -48,6 +49,7 @@ app.command("families")(families.families)
 app.command("train")(train.train)
 app.command("generate")(generate.generate)
 app.command("reconstruct")(reconstruct.reconstruct)
+app.command("translate")(translate.translate)
 app.command("interpolate")(interpolate.interpolate)
 app.command("traverse")(traverse.traverse)
 app.add_typer(runs.app, name="runs")

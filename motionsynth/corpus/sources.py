@@ -25,7 +25,16 @@ from motionsynth.errors import CorpusError
 if TYPE_CHECKING:
     from motionsynth.config import DataConfig, SplitConfig
 
-__all__ = ["CORPUS", "Source", "Sources", "find_sources", "join_stores", "split_sources"]
+__all__ = [
+    "CORPUS",
+    "Source",
+    "Sources",
+    "corpus_names",
+    "corpus_places",
+    "find_sources",
+    "join_stores",
+    "split_sources",
+]
 
 CORPUS: Final = "corpus"
 """The label that tells two corpora apart; its classes are the names of their folders."""
@@ -82,13 +91,12 @@ def find_sources(config: DataConfig) -> Sources:
     Raises:
         CorpusError: there is no such folder, labels cannot be read, or what is to be kept is not there.
     """
-    found = [find_files(path) for path in (config.path, config.second) if path is not None]
+    places, names = corpus_places(config), corpus_names(config)
+    found = [find_files(path) for path in places]
     labels = [read_labels(root, files, config.labels, config.pattern) for root, files in found]
-    singles = [path.is_file() for path in (config.path, config.second) if path is not None]
-    names = _corpus_names(config) if config.second is not None else [""]
     parts = [
-        Source(root, f"{name}/" if name else "", tuple(files), single)
-        for (root, files), name, single in zip(found, names, singles, strict=True)
+        Source(root, f"{name}/" if name else "", tuple(files), path.is_file())
+        for (root, files), name, path in zip(found, names, places, strict=True)
     ]
     notes: tuple[str, ...] = ()
     joined = labels[0]
@@ -162,9 +170,20 @@ def split_sources(sources: Sources, takes: Sequence[Take], config: SplitConfig) 
     return whole
 
 
-def _corpus_names(config: DataConfig) -> list[str]:
-    assert config.second is not None
-    paths = [path.resolve() for path in (config.path, config.second)]
+def corpus_places(config: DataConfig) -> list[Path]:
+    """The folders, or single files, that a corpus is made of."""
+    return [path for path in (config.path, config.second) if path is not None]
+
+
+def corpus_names(config: DataConfig) -> list[str]:
+    """The classes of the label ``corpus``, folder by folder; one empty name where there is but one folder.
+
+    Raises:
+        CorpusError: two folders are one, or have one name.
+    """
+    if config.second is None:
+        return [""]
+    paths = [path.resolve() for path in corpus_places(config)]
     if paths[0] == paths[1]:
         raise CorpusError(f"data.second: {config.second} is data.path itself; name another folder")
     names = [path.stem if path.is_file() else path.name for path in paths]

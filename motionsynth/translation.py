@@ -1,0 +1,69 @@
+"""Whole clips brought from one domain to another by a finished run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from motionsynth.errors import ConfigError, RunError
+
+__all__ = ["translate"]
+
+
+def translate(
+    run_dir: Path,
+    clips: Sequence[Path],
+    to: str,
+    out: Path,
+    *,
+    labels: Mapping[str, str] | None = None,
+    device: str = "auto",
+) -> list[Path]:
+    """Bring clips of any length to a domain, root trajectory included, and write them as portable BVH.
+
+    A clip is read at the run's frame rate and goes through as a whole. What comes back starts at the origin, facing
+    forward. A clip that is in the domain already comes back nearly as it was.
+
+    Args:
+        run_dir: a run that has finished.
+        clips: BVH files.
+        to: class name of the run's domain label, such as ``elderly``.
+        out: folder to write.
+        labels: label name -> class name that a conditional family is told of all clips, instead of their own.
+        device: ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        RunError: no run, or a family that does not translate.
+        ConfigError: the run knows no such class.
+        BvhError, CorpusError: a clip cannot be read, or does not have the run's skeleton.
+        MotionSynthError: two clips have the same name, or a conditional family knows no label of one.
+    """
+    import torch
+
+    from motionsynth.config import unknown_word
+    from motionsynth.corpus.windows import cut_windows
+    from motionsynth.families.capabilities import Translates
+    from motionsynth.generation import clip_classes, families_that, read_features, refuse_twins, write_windows
+    from motionsynth.run import open_run
+    from motionsynth.training.device import resolve_device
+
+    run = open_run(run_dir)
+    refuse_twins(clips)
+    place = resolve_device(device)
+    family = run.load_family(place)
+    if not isinstance(family, Translates):
+        can = families_that(Translates)
+        raise RunError(run_dir, f"{run.record.family} has no translators, so it cannot translate; these can: {can}")
+    domains = run.record.labels[family.domain_label()]
+    if to not in domains:
+        raise ConfigError(None, "--to", unknown_word(f"class {to!r}", to, domains))
+    written = []
+    for path in clips:
+        feature_TD = read_features(run, path)
+        classes = {label: [index] for label, index in clip_classes(run, path, labels or {}).items()}
+        whole = cut_windows([feature_TD], classes, [path.name], length=len(feature_TD), stride=1)
+        with torch.no_grad():
+            batch = whole.to(place).batch(torch.zeros(1, dtype=torch.int64, device=place))
+            motion_1TD = family.translate(batch, domains.index(to)).float().cpu()
+        written += write_windows(run, motion_1TD, out, [path.stem])
+    return written
