@@ -147,8 +147,21 @@ def train(
         if config.family.surrogate:
             announce(config.family.surrogate)
     refuse_hopeless(config.family, config.train, corpus.windows("train"))
+    _refuse_unbuildable(config, corpus)
     run = new_run(run_dir, config, corpus) if ranks.first else None
     return _fit(ranks.share(run), corpus, device, track, progress, ranks)
+
+
+def _refuse_unbuildable(config: RunConfig, corpus: Corpus) -> None:
+    """Say before a directory is made what a family cannot be built for, with the classes of the labels it names."""
+    from motionsynth.training.determinism import build_family
+
+    try:
+        build_family(config.family, corpus.shape, config.train.seed)
+    except ValueError as error:
+        key, _, reason = str(error).partition(": ") if str(error).startswith("family.") else ("family", "", str(error))
+        named = [f"{name}: {', '.join(of)}" for name, of in corpus.label_names.items() if name in reason]
+        raise ConfigError(None, key, "; ".join([reason, *named])) from error
 
 
 def new_run(run_dir: Path, config: RunConfig, corpus: Corpus) -> Run:
