@@ -98,14 +98,15 @@ def evaluate(
     notes = _curve_notes(curves, str(calibration), compared, judge)
     described = compared.described(judge, chosen, device, stage)
     figures, real = described.score(chosen, resamples, seed, stage)
-    if run and LIKELIHOOD.metrics[0].name in {metric.name for measure, _ in chosen for metric in measure.metrics}:
+    wanted = {metric.name for measure, _ in chosen for metric in measure.metrics}
+    if run and wanted & {metric.name for metric in LIKELIHOOD.metrics}:
         from motionsynth.evaluation.likelihood import log_density_figures
 
         # the features that the model learnt from, as the corpus encodes whole clips
         size = len(compared.reference)
         windows = [held.motions(split).draw(size, seed) for split in (held.split, "train")]
-        pair = log_density_figures(run, *windows, resamples=resamples, seed=seed, device=device)
-        figures, real = ({**rows, figure.key: figure} for rows, figure in zip((figures, real), pair, strict=True))
+        found = log_density_figures(run, *windows, wanted=wanted, resamples=resamples, seed=seed, device=device)
+        figures, real = figures | found[0], real | found[1]
     scores = scores_of(source, run, compared, described, judge, figures, real, seed, resamples)
     readings = _readings(curves, figures)
     if curves is not None and not readings:

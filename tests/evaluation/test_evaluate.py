@@ -138,7 +138,12 @@ def test_likelihood_is_that_of_held_out_windows(monkeypatch: pytest.MonkeyPatch,
 
     held = open_reference("test", run)
     compared = Compared.of(held.motions("validation"), held, count=16, seed=0)
-    figure, real = log_density_figures(run, compared.reference, compared.real, resamples=20, seed=0, device="cpu")
+    held_out, learnt = log_density_figures(
+        run, compared.reference, compared.real, wanted={"log_density"}, resamples=20, seed=0, device="cpu"
+    )
+    key = "memorisation/log_density"
+    assert list(held_out) == list(learnt) == [key]
+    figure, real = held_out[key], learnt[key]
     x = run.normaliser().normalise(compared.reference.features_NTD).double()
     assert figure.value == pytest.approx(float(-0.5 * (x.square() + math.log(2 * math.pi)).mean()))
     assert figure.low is not None and figure.high is not None and figure.low < figure.value < figure.high
@@ -147,9 +152,20 @@ def test_likelihood_is_that_of_held_out_windows(monkeypatch: pytest.MonkeyPatch,
 
 def test_a_family_without_density_says_so(tmp_path: Path) -> None:
     scores = score(worlds.run_dir(), metrics=["log_density"], count=8, out=tmp_path)
-    assert scores.figures["memorisation/log_density"].note == "vae has no density to compute"
+    note = scores.figures["memorisation/log_density"].note
+    assert note == "vae has a density that can only be bounded: see log_density_bound"
     scores = score(worlds.generated(), reference=worlds.data_yaml(), metrics=["log_density"], count=8, out=tmp_path)
     assert "only a run has a model" in (scores.figures["memorisation/log_density"].note or "")
+
+
+def test_a_density_that_has_no_closed_form_is_bounded_and_called_a_bound(tmp_path: Path) -> None:
+    key = "memorisation/log_density_bound"
+    scores = [score(worlds.run_dir(), metrics=[key], count=16, out=tmp_path, seed=0) for _ in range(2)]
+    figure, real = scores[0].figures[key], scores[0].real_figures[key]
+    assert figure.value is not None and math.isfinite(figure.value) and figure.note is None
+    assert real.value is not None and real.value != figure.value
+    assert scores[1].figures[key] == figure
+    assert list(scores[0].figures) == [key], "nothing that was not asked for"
 
 
 def test_what_asks_for_copies_is_held_against_the_other_held_out_split(tmp_path: Path) -> None:
