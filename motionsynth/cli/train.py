@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,6 +57,10 @@ def train(
 
     `motionsynth train gan --run-dir runs/gan-1 --resume`
     """
+    if "WORLD_SIZE" in os.environ:
+        # torch reads it when it is loaded: a rank that has gone is told of in one line, not by a stack of C++ frames
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+
     from motionsynth import workflow
     from motionsynth.cli.progress import CorpusBar, TrainingBar
     from motionsynth.config import config_hash, dump_config

@@ -1,0 +1,247 @@
+"""One of two processes that train together, for ``test_distributed``: ``ranks_worker.py FOLDER`` runs every case once.
+
+What each case returns is left in ``FOLDER/RANK.pt``, or the error that it met.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from motionsynth.config import TrainConfig
+from motionsynth.errors import MotionSynthError
+from motionsynth.families import FAMILIES, family_class
+from motionsynth.families.backbone import CriticConfig
+from motionsynth.families.base import EMConfig, Family, FamilyConfig
+from motionsynth.families.gmm import GMM
+from motionsynth.fit import train_run
+from motionsynth.run import Run, open_run
+from motionsynth.training.determinism import build_family
+from motionsynth.training.distributed import Ranks, joined_ranks
+from motionsynth.training.rules import GradientRule
+from motionsynth.training.trainer import Trainer, TrainingResult
+from tests.families.golden_losses import SHAPE, make_batch, make_windows
+from tests.families.two_ranks import float64
+from tests.training import toy_family
+from tests.training.toy_family import Toy
+
+STEPS = 100
+CASES: dict[str, Callable[[Ranks, Path], Any]] = {}
+
+
+def case(function: Callable[[Ranks, Path], Any]) -> Callable[[Ranks, Path], Any]:
+    CASES[function.__name__] = function
+    return function
+
+
+def small(name: str) -> FamilyConfig:
+    """A configuration of small networks, which several processes may train."""
+    config = family_class(name).Config
+    fields = config.model_fields
+    wanted: dict[str, Any] = {"backbone": {"widths": [8]}, "translator": {"width": 8, "dilations": [1]}, "pool": 0}
+    if "critic" in fields and isinstance(critic := fields["critic"].default, CriticConfig):
+        wanted["critic"] = critic.model_copy(update={"widths": (8,)})
+    return config.model_validate({"name": name} | {key: value for key, value in wanted.items() if key in fields})
+
+
+def shared_families() -> list[str]:
+    """All that learn by gradient and that several processes may train, but for the tests' own."""
+    names = [name for name in FAMILIES if name != "toy" and not issubclass(family_class(name).Config, EMConfig)]
+    return [name for name in names if not small(name).alone]
+
+
+def train_config(**settings: object) -> TrainConfig:
+    return TrainConfig.model_validate({"batch_size": 8, "steps": STEPS, "ema_decay": 0.9, "clip_norm": 1.0} | settings)
+
+
+def numbers(family: Family) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in family.state_dict().items()}
+
+
+@case
+def families(ranks: Ranks, folder: Path) -> dict[str, dict[str, torch.Tensor]]:
+    """Every family by gradient, through the trainer."""
+    learnt = {}
+    for name in shared_families():
+        config = small(name)
+        trainer = Trainer(build_family(config, SHAPE, 0), config, train_config(), make_windows(52), ranks=ranks)
+        trainer.fit()
+        learnt[name] = numbers(trainer.family)
+    return learnt
+
+
+def steps_in_float64(name: str, ranks: Ranks) -> dict[str, torch.Tensor]:
+    """Weights after some steps of the rule; one process and two must agree on them."""
+    from motionsynth.families.base import StepContext
+
+    with float64():
+        config = small(name)
+        rule = GradientRule(build_family(config, SHAPE, 0).train(), config.optimise, train_config(), ranks=ranks)
+        rule.family.begin(make_windows())
+        generator = torch.Generator().manual_seed(1)
+        for step in range(5):
+            batch = make_batch(seed=step)
+            rows = ranks.cut(torch.arange(len(batch.motion_BTD)))
+            labels = {label: value[rows] for label, value in batch.labels.items()}
+            batch = batch._replace(
+                motion_BTD=batch.motion_BTD[rows].double(), mask_BT=batch.mask_BT[rows], labels=labels
+            )
+            rule.step(batch, StepContext(step, 0.5, generator, ranks.rank, ranks.size, ranks.mean))
+        return numbers(rule.family) | {"row/" + k: torch.tensor(v) for k, v in rule.collect(0.5).items()}
+
+
+@case
+def float64_steps(ranks: Ranks, folder: Path) -> dict[str, dict[str, torch.Tensor]]:
+    return {name: steps_in_float64(name, ranks) for name in ("vae", "gan")}
+
+
+class Heard:
+    """The last row that a trainer told."""
+
+    def on_log(self, step: int, total: int, metrics: Mapping[str, float], rate: float, left: float) -> None:
+        self.metrics = dict(metrics)
+
+
+def learn_mixture(ranks: Ranks, windows: int) -> tuple[dict[str, torch.Tensor], list[float], int]:
+    """A mixture to its end; with 49 windows the last batch has one, with 51 three."""
+    config = GMM.Config(components=3, latent_dim=2, axes=8, tolerance=1e-3, start_windows=20)
+    train = TrainConfig(passes=15, batch_size=8, checkpoint_every_steps=3)
+    heard = Heard()
+    family, learnt_from = build_family(config, SHAPE, 0), whole_windows(windows)
+    trainer = Trainer(family, config, train, learnt_from, listener=heard, ranks=ranks)
+    result = trainer.fit()
+    return result.weights, [value for name, value in heard.metrics.items() if "likelihood" in name], result.step
+
+
+def whole_windows(count: int) -> Any:
+    from dataclasses import replace
+
+    windows = make_windows(count)
+    mask_NT = windows.mask_NT.clone()
+    mask_NT[: count // 2] = True
+    noise = 0.1 * torch.randn(windows.motion_NTD.shape, generator=torch.Generator().manual_seed(2))
+    return replace(windows, motion_NTD=(windows.motion_NTD + noise) * mask_NT[..., None], mask_NT=mask_NT)
+
+
+@case
+def mixtures(ranks: Ranks, folder: Path) -> dict[int, Any]:
+    return {count: learn_mixture(ranks, count) for count in (49, 51)}
+
+
+def toy_trainer(ranks: Ranks, *, broken: bool = False, break_at: int | None = None, **train: object) -> Trainer:
+    config = toy_family.make_config(break_at=break_at, **train)
+    windows = toy_family.make_windows()
+    if broken:
+        windows.motion_NTD[17] = float("nan")
+    family = build_family(config.family, toy_family.SHAPE, config.train.seed)
+    return Trainer(family, config.family, config.train, windows, ranks=ranks)
+
+
+@case
+def not_finite(ranks: Ranks, folder: Path) -> list[str]:
+    """One rank's rows hold a NaN; then the loss is one."""
+    said = []
+    for trainer in (toy_trainer(ranks, broken=True), toy_trainer(ranks, break_at=6)):
+        try:
+            trainer.fit()
+        except MotionSynthError as error:
+            said.append(str(error))
+    return said
+
+
+@case
+def minutes(ranks: Ranks, folder: Path) -> tuple[str, int, float]:
+    """A budget by the clock, which no two processes read at the same moment."""
+    trainer = toy_trainer(ranks, minutes=0.005)
+    result = trainer.fit()
+    return result.outcome, result.step, trainer.progress
+
+
+@case
+def stopped(ranks: Ranks, folder: Path) -> tuple[str, int, int | None]:
+    """A signal to rank 1 alone."""
+    Toy.kill_at = (10, signal.SIGTERM) if ranks.rank == 1 else None
+    try:
+        result = toy_trainer(ranks).fit()
+    finally:
+        Toy.kill_at = None
+    return result.outcome, result.step, result.signal
+
+
+@case
+def parted(ranks: Ranks, folder: Path) -> list[str]:
+    """Weights, then noise, that differ in the last bit."""
+    said = []
+    for part in ("weights", "noise", "nothing"):
+        trainer = toy_trainer(ranks, steps=3)
+        if part == "weights" and ranks.rank == 1:
+            trainer.family.generator.bias.data[2] = torch.nextafter(
+                trainer.family.generator.bias.data[2], torch.tensor(1.0)
+            )
+        if part == "noise" and ranks.rank == 1:
+            trainer.generator.manual_seed(1)
+        try:
+            said.append(trainer.fit().outcome)
+        except MotionSynthError as error:
+            said.append(str(error))
+    return said
+
+
+@case
+def run_directory(ranks: Ranks, folder: Path) -> list[tuple[str, int]]:
+    """Two runs: one to its end; one stopped half way, for one process to go on with. And that again, by two."""
+    ends = []
+    for name, stop in (("whole", None), ("half", 12), ("again", 12), ("again", None)):
+        Toy.kill_at = (stop, signal.SIGTERM) if stop else None
+        path = folder / name
+        run: Run | None = None
+        if ranks.first:
+            run = toy_family.make_run(path) if not path.exists() else open_run(path)
+        run = ranks.share(run)
+        assert run
+        validation = toy_family.make_windows(11, 1) if ranks.first else None
+        result: TrainingResult = train_run(run, toy_family.make_windows(), validation, resume=True, ranks=ranks)
+        ends.append((result.outcome, result.step))
+    Toy.kill_at = None
+    return ends
+
+
+@case
+def collectives(ranks: Ranks, folder: Path) -> dict[str, Any]:
+    """The small ones, with different numbers on the ranks."""
+    mine = torch.arange(3.0) + 10 * ranks.rank
+    weight = torch.nn.Parameter(torch.zeros(2))
+    weight.grad = torch.tensor([2.0, 4.0]) if ranks.rank else None
+    idle = torch.nn.Parameter(torch.zeros(2))
+    values = ranks.mean_gradients([weight, idle], torch.tensor([1.0 + ranks.rank]))
+    return {
+        "mean": ranks.mean(mine),
+        "sum": ranks.sum(mine),
+        "join": ranks.join(mine[: 1 + ranks.rank]),
+        "cut": ranks.cut(torch.arange(5)),
+        "share": ranks.share("first" if ranks.first else "second"),
+        "gradient": weight.grad,
+        "idle": idle.grad,
+        "values": values,
+    }
+
+
+def main(folder: Path) -> None:
+    toy_family.register()
+    with joined_ranks("cpu") as ranks:
+        found = {}
+        for name, function in CASES.items():
+            found[name] = function(ranks, folder)
+        found["speaks"] = ranks.speaks()
+        torch.save(found, folder / f"{ranks.rank}.pt")
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    main(Path(sys.argv[1]))
