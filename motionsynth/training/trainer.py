@@ -284,13 +284,15 @@ class Trainer:
     def _validate(self) -> dict[str, float]:
         """Means over all validation windows, of raw weights, with the same noise each time and none of training's."""
         assert self.validation is not None
-        count = len(self.validation)
-        generator = torch.Generator(self.device).manual_seed(stream_seed(self.train.seed, "validation"))
+        count, seed = len(self.validation), stream_seed(self.train.seed, "validation")
+        generator = torch.Generator(self.device).manual_seed(seed)
         context = StepContext(self.step, self.progress, generator)
         sums: dict[str, Tensor] = {}
         self.family.eval()
-        # batches of equal size but for one window: a tail of one would upset statistics across a batch
-        for index_B in torch.arange(count, device=self.device).tensor_split(math.ceil(count / self.order.batch_size)):
+        # batches of equal size but for one window, and mixed: a tail of one would upset statistics across a batch, and
+        # neighbours of one clip look to these as draws of a model that has collapsed
+        order_N = torch.randperm(count, generator=torch.Generator().manual_seed(seed)).to(self.device)
+        for index_B in order_N.tensor_split(math.ceil(count / self.order.batch_size)):
             for name, value in self.rule.validate(self.validation.batch(index_B), context).items():
                 sums[name] = sums.get(name, torch.zeros((), device=self.device)) + value.float() * len(index_B)
         self.family.train()

@@ -176,6 +176,22 @@ def test_validation_is_the_mean_over_all_windows_and_changes_no_weight(tmp_path:
     assert math.isfinite(row.metrics["validation/generator/total"])
 
 
+def test_validation_mixes_neighbours_and_does_so_alike_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    validation = make_windows(24, 1)
+    trainer = make_trainer(make_config(steps=20, validate_every_steps=10), validation=validation)
+    seen: list[torch.Tensor] = []
+    validate = trainer.rule.validate
+    monkeypatch.setattr(
+        trainer.rule, "validate", lambda batch, context: (seen.append(batch.motion_BTD), validate(batch, context))[1]
+    )
+    trainer.fit()
+    assert [len(batch) for batch in seen] == [8] * 6
+    first, second = torch.cat(seen[:3]), torch.cat(seen[3:])
+    place_N = torch.cdist(first.flatten(1), validation.motion_NTD.flatten(1)).argmin(1)
+    assert torch.equal(first, second) and sorted(place_N.tolist()) == list(range(24))
+    assert all(batch_B.max() - batch_B.min() > 8 for batch_B in place_N.split(8)), "from all over the split"
+
+
 def test_the_listener_hears_every_row() -> None:
     heard: list[tuple[int, int, float, float]] = []
 
