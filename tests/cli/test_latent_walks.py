@@ -121,6 +121,17 @@ def test_traverse_varies_one_number_at_a_time(invoke: Invoke, train, tmp_path: P
     assert abs(first - last).max() > 1e-4
 
 
+def test_traverse_shows_every_code_of_a_family_that_has_some(invoke: Invoke, train, tmp_path: Path) -> None:
+    run = train("infogan", "family.codes={continuous: 1, categorical: [3]}")
+    assert invoke("traverse", run, "-n", 4, "--out", tmp_path / "all").code == 0
+    rows = {row.name: len(list(row.iterdir())) for row in (tmp_path / "all").iterdir() if row.is_dir()}
+    assert rows == {"categorical_0": 3, "continuous_0": 4}
+    assert '"-1.00"' in (tmp_path / "all" / "player.html").read_text(), "continuous codes are uniform in [-1, 1]"
+    result = invoke("traverse", run, "--code", "continuos_0", "--out", tmp_path / "none")
+    assert result.code == 2
+    assert "unknown code, did you mean continuous_0? known: categorical_0, continuous_0" in result.err
+
+
 @pytest.mark.parametrize(
     ("family", "arguments", "message"),
     [
