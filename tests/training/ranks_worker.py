@@ -18,12 +18,14 @@ from motionsynth.config import TrainConfig
 from motionsynth.errors import MotionSynthError
 from motionsynth.families import FAMILIES, family_class
 from motionsynth.families.backbone import CriticConfig
-from motionsynth.families.base import EMConfig, Family, FamilyConfig
+from motionsynth.families.base import EMConfig, Family, FamilyConfig, StepContext
 from motionsynth.families.gmm import GMM
 from motionsynth.fit import train_run
 from motionsynth.run import Run, open_run
 from motionsynth.training.determinism import build_family
 from motionsynth.training.distributed import Ranks, joined_ranks
+from motionsynth.training.em import EMRule
+from motionsynth.training.order import BatchOrder
 from motionsynth.training.rules import GradientRule
 from motionsynth.training.trainer import Trainer, TrainingResult
 from tests.families.golden_losses import SHAPE, make_batch, make_windows
@@ -78,8 +80,6 @@ def families(ranks: Ranks, folder: Path) -> dict[str, dict[str, torch.Tensor]]:
 
 def steps_in_float64(name: str, ranks: Ranks) -> dict[str, torch.Tensor]:
     """Weights after some steps of the rule; one process and two must agree on them."""
-    from motionsynth.families.base import StepContext
-
     with float64():
         config = small(name)
         rule = GradientRule(build_family(config, SHAPE, 0).train(), config.optimise, train_config(), ranks=ranks)
@@ -117,6 +117,25 @@ def learn_mixture(ranks: Ranks, windows: int) -> tuple[dict[str, torch.Tensor], 
     trainer = Trainer(family, config, train, learnt_from, listener=heard, ranks=ranks)
     result = trainer.fit()
     return result.weights, [value for name, value in heard.metrics.items() if "likelihood" in name], result.step
+
+
+def statistics_by_pass(ranks: Ranks) -> list[dict[str, torch.Tensor]]:
+    """What each of the first passes adds up: those that look for axes, the one for k-means, and those that learn."""
+    config, windows = GMM.Config(components=3, latent_dim=2, axes=8, start_windows=20), whole_windows(51)
+    rule = EMRule(build_family(config, SHAPE, 0), config, train_config(), ranks)  # type: ignore[arg-type]
+    order, generator, seen = BatchOrder(len(windows), 8, 0, whole=True), torch.Generator(), []
+    for step in range(6 * order.steps_per_pass):
+        batch = windows.batch(ranks.cut(order.next()[0]))
+        rule.step(batch, StepContext(step, 0.0, generator, ranks.rank, ranks.size, ranks.mean))
+        if order.ends_pass:
+            seen.append(rule.state_dict()["statistics"])
+            rule.end_pass()
+    return seen
+
+
+@case
+def statistics(ranks: Ranks, folder: Path) -> list[dict[str, torch.Tensor]]:
+    return statistics_by_pass(ranks)
 
 
 def whole_windows(count: int) -> Any:

@@ -114,6 +114,17 @@ def test_two_ranks_take_the_steps_of_one(pair: list[dict[str, Any]], name: str) 
             torch.testing.assert_close(shared[key], value, rtol=1e-7, atol=1e-9, msg=lambda text, k=key: f"{k}: {text}")
 
 
+def test_statistics_of_a_mixture_are_those_of_one_process(pair: list[dict[str, Any]]) -> None:
+    alone = ranks_worker.statistics_by_pass(Ranks())
+    assert {"product_EX", "point_ME", "mass_K"} <= {name for one in alone for name in one}
+    for found in pair:
+        for one, shared in zip(alone, found["statistics"], strict=True):
+            assert one.keys() == shared.keys()
+            for name, value in one.items():  # points too, in the order that one process meets them
+                torch.testing.assert_close(shared[name], value, rtol=1e-9, atol=1e-9, msg=name)
+    assert len(alone[3]["point_ME"]) == 20, "the most that are kept"
+
+
 @pytest.mark.parametrize("windows", [49, 51])
 def test_a_mixture_is_that_of_one_process_though_last_batches_are_uneven(
     pair: list[dict[str, Any]], windows: int
