@@ -112,7 +112,7 @@ class TransformerTrunk(Trunk):
         x_BLC = x_BLC + positions(x_BLC.shape[1], self.width, x_BLC.device).to(x_BLC.dtype)
         x_BLC = torch.cat((self.reader.expand(len(x_BLC), -1, -1).to(x_BLC.dtype), x_BLC), 1)
         seen_B11L = F.pad(mask_BL, (1, 0), value=True)[:, None, None]
-        with _kernels(x_BLC, second=needs_second_gradient(motion_BTD)):
+        with _kernels(x_BLC, second=needs_second_gradient(motion_BTD, side_BS)):
             for block in self.blocks:
                 x_BLC = block(x_BLC, seen_B11L)
         result: Tensor = self.norm(x_BLC[:, :1])

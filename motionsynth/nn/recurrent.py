@@ -55,7 +55,7 @@ class GRUTrunk(Trunk):
         step_L = torch.arange(x_BLC.shape[1], device=x_BLC.device)
         turned_BL = torch.where(mask_BL, count_B[:, None] - 1 - step_L, step_L)
         turned_BLC = x_BLC.gather(1, turned_BL[..., None].expand_as(x_BLC))
-        second = x_BLC.is_cuda and needs_second_gradient(motion_BTD)
+        second = x_BLC.is_cuda and needs_second_gradient(motion_BTD, side_BS)
         with torch.backends.cudnn.flags(enabled=False) if second else nullcontext():
             both = [self.forwards(x_BLC)[0], self.backwards(turned_BLC)[0]]
         both_BLC = torch.cat(both, 2)

@@ -21,12 +21,12 @@ from motionsynth.nn.encoder import with_side
 __all__ = ["Double", "FrameHead", "Patches", "clock", "needs_second_gradient"]
 
 
-def needs_second_gradient(motion_BTD: Tensor) -> bool:
-    """Whether a gradient with respect to the motion may be differentiated again, as gradient penalties do.
+def needs_second_gradient(*inputs: Tensor | None) -> bool:
+    """Whether a gradient with respect to inputs may be differentiated again, as gradient penalties do.
 
-    Only a motion that itself carries gradient can be asked for one; then kernels without a second derivative are out.
+    Only inputs that themselves carry gradient can be asked for one; then kernels without a second derivative are out.
     """
-    return torch.is_grad_enabled() and motion_BTD.requires_grad
+    return torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in inputs)
 
 
 def clock(steps: int, period: int, device: torch.device) -> Tensor:
