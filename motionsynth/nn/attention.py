@@ -125,7 +125,8 @@ class TransformerDecoder(Decoder):
     What is added is a map of the block's own; cross-attention to a single memory, the vector, comes to the same. It
     makes as many frames as it is asked for: ``longest`` is None. Sinusoids of ever longer periods would show it numbers
     beyond the window that it never learnt from, and motion would freeze; the slowest hand of the clock goes half round
-    in a window, and so comes back without a jump. A step looks no further than a window's length.
+    in a window, and so comes back without a jump: clips repeat after two windows. A step looks no further than a
+    window's length.
 
     References:
         Petrovich, Black & Varol, Action-Conditioned 3D Human Motion Synthesis with Transformer VAE, 2021.
