@@ -144,6 +144,7 @@ def _print_json(rows: Sequence[_Row]) -> None:
             "tolerance": row.outcome.tolerance,
             "holds": row.outcome.holds,
             "stated": row.experiment.stated,
+            "margin": row.experiment.margin if row.experiment.stated == "fails" else None,
             "as_stated": row.as_stated,
             "detail": row.outcome.detail,
             "seconds": round(row.seconds, 3),

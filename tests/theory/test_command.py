@@ -73,6 +73,7 @@ def test_json_is_for_programs(invoke: Invoke) -> None:
         "fails",
         True,
     )
+    assert holds["margin"] is None and fails["error"] >= fails["margin"] > fails["tolerance"]
     assert holds["error"] <= holds["tolerance"] < fails["error"] and "nats" in fails["detail"]
 
 
