@@ -27,7 +27,7 @@ from motionsynth.families.base import (
     StepContext,
 )
 from motionsynth.families.condition import Condition
-from motionsynth.families.domains import Pair, refuse_domain
+from motionsynth.families.domains import Distance, Pair, refuse_domain
 from motionsynth.families.replay import ReplayPool
 from motionsynth.losses.adversarial import OBJECTIVES, r1_penalty
 from motionsynth.nn.translator import Translator
@@ -86,13 +86,16 @@ class CycleGAN(Family):
         """Settings of the critics; they compare no windows, as a batch holds any number of each domain."""
         translator: TranslatorConfig = TranslatorConfig()
         """Networks of the translators."""
-        objective: Literal["lsgan", "nonsaturating"] = "lsgan"
-        """What critics and translators play."""
+        objective: Literal["nonsaturating", "lsgan"] = "nonsaturating"
+        """What critics and translators play; ``lsgan`` is the paper's, but pushes weakly between domains far apart."""
         r1: R1Config = R1Config()
         """Gradient penalty of the critics."""
+        distance: Distance = "squared"
+        """How far apart motion is for both terms below, a mean over numbers: ``absolute`` is the paper's. But these
+        translators start at the identity, where an absolute error has a kink that holds them there."""
         cycle: float = Field(10.0, ge=0)
         """lambda, weight of the way there and back."""
-        identity: float = Field(5.0, ge=0)
+        identity: float = Field(2.0, ge=0)
         """mu, weight of leaving alone what is in the domain already."""
         pool: int = Field(64, ge=0)
         """Fakes of earlier steps kept for each critic; 0 for none."""
@@ -183,11 +186,11 @@ class CycleGAN(Family):
         back_BTD = torch.cat((self.to_a(fake_b, *a[1:]), self.to_b(fake_a, *b[1:])))
         fooled_B = torch.cat((self.critic_b(fake_b, *a[1:]), self.critic_a(fake_a, *b[1:])))
         adversarial = pair.mean(torch.vmap(OBJECTIVES[self.config.objective].generator)(fooled_B))
-        terms = {"adversarial": adversarial, "cycle": pair.distance(back_BTD)}
+        terms = {"adversarial": adversarial, "cycle": pair.distance(back_BTD, self.config.distance)}
         total = adversarial + self.config.cycle * terms["cycle"]
         if self.config.identity:
             same_BTD = torch.cat((self.to_a(*a), self.to_b(*b)))
-            terms["identity"] = pair.distance(same_BTD)
+            terms["identity"] = pair.distance(same_BTD, self.config.distance)
             total = total + self.config.identity * terms["identity"]
         with torch.no_grad():
             terms["change"] = pair.distance(torch.cat((fake_b, fake_a)))

@@ -6,14 +6,16 @@ Shapes: B batch, T frames, D features, S numbers of the condition.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple, Self
+from typing import Literal, NamedTuple, Self
 
 from torch import Tensor
 
 from motionsynth.corpus.windows import Batch
 from motionsynth.families.adversary import Judged
 
-__all__ = ["Pair", "refuse_domain"]
+__all__ = ["Distance", "Pair", "refuse_domain"]
+
+Distance = Literal["absolute", "squared"]
 
 
 class Pair(NamedTuple):
@@ -47,10 +49,11 @@ class Pair(NamedTuple):
         """``1/2 (E_A + E_B)`` of a value of each row, estimated as a weighted mean over rows."""
         return (self.weight_B * value_B).mean()
 
-    def distance(self, motion_BTD: Tensor) -> Tensor:
-        """The mean absolute difference from the windows, over features and the frames that are there."""
-        difference_B = (motion_BTD - self.whole.motion_BTD).abs().sum((1, 2))
-        return self.mean(difference_B / (self.whole.mask_BT.sum(1) * motion_BTD.shape[2]))
+    def distance(self, motion_BTD: Tensor, kind: Distance = "absolute") -> Tensor:
+        """The mean absolute, or squared, difference from the windows, over features and the frames that are there."""
+        difference_BTD = motion_BTD - self.whole.motion_BTD
+        apart_BTD = difference_BTD.abs() if kind == "absolute" else difference_BTD.square()
+        return self.mean(apart_BTD.sum((1, 2)) / (self.whole.mask_BT.sum(1) * motion_BTD.shape[2]))
 
 
 def _rows(of: Judged, rows: slice) -> Judged:

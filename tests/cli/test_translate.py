@@ -1,0 +1,136 @@
+"""``motionsynth translate`` as its user types it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import motionsynth
+from motionsynth import workflow
+from motionsynth.motion.bvh import read_bvh, write_bvh
+from motionsynth.motion.resample import resample
+from tests.cli.invocation import Invoke
+from tests.corpus.folders import clip_of
+
+SMALL = (
+    "train.batch_size=8",
+    "train.steps=4",
+    "train.threads=1",
+    "family.backbone.widths=[8,8]",
+    "family.critic.widths=[8,8]",
+    "family.translator={width: 8, dilations: [1, 2]}",
+)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from motionsynth.corpus.walkers import make_walkers
+
+    folder = tmp_path_factory.mktemp("data") / "walkers"
+    make_walkers(folder, clips=60, seed=3)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cyclegan(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    config = workflow.resolve_config("cyclegan", data=corpus, overrides=SMALL)
+    return workflow.train(config, run_dir=tmp_path_factory.mktemp("runs") / "cyclegan", track=False).run.path
+
+
+def test_whole_clips_come_back_under_their_names(invoke: Invoke, cyclegan: Path, corpus: Path, tmp_path: Path) -> None:
+    clips = sorted(corpus.glob("walk_normal_*.bvh"))[:2]
+    assert len({len(read_bvh(clip)) for clip in clips}) == 2, "of different lengths"
+    result = invoke("translate", cyclegan, *clips, "--to", "elderly", "--out", tmp_path)
+    assert result.code == 0 and f"2 clips in {tmp_path}" in result.out
+    for path in clips:
+        before, after = read_bvh(path), read_bvh(tmp_path / path.name)
+        assert len(after) == len(before) and after.skeleton.names == before.skeleton.names
+        moved = [np.linalg.norm(np.diff(clip.positions()[:, 0, ::2], axis=0), axis=1).sum() for clip in (before, after)]
+        assert moved[1] == pytest.approx(moved[0], rel=0.5), "it still walks, over about as much ground"
+    other = tmp_path / "other"
+    assert invoke("translate", cyclegan, clips[0], "--to", "normal", "--out", other).code == 0
+    assert (other / clips[0].name).read_bytes() != (tmp_path / clips[0].name).read_bytes()
+
+
+def test_clips_of_any_length_and_rate(invoke: Invoke, cyclegan: Path, corpus: Path, tmp_path: Path) -> None:
+    clip = read_bvh(min(corpus.glob("walk_normal_*.bvh")))
+    write_bvh(clip[:3], tmp_path / "short.bvh")
+    write_bvh(resample(clip, 60), tmp_path / "fast.bvh")
+    out = tmp_path / "out"
+    assert invoke("translate", cyclegan, tmp_path / "short.bvh", tmp_path / "fast.bvh", "--to", "normal", "-o", out)
+    assert len(read_bvh(out / "short.bvh")) == 3
+    back = read_bvh(out / "fast.bvh")
+    assert back.frame_rate == pytest.approx(30, rel=1e-4) and abs(len(back) - len(clip)) <= 1
+
+
+def test_mistakes_are_told(invoke: Invoke, cyclegan: Path, corpus: Path, tmp_path: Path) -> None:
+    clip = min(corpus.glob("walk_*.bvh"))
+    result = invoke("translate", cyclegan, clip, "--to", "eldery", "--out", tmp_path / "x")
+    assert result.code == 2
+    assert "--to: unknown class 'eldery', did you mean elderly? known: elderly, normal" in result.err
+    assert not (tmp_path / "x").exists()
+    write_bvh(clip_of(0), tmp_path / "stranger.bvh")
+    result = invoke("translate", cyclegan, tmp_path / "stranger.bvh", "--to", "elderly", "--out", tmp_path / "x")
+    assert result.code == 2
+    assert "stranger.bvh: its joints differ (it lacks LeftLowerArm, " in result.err
+    (tmp_path / clip.name).write_bytes(clip.read_bytes())
+    result = invoke("translate", cyclegan, clip, tmp_path / clip.name, "--to", "elderly", "--out", tmp_path / "x")
+    assert result.code == 2 and "same name" in result.err
+
+
+def test_a_family_that_cannot_says_which_can(invoke: Invoke, corpus: Path, tmp_path: Path) -> None:
+    overrides = ("train.steps=2", "train.batch_size=8", "family.backbone.widths=[8,8,8,8]")
+    config = workflow.resolve_config("ae", data=corpus, overrides=overrides)
+    run = workflow.train(config, run_dir=tmp_path / "ae", track=False).run.path
+    result = invoke("translate", run, min(corpus.glob("*.bvh")), "--to", "elderly", "--out", tmp_path / "x")
+    assert result.code == 2
+    assert "ae has no translators, so it cannot translate; these can: cyclegan" in result.err
+
+
+def test_there_and_back(invoke: Invoke, cyclegan: Path, corpus: Path, tmp_path: Path) -> None:
+    clip = min(corpus.glob("walk_elderly_*.bvh"))
+    assert invoke("reconstruct", cyclegan, clip, "--out", tmp_path).code == 0
+    assert len(read_bvh(tmp_path / clip.name)) == len(read_bvh(clip))
+    stray = tmp_path / "stray" / "clip.bvh"
+    stray.parent.mkdir()
+    stray.write_bytes(clip.read_bytes())
+    result = invoke("reconstruct", cyclegan, stray, "--out", tmp_path)
+    assert result.code == 2 and "its style is not known; one of elderly, normal; give it by --label" in result.err
+    assert invoke("reconstruct", cyclegan, stray, "--label", "style=elderly", "--out", tmp_path).code == 0
+
+
+def test_it_generates_and_lists_itself(invoke: Invoke, cyclegan: Path, tmp_path: Path) -> None:
+    for folder, label in (("a", "elderly"), ("b", "normal")):
+        out = tmp_path / folder
+        assert invoke("generate", cyclegan, "-n", 3, "--label", f"style={label}", "--out", out).code == 0
+        assert len(list(out.glob("*.bvh"))) == 3
+    assert motionsynth.open_run(cyclegan).record.labels["style"] == ("elderly", "normal")
+
+
+def test_two_classes_are_asked_for(invoke: Invoke, corpus: Path, tmp_path: Path) -> None:
+    result = invoke(
+        "train", "cyclegan", "--data", corpus, "--no-track", "--run-dir", tmp_path / "run", "--set", "data.keep={}"
+    )
+    assert result.code == 2
+    assert "family.domain: the clips have 4 classes of style" in result.err
+    assert "data.keep={style: [A, B]}" in result.err
+    assert "style: active, elderly, normal, relaxed" in result.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_two_folders_are_two_domains(invoke: Invoke, corpus: Path, tmp_path: Path) -> None:
+    folders = {}
+    for style in ("elderly", "normal"):
+        folders[style] = tmp_path / style
+        folders[style].mkdir()
+        for path in sorted(corpus.glob(f"walk_{style}_*.bvh")):
+            (folders[style] / path.name).write_bytes(path.read_bytes())
+    overrides = (*SMALL, "data.keep={}", f"data.second={folders['normal']}", "family.domain=corpus")
+    config = workflow.resolve_config("cyclegan", data=folders["elderly"], overrides=overrides)
+    run = workflow.train(config, run_dir=tmp_path / "run", track=False).run
+    assert run.record.labels["corpus"] == ("elderly", "normal")
+    clip = min(folders["normal"].glob("*.bvh"))
+    assert invoke("translate", run.path, clip, "--to", "elderly", "--out", tmp_path / "out").code == 0
+    assert invoke("reconstruct", run.path, clip, "--out", tmp_path / "back").code == 0, "its folder tells its corpus"
