@@ -5,6 +5,7 @@ Shapes: B batch, T frames, D features, Z latent dimensions.
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar, Literal
 
 import torch
@@ -53,7 +54,7 @@ class ALI(Autoencoding):
         critic: CriticConfig = CriticConfig()
         """Network of the critic."""
         r1: R1Config = R1Config()
-        """Penalty on the critic's gradient at pairs of the data, with respect to window and latent."""
+        """Penalty on the critic's gradient at pairs of the data, in window and latent, each in units of its size."""
         optimise: dict[str, AdamConfig] = Field(
             default={
                 "critic": AdamConfig(lr=5e-4, betas=(0.0, 0.99)),
@@ -90,13 +91,24 @@ class ALI(Autoencoding):
         if not r1.gamma or not self.training or context.step % r1.every:
             return loss
 
+        penalty = self._slope(batch, code_BZ)
+        return Loss(loss.total + 0.5 * r1.gamma * r1.every * penalty, loss.terms | {"r1": penalty.detach()})
+
+    def _slope(self, batch: Batch, code_BZ: Tensor) -> Tensor:
+        """R1 of pairs: ``E[|grad_x|^2 + Z / (T D) |grad_z|^2]``.
+
+        The latent has few numbers and so steep slopes; in units of the size of a window and of a latent both count
+        alike. Unweighted, the penalty of windows would leave the critic blind to latents.
+        """
+        side_BS, scale = self.condition.of(batch), math.sqrt(self.latent_dim / batch.motion_BTD[0].numel())
+
         def judge(pair_BN: Tensor) -> Tensor:
             motion_BTD = pair_BN[:, : -self.latent_dim].view_as(batch.motion_BTD)
+            latent_BZ = scale * pair_BN[:, -self.latent_dim :]
             # forward, not call: a compiled network (train.compile) cannot be differentiated twice
-            return self.critic.forward(motion_BTD, batch.mask_BT, with_side(pair_BN[:, -self.latent_dim :], side_BS))
+            return self.critic.forward(motion_BTD, batch.mask_BT, with_side(latent_BZ, side_BS))
 
-        penalty = r1_penalty(judge, torch.cat((batch.motion_BTD.flatten(1), code_BZ), 1))
-        return Loss(loss.total + 0.5 * r1.gamma * r1.every * penalty, loss.terms | {"r1": penalty.detach()})
+        return r1_penalty(judge, torch.cat((batch.motion_BTD.flatten(1), code_BZ / scale), 1))
 
     def match_loss(self, batch: Batch, context: StepContext) -> Loss:
         """Make pairs of the data pass for pairs of the prior, and the other way round."""

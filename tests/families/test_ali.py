@@ -108,7 +108,8 @@ def test_the_penalty_is_the_slope_in_window_and_latent():
     x, z = BATCH.motion_BTD.clone().requires_grad_(), family.encode(BATCH).detach().requires_grad_()
     logit = family.critic(x, BATCH.mask_BT, with_side(z, family.condition.of(BATCH)))
     slopes = torch.autograd.grad(logit.sum(), (x, z))
-    expected = sum(slope.flatten(1).square().sum(1).mean() for slope in slopes)
+    in_x, in_z = (slope.flatten(1).square().sum(1).mean() for slope in slopes)
+    expected = in_x + in_z * 3 / (SHAPE.frames * SHAPE.features)
     torch.testing.assert_close(loss.terms["r1"], expected)
     assert slopes[1].abs().max() > 0
     torch.testing.assert_close(loss.total.detach(), loss.terms["adversarial"] + 0.5 * 6.0 * 3 * expected)
