@@ -165,7 +165,7 @@ def test_dry_run_prints_a_config_that_runs(invoke: Invoke, corpus: Path, tmp_pat
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("train", "vea"), "known: ae, gan, gmm, vae"),
+        (("train", "vea"), "unknown family 'vea', did you mean vae? known: aae, ae, "),
         (("train", "vae", "--set", "family.latent_dmi=3"), "family.latent_dmi: unknown key, did you mean latent_dim?"),
         (("train", "vae", "--data", "/absent/folder"), "/absent/folder"),
         (("train", "vae", "--config", "/absent.yaml"), "/absent.yaml"),
