@@ -202,7 +202,7 @@ def two_steps(*, seed: int = 0, refreshes: int = 10, weight: float = 5.0) -> Out
     tied = _travel(seed, weight=weight, per_refresh=2, refreshes=refreshes)
     start = _travel(seed, weight=0.0, per_refresh=2, refreshes=0)
     moved, held = float((plain - start).norm()), float((tied - start).norm())
-    return Outcome(mismatch(plain, tied), 0.0, f"parameters move {held:.3f} instead of {moved:.3f}")
+    return Outcome(float((plain - tied).norm()) / moved, 0.0, f"parameters move {held:.3f} instead of {moved:.3f}")
 
 
 @experiment("proximal/second_step", "d-i", "与之前的q(x)不能相差太远的限制")
