@@ -13,12 +13,15 @@ import torch
 from hmmlearn.hmm import GaussianHMM
 from pydantic import ValidationError
 
+from motionsynth.config import TrainConfig
 from motionsynth.corpus.windows import Batch
+from motionsynth.errors import ConfigError
 from motionsynth.families.base import Draw, MotionShape
 from motionsynth.families.chain import expect, log_likelihoods
 from motionsynth.families.gaussians import floored, log_densities
 from motionsynth.families.hmm import HMM
 from motionsynth.families.trajectory import differences, normal_equations, solve
+from motionsynth.training.budget import refuse_company
 
 SHAPE = MotionShape(frames=12, features=6, labels={})
 
@@ -292,7 +295,12 @@ def test_settings_are_checked():
         HMM.Config(covariance="tied")
     with pytest.raises(ValueError, match="no 'fitted', only normal"):
         make().sample(1, generator=torch.Generator().manual_seed(0), how=Draw(prior="fitted"))
-    assert "one process" in make().alone
+
+
+def test_several_processes_are_refused():
+    with pytest.raises(ConfigError, match="hmm must be trained by one process: hmmlearn"):
+        refuse_company(HMM.Config(), TrainConfig(passes=9), 2)
+    refuse_company(HMM.Config(), TrainConfig(passes=9), 1)
 
 
 def test_drawing_needs_no_hmmlearn():

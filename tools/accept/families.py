@@ -26,18 +26,29 @@ from typing import Final
 
 import torch
 from family_bars import Result, bars_of, journal_means, table
-from family_quality import COUNT, Bench, Quality, reconstruction_error
+from family_quality import (
+    COUNT,
+    Bench,
+    Quality,
+    domain_difference,
+    mean_quality,
+    reconstruction_error,
+    translated,
+)
 
-from motionsynth.config import RunConfig, config_hash
+from motionsynth.config import DataConfig, RunConfig, config_hash
+from motionsynth.corpus.windows import WindowSet
 from motionsynth.durable import write_bytes
 from motionsynth.errors import MotionSynthError
 from motionsynth.families import FAMILIES, family_class
-from motionsynth.families.base import Draw, Family, Reconstructs
+from motionsynth.families.base import Draw, Family
+from motionsynth.families.capabilities import Reconstructs, Translates
 from motionsynth.generation import generate, reconstruct
 from motionsynth.run import Run
 from motionsynth.sampling import draw_from, draw_samples
 from motionsynth.training.determinism import build_family
 from motionsynth.training.journal import read_journal
+from motionsynth.translation import translate
 from motionsynth.view.charts import Line, line_chart
 from motionsynth.workflow import resolve_config, train_once
 
@@ -54,6 +65,8 @@ class Job:
 
     name: str
     config: RunConfig
+    whole: DataConfig
+    """The corpus that all families are judged in."""
     folder: Path
     left_out: tuple[str, ...] = ()
     """Overrides that mean nothing to the family."""
@@ -66,13 +79,13 @@ def main() -> int:
     for title, data, overrides in corpora(arguments):
         folder = arguments.out / title
         jobs = [job_of(name, data, folder, overrides) for name in arguments.only or FAMILIES]
-        configs = {repr(job.config.data): job.config.data for job in jobs}.values()
-        absent = [str(config.path) for config in configs if not config.path.exists()]
+        absent = [str(job.config.data.path) for job in jobs if not job.config.data.path.exists()]
         if absent:
             print(f"{title}: skipped, {absent[0]} is not there")
             continue
-        for config in configs:
-            Bench.open(config).baselines(folder)  # before the workers, so that none trains the extractor twice
+        Bench.open(jobs[0].whole, jobs[0].whole).baselines(
+            folder
+        )  # before the workers: none trains the extractor twice
         failed |= report(title, folder, run_jobs(jobs, arguments.jobs))
     return int(failed)
 
@@ -117,7 +130,8 @@ def job_of(name: str, data: Path, folder: Path, overrides: Sequence[str]) -> Job
             left_out.append(text)
         else:
             mine.append(text)
-    return Job(name, resolve_config(name, data=data, overrides=mine), folder / name, tuple(left_out))
+    whole = resolve_config("vae", data=data, overrides=[text for text in overrides if text.startswith("data.")]).data
+    return Job(name, resolve_config(name, data=data, overrides=mine), whole, folder / name, tuple(left_out))
 
 
 def run_jobs(jobs: Sequence[Job], processes: int) -> list[Result]:
@@ -156,18 +170,24 @@ def accept(job: Job) -> Result:
 
 def measure(job: Job, run: Run, result: Result) -> None:
     """Fill in all figures of a finished run."""
-    bench = Bench.open(job.config.data)
+    bench = Bench.open(job.config.data, job.whole)
     family = run.load_family()
-    fresh = build_family(run.config.family, run.shape, run.config.train.seed)
-    result.rows = bench.baselines(job.folder.parent)
-    result.rows["untrained"] = bench.quality(draw_from(fresh, COUNT, 0))
     result.parameters = sizes(family)
     for prior in family.priors:
         generate(run.path, CLIPS, seed=1, out=job.folder / "clips" / prior, prior=prior, device="cpu")
-        result.quality[prior] = bench.quality(draw_samples(run, COUNT, 0, how=Draw(prior=prior)).motion_NTD)
     result.commands.append("generate")
-    clips = [bench.corpus.path(name) for name in bench.corpus.clips("test")[:SHOWN]]
+    fresh = build_family(run.config.family, run.shape, run.config.train.seed).eval()
+    if isinstance(family, Translates) and isinstance(fresh, Translates):
+        _measure_translator(job, run, family, fresh, result)
+    else:
+        result.rows = bench.baselines(job.folder.parent)
+        # nothing is fitted on the latents of an untrained network
+        unfitted = next((prior for prior in fresh.priors if prior != "fitted"), None)
+        result.rows["untrained"] = bench.quality(draw_from(fresh, COUNT, 0, Draw(prior=unfitted)))
+        for prior in family.priors:
+            result.quality[prior] = bench.quality(draw_samples(run, COUNT, 0, how=Draw(prior=prior)).motion_NTD)
     if isinstance(family, Reconstructs):
+        clips = [bench.corpus.path(name) for name in bench.corpus.clips("test")[:SHOWN]]
         reconstruct(run.path, clips, job.folder / "clips" / "reconstructed", device="cpu")
         result.commands.append("reconstruct")
         result.reconstruction = reconstruction_error(family, bench.corpus.windows("test"))
@@ -178,6 +198,31 @@ def measure(job: Job, run: Run, result: Result) -> None:
     result.journal = journal_means(rows)
     frechets = [(row.step, row.metrics.get("validation/frechet")) for row in rows]
     result.curve = [(step, value) for step, value in frechets if value is not None]
+
+
+def _measure_translator(job: Job, run: Run, family: Translates, fresh: Translates, result: Result) -> None:
+    """Held-out motion brought to the other domain, against that domain's own: figures are means of both ways.
+
+    An untrained translator leaves motion nearly as it is, so its row is the other domain itself.
+    """
+    label, qualities, rows = family.domain_label(), [], []
+    assert isinstance(family, Family) and isinstance(fresh, Family)
+    for to, name in enumerate(run.record.labels[label]):
+        bench = Bench.open(job.config.data, job.whole, (label, to))
+        held, train = bench.corpus.windows("test"), bench.corpus.windows("train")
+        others = [clip for clip in bench.corpus.clips("test") if clip in _clips_of(held, label, 1 - to)]
+        translate(run.path, [bench.corpus.path(clip) for clip in others[:SHOWN]], name, job.folder / "clips" / name)
+        qualities.append(bench.quality(translated(family, held, to)))
+        untrained = bench.quality(translated(fresh, held, to))
+        rows.append(bench.baselines(job.folder.parent) | {"untrained": untrained})
+        result.difference = domain_difference(label, held, train)
+    result.commands.append("translate")
+    result.quality = {"both ways": mean_quality(qualities)}
+    result.rows = {name: mean_quality([row[name] for row in rows]) for name in rows[0]}
+
+
+def _clips_of(windows: WindowSet, label: str, index: int) -> set[str]:
+    return {windows.clips[i] for i in windows.clip_N[windows.labels[label] == index].tolist()}
 
 
 def sizes(family: Family) -> dict[str, int]:

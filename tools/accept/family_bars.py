@@ -18,6 +18,8 @@ LAST: Final = 0.1
 MOST_MINUTES: Final = 15.0
 MOST_RIGHT: Final = 0.95
 """A critic that is right about more windows than that leaves its generator nothing to learn from."""
+LEAST_RECOVERED: Final = 0.5
+"""Of a code: accuracy, where chance is one over the classes, or R2, where it is 0."""
 AE, MEAN_CLIP = "ae", "mean clip"
 RECONSTRUCTIONS: Final[dict[str, tuple[str, float]]] = {
     "vae": (AE, 2.0),
@@ -53,6 +55,8 @@ class Result:
     """Mean squared error a normalised number of test windows."""
     mean_clip: float | None = None
     """The same of the mean clip in their place."""
+    difference: float | None = None
+    """The same of the nearest training window of the other domain, for a family that translates."""
     journal: dict[str, float] = field(default_factory=dict)
     """Means over the end of training."""
     curve: list[tuple[int, float]] = field(default_factory=list)
@@ -118,17 +122,24 @@ def bars_of(result: Result, everything: Mapping[str, Result]) -> list[Bar]:
         error = result.mean_clip if whose == MEAN_CLIP else other.reconstruction if other else None
         limit = None if error is None else times * error
         bars.append(Bar(f"reconstruction error, {times:g} x {whose}'s", result.reconstruction, limit))
+    if result.difference is not None:
+        bars.append(Bar("there and back, half the domains' difference", result.reconstruction, result.difference / 2))
     return [*bars, *_journal_bars(result)]
 
 
 def _journal_bars(result: Result) -> list[Bar]:
-    right = [value for name, value in result.journal.items() if _is_critic_accuracy(name)]
-    return [Bar("critic right", math.fsum(right) / len(right), MOST_RIGHT)] if right else []
-
-
-def _is_critic_accuracy(name: str) -> bool:
-    split, phase, *term = name.split("/")
-    return split == "train" and phase.startswith("critic") and bool(term) and term[-1].endswith("accuracy")
+    """The critic is not always right, and every code is recovered."""
+    bars, right = [], []
+    for name, value in result.journal.items():
+        split, phase, *term = name.split("/")
+        accuracy = split == "train" and bool(term) and term[-1].endswith("accuracy")
+        if accuracy and phase.startswith("critic"):
+            right.append(value)
+        elif accuracy or (split == "train" and bool(term) and term[-1].endswith("_r2")):
+            bars.append(Bar(f"recovered, {term[-1]}", value, LEAST_RECOVERED, upwards=True))
+    if right:
+        bars.append(Bar("critic right", math.fsum(right) / len(right), MOST_RIGHT))
+    return bars
 
 
 def known(values: Sequence[float | None]) -> list[float]:
@@ -151,7 +162,7 @@ def table(title: str, results: Sequence[Result], bars: Mapping[str, Sequence[Bar
         "can",
     ]
     lines = [f"## {title}", "", _row(head), _row(["---"] * len(head))]
-    first = next((result for result in results if result.rows), None)
+    first = next((result for result in results if result.rows and result.difference is None), None)
     for name in ("real", *BASELINES) if first else ():
         assert first
         error = _number(first.mean_clip) if name == MEAN_CLIP else ""

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,14 +23,24 @@ from motionsynth.durable import write_bytes
 from motionsynth.evaluation.compared import equal_motions
 from motionsynth.evaluation.motions import as_one_kind
 from motionsynth.extractors import Extractor, extractor_for
-from motionsynth.families.base import Family, Reconstructs
+from motionsynth.families.base import Family
+from motionsynth.families.capabilities import Reconstructs, Translates
 from motionsynth.losses.likelihood import masked_squared_error
 from motionsynth.metrics.descriptors import Descriptors
 from motionsynth.metrics.record import Sets
 from motionsynth.metrics.registry import choose
 from motionsynth.metrics.suite import score
 
-__all__ = ["BASELINES", "COUNT", "Bench", "Quality", "reconstruction_error"]
+__all__ = [
+    "BASELINES",
+    "COUNT",
+    "Bench",
+    "Quality",
+    "domain_difference",
+    "mean_quality",
+    "reconstruction_error",
+    "translated",
+]
 
 COUNT: Final = 1024
 """Windows a set, at most."""
@@ -57,14 +67,22 @@ class Bench:
     corpus: Corpus
     judge: Extractor
     reference: Descriptors
+    of: tuple[str, int] | None = None
+    """Label and class index of the motion that is held against; all of the test takes where None."""
 
     @classmethod
-    def open(cls, data: DataConfig) -> Bench:
-        """Read the corpus; the extractor is trained where none is kept for it."""
-        corpus = open_corpus(data)
-        judge = extractor_for(corpus)
-        held = split_motions(corpus, "test").draw(COUNT, SEED)
-        return cls(corpus, judge, judge.describe(as_one_kind(held), spaces=["pca"]))
+    def open(cls, data: DataConfig, whole: DataConfig, of: tuple[str, int] | None = None) -> Bench:
+        """Read the corpus, and the extractor, which is trained where none is kept.
+
+        Args:
+            data: the motion that a family learns from; windows are cut from it as from ``whole``.
+            whole: the corpus that all families are judged in; some learn from a few of its cells or windows.
+            of: label and class index of the motion that is held against.
+        """
+        corpus = open_corpus(data.model_copy(update={"stride_frames": whole.stride_frames}))
+        judge = extractor_for(open_corpus(whole))
+        held = _of_class(split_motions(corpus, "test"), of).draw(COUNT, SEED)
+        return cls(corpus, judge, judge.describe(as_one_kind(held), spaces=["pca"]), of)
 
     def quality(self, motion_NTD: Tensor) -> Quality:
         """Of (N, T, D) normalised windows."""
@@ -84,14 +102,15 @@ class Bench:
 
     def baselines(self, folder: Path) -> dict[str, Quality]:
         """By name: ``real``, training windows in place of generated ones, and ``BASELINES``; computed once a corpus."""
-        kept = folder / f"baselines-{self.corpus.fingerprint[:12]}.json"
+        name = "-".join(["baselines", self.corpus.fingerprint[:12], *map(str, self.of or ())])
+        kept = folder / f"{name}.json"
         if kept.exists():
             return {name: Quality(*values) for name, values in json.loads(kept.read_text()).items()}
         windows = self.corpus.windows("train")
         mean_TD = windows.motion_NTD[windows.mask_NT.all(1)].mean(0)
         noise_NTD = torch.randn(COUNT, *mean_TD.shape, generator=torch.Generator().manual_seed(SEED))
         found = {
-            "real": self.judged(split_motions(self.corpus, "train").draw(COUNT, SEED)),
+            "real": self.judged(_of_class(split_motions(self.corpus, "train"), self.of).draw(COUNT, SEED)),
             "mean clip": self.quality(mean_TD.expand(COUNT, -1, -1)),
             "white noise": self.quality(noise_NTD),
         }
@@ -107,10 +126,43 @@ class Bench:
 
 
 def reconstruction_error(family: Family, windows: WindowSet) -> float:
-    """Mean squared error a normalised number of the frames that are there, encoded and decoded."""
+    """Mean squared error a normalised number of the frames that are there, encoded and decoded, or there and back."""
     assert isinstance(family, Reconstructs)
     with torch.no_grad():
         return _mean_error(windows, [family.reconstruct(windows.batch(index_B)).float() for index_B in _parts(windows)])
+
+
+def translated(family: Family, windows: WindowSet, to: int) -> Tensor:
+    """(N, T, D) all whole windows of the other domain, in domain ``to``."""
+    assert isinstance(family, Translates)
+    other_N = (windows.labels[family.domain_label()] == 1 - to) & windows.mask_NT.all(1)
+    with torch.no_grad():
+        parts = [
+            family.translate(windows.batch(index_B), to) for index_B in torch.split(other_N.nonzero()[:, 0], _BATCH)
+        ]
+    return torch.cat(parts)
+
+
+def domain_difference(label: str, held: WindowSet, train: WindowSet) -> float:
+    """Mean squared difference a number from held-out windows to the nearest training windows of the other class."""
+    distances = []
+    for to in (0, 1):
+        theirs, ours = (
+            windows.motion_NTD[(windows.labels[label] == index) & windows.mask_NT.all(1)].flatten(1)
+            for windows, index in ((held, 1 - to), (train, to))
+        )
+        distances.append(torch.cdist(theirs, ours).min(1).values.square() / theirs.shape[1])
+    return float(torch.cat(distances).double().mean())
+
+
+def mean_quality(several: Sequence[Quality]) -> Quality:
+    """Of each figure; None where one has none."""
+    columns = [[value for value in column if value is not None] for column in zip(*several, strict=True)]
+    return Quality(*(math.fsum(c) / len(several) if len(c) == len(several) else None for c in columns))
+
+
+def _of_class(motions: MotionSet, of: tuple[str, int] | None) -> MotionSet:
+    return motions if of is None else motions.subset((motions.labels[of[0]] == of[1]).nonzero()[:, 0])
 
 
 def _parts(windows: WindowSet) -> Sequence[Tensor]:
@@ -123,8 +175,3 @@ def _mean_error(windows: WindowSet, others: Sequence[Tensor]) -> float:
         for index_B, other_BTD in zip(_parts(windows), others, strict=True)
     ]
     return float(torch.stack(errors).sum()) / (int(windows.mask_NT.sum()) * windows.motion_NTD.shape[2])
-
-
-def as_json(quality: Quality) -> dict[str, Any]:
-    """For a file."""
-    return quality._asdict()
