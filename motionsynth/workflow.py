@@ -146,6 +146,7 @@ def train(
             announce(line)
         if config.family.surrogate:
             announce(config.family.surrogate)
+    refuse_company(config.family, config.train, ranks.size, corpus.windows("train"))
     refuse_hopeless(config.family, config.train, corpus.windows("train"))
     _refuse_unbuildable(config, corpus)
     run = new_run(run_dir, config, corpus) if ranks.first else None
@@ -221,6 +222,7 @@ def resume(
     corpus = _open(run.data, reading, ranks)
     if corpus.fingerprint != run.record.corpus_fingerprint:
         raise RunError(run_dir, f"the clips in {run.data.path} are not those that the run began with")
+    refuse_company(run.config.family, run.config.train, ranks.size, corpus.windows("train"))
     return _fit(run, corpus, device, track, progress, ranks)
 
 

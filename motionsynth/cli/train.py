@@ -104,9 +104,13 @@ def train(
 
 @contextmanager
 def _told_once(ranks: Ranks) -> Iterator[None]:
-    """Let an error out of one process only, the first that meets it: others leave with its code."""
+    """Let an error out of one process only, the first that meets it: others leave with its code.
+
+    They wait for one another at the end, so that what befalls rank 0 when training is over ends them too.
+    """
     try:
         yield
+        ranks.wait()
     except Exception as error:
         if ranks.speaks():
             raise

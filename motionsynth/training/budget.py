@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from motionsynth.errors import ConfigError
+from motionsynth.families.backbone import CriticConfig
 from motionsynth.families.base import EMConfig
 from motionsynth.nn.critic import Critic
 
@@ -52,27 +54,31 @@ def _whole_passes(train: TrainConfig, windows: int) -> int | None:
     return train.samples // windows if train.samples else train.passes
 
 
-def refuse_company(config: FamilyConfig, train: TrainConfig, ranks: int) -> None:
-    """Refuse to train on several processes what the configuration alone says cannot be.
+def refuse_company(config: FamilyConfig, train: TrainConfig, ranks: int, windows: WindowSet | None = None) -> None:
+    """Refuse to train on several processes what the configuration says cannot be.
 
     Args:
         config: the family's.
         train: for the batch.
         ranks: processes that are to train one model.
+        windows: what is learnt from, which may be fewer than a batch; None while they are not known.
 
     Raises:
-        ConfigError: the family must be trained by one process, or the batch cannot be shared evenly.
+        ConfigError: the family must be trained by one process; or the batch cannot be shared evenly, or not without
+            tearing groups of windows apart that a critic compares.
     """
     if ranks == 1:
         return
     if config.alone:
         raise _not_alone(config.name, config.alone)
     if not isinstance(config, EMConfig):
-        _refuse_remainder(train.batch_size, ranks)
+        critics = [value for value in dict(config).values() if isinstance(value, CriticConfig)]
+        size = train.batch_size if windows is None else min(train.batch_size, len(windows))
+        _refuse_uneven(size, ranks, [critic.minibatch_stddev for critic in critics])
 
 
 def refuse_shares(family: Family, batch_size: int, ranks: int, *, whole: bool) -> None:
-    """Refuse batches whose shares would not add up to what one process learns from them.
+    """Refuse batches whose shares would not add up to what one process learns from them; see ``refuse_company``.
 
     Args:
         family: as it will be trained.
@@ -81,34 +87,30 @@ def refuse_shares(family: Family, batch_size: int, ranks: int, *, whole: bool) -
         whole: whether a pass's last batch may be smaller, and so shares uneven; statistics are then summed.
 
     Raises:
-        ConfigError: the family must be trained by one process, or the batch cannot be shared evenly, or not without
-            tearing groups of windows apart that a critic compares.
+        ConfigError: as ``refuse_company``.
     """
     if ranks == 1:
         return
     if family.alone:
         raise _not_alone(type(family).__name__, family.alone)
-    if whole:
-        return
-    _refuse_remainder(batch_size, ranks)
-    share = batch_size // ranks
-    for group in sorted({part.group for part in family.modules() if isinstance(part, Critic) and part.group}):
-        joined = math.gcd(batch_size, group)
-        if math.gcd(share, group) != joined:
-            reason = (
-                f"{batch_size} windows on {ranks} processes are {share} on each, which tears groups of {joined} apart"
-            )
-            advice = f"take a multiple of {group * ranks}, or family.critic.minibatch_stddev=0"
-            raise ConfigError(None, "train.batch_size", f"{reason} that the critic compares; {advice}")
+    if not whole:
+        _refuse_uneven(batch_size, ranks, [part.group for part in family.modules() if isinstance(part, Critic)])
 
 
 def _not_alone(name: str, reason: str) -> ConfigError:
-    return ConfigError(
-        None, "family.name", f"{name} must be trained by one process: {reason}; start it without torchrun"
-    )
+    told = f"{name} must be trained by one process: {reason}; start it without torchrun"
+    return ConfigError(None, "family.name", told)
 
 
-def _refuse_remainder(batch_size: int, ranks: int) -> None:
+def _refuse_uneven(batch_size: int, ranks: int, groups: Iterable[int]) -> None:
     if batch_size % ranks:
         reason = f"{batch_size} windows cannot be shared evenly by {ranks} processes"
         raise ConfigError(None, "train.batch_size", f"{reason}; take a multiple of {ranks}")
+    share = batch_size // ranks
+    for group in filter(None, groups):
+        joined = math.gcd(batch_size, group)  # as the critic has them
+        if math.gcd(share, group) != joined:
+            reason = f"{batch_size} windows on {ranks} processes are {share} on each"
+            torn = f"which tears groups of {joined} apart that the critic compares"
+            advice = f"take a multiple of {group * ranks}, or family.critic.minibatch_stddev=0"
+            raise ConfigError(None, "train.batch_size", f"{reason}, {torn}; {advice}")

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -222,12 +223,19 @@ def test_a_batch_must_be_shared_evenly_and_in_whole_groups(batch: int, group: in
     config = ranks_worker.small("gan")
     config = config.model_copy(update={"critic": config.critic.model_copy(update={"minibatch_stddev": group})})  # type: ignore[attr-defined]
     family = build_family(config, SHAPE, 0)
+    train, few = TrainConfig(steps=1, batch_size=batch), make_windows(batch)
     refuse_shares(family, batch, 1, whole=False)
-    if message is None:
-        refuse_shares(family, batch, 2, whole=False)
-        return
-    with pytest.raises(ConfigError, match=message):
-        refuse_shares(family, batch, 2, whole=False)
+    refusals: list[Callable[[], None]] = [
+        lambda: refuse_shares(family, batch, 2, whole=False),
+        lambda: refuse_company(config, train, 2),
+        lambda: refuse_company(config, TrainConfig(steps=1, batch_size=64), 2, few),
+    ]
+    for refuse in refusals:
+        if message is None:
+            refuse()
+            continue
+        with pytest.raises(ConfigError, match=message):
+            refuse()
 
 
 def test_uneven_batches_are_told_before_clips_are_read_except_for_statistics() -> None:
