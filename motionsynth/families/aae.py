@@ -49,7 +49,7 @@ def equidistant_means(components: int, latent_dim: int, radius: float) -> Tensor
         return radius * torch.stack((angle_K.cos(), angle_K.sin()), 1)
     if components > latent_dim + 1:
         raise ValueError(
-            f"{latent_dim} latents hold at most {latent_dim + 1} means at equal distances, not {components}"
+            f"components: {latent_dim} latents hold at most {latent_dim + 1} means at equal distances, not {components}"
         )
     # Helmert's rows span what is orthogonal to (1, ..., 1); in that basis the unit vectors are the corners
     row_I = torch.arange(1.0, components)
