@@ -252,3 +252,19 @@ def test_validation_concludes_a_calibration_error(tmp_path):
         math.log(2) - row["validation/critic/adversarial"] / 2, abs=1e-5
     )
     assert 0 <= row["validation/critic/real_accuracy"] <= 1 and not any("gap" in name for name in row)
+
+
+def test_a_run_keeps_why_its_objective_is_a_surrogate(tmp_path):
+    from motionsynth.run import create_run
+    from motionsynth.tracking.record import describe
+
+    def kept(*overrides: str):
+        path = tmp_path / str(len(overrides))
+        rest = {"spec": {}, "width": 3, "labels": {}, "normaliser": {}, "corpus_fingerprint": "none", "splits": {}}
+        config = load_config(CONFIGS / "gan.yaml", overrides=overrides)
+        run = create_run(path, config, **rest, write_skeleton=lambda skeleton: skeleton.write_text("") and None)
+        return run.record.surrogate, describe(path, run.record.model_dump(mode="json")).tags.get("surrogate")
+
+    reason, tag = kept()
+    assert reason and tag == reason and "nonsaturating is a surrogate of 2 KL((p + q)/2 || p)" in reason
+    assert kept("family.r1.gamma=0", "family.critic.minibatch_stddev=0") == (None, None)
