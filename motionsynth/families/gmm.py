@@ -7,16 +7,16 @@ dimensions of each.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import ClassVar, Literal, NamedTuple, Self
+from typing import ClassVar, Literal, Self
 
 import torch
 from pydantic import Field, model_validator
-from torch import Tensor, nn
+from torch import Tensor
 
 from motionsynth.corpus.windows import Batch
-from motionsynth.families.base import Draw, EMConfig, Family, MotionShape, Phase
+from motionsynth.families.base import Draw, EMConfig, MotionShape, Phase
 from motionsynth.families.kmeans import kmeans
+from motionsynth.families.mixture import Posterior, PPCAMixture
 from motionsynth.families.ppca import noise_variance
 
 __all__ = ["GMM"]
@@ -25,20 +25,7 @@ _EMPTY = 1e-12
 """A component answers for fewer windows than this: it is empty."""
 
 
-class _Posterior(NamedTuple):
-    """What a mixture says of some windows, of the numbers of each that are there."""
-
-    x_BX: Tensor
-    inside_BE: Tensor
-    """Their places in the span of the axes."""
-    joint_BK: Tensor
-    """Log of weight times density."""
-    whitened_BKZ: Tensor
-    root_KZZ: Tensor
-    """Lower Cholesky factor of ``M_k``: ``root^-T whitened`` is the mean of the latent."""
-
-
-class GMM(Family):
+class GMM(PPCAMixture):
     """``q(x) = sum_k w_k N(x | mu_k, P^T A_k A_k^T P + sigma_k^2 I)``, a mixture of PPCA on whole windows.
 
     ``P`` has E orthonormal rows: the leading principal axes of all windows, found in the first passes and shared. A
@@ -106,93 +93,14 @@ class GMM(Family):
             return self
 
     def __init__(self, config: Config, shape: MotionShape) -> None:
-        super().__init__(config, shape)
+        super().__init__(config, shape, config.components, config.latent_dim, config.axes)
         self.config = config
-        self.size = shape.frames * shape.features
-        axes, components, latents = min(config.axes, self.size), config.components, config.latent_dim
-        if latents > axes or latents >= self.size:
-            raise ValueError(f"latent_dim {latents} does not fit {axes} axes in windows of {self.size} numbers")
-        # before it has learnt it is N(0, I): variances are those of the noise, so the axes, random yet, have no part
-        self.axes_EX = _fixed(torch.randn(axes, self.size, dtype=torch.float64))
-        self.weight_K = _fixed(torch.full((components,), 1 / components, dtype=torch.float64))
-        self.mean_KX = _fixed(torch.zeros(components, self.size, dtype=torch.float64))
-        self.direction_KEZ = _fixed(torch.eye(axes, latents, dtype=torch.float64).repeat(components, 1, 1))
-        self.variance_KZ = _fixed(torch.ones(components, latents, dtype=torch.float64))
-        self.noise_K = _fixed(torch.ones(components, dtype=torch.float64))
         self.register_buffer("passes", torch.zeros((), dtype=torch.int64))
 
     @property
     def phases(self) -> tuple[Phase, ...]:
         """None: nothing is learnt by gradient."""
         return ()
-
-    # what the mixture says of windows
-
-    def log_density(self, batch: Batch) -> Tensor:
-        """(B,) float64 log q of the frames that are there, in nats; see ``Scores``."""
-        density_B = torch.empty(len(batch.motion_BTD), dtype=torch.float64, device=batch.motion_BTD.device)
-        for row_R, there_T in _by_mask(batch.mask_BT):
-            density_B = density_B.index_put((row_R,), self._posterior(batch, row_R, there_T).joint_BK.logsumexp(1))
-        return density_B
-
-    def reconstruct(self, batch: Batch) -> Tensor:
-        """(B, T, D) means of the window without noise given the frames that are there; other frames are filled in."""
-        back_BX = torch.empty(batch.motion_BTD.flatten(1).shape, dtype=torch.float64, device=batch.motion_BTD.device)
-        for row_R, there_T in _by_mask(batch.mask_BT):
-            posterior = self._posterior(batch, row_R, there_T)
-            share_RK = posterior.joint_BK.softmax(1)
-            root_KZZ, whitened_KZR = posterior.root_KZZ, posterior.whitened_BKZ.permute(1, 2, 0)
-            latent_KZR = torch.linalg.solve_triangular(root_KZZ.mT, whitened_KZR, upper=True)
-            inside_RE = torch.einsum("rk,kzr,kez->re", share_RK, latent_KZR, self._loadings())
-            back_BX = back_BX.index_put((row_R,), share_RK @ self.mean_KX + inside_RE @ self.axes_EX)
-        return back_BX.reshape(batch.motion_BTD.shape).float()
-
-    def _loadings(self) -> Tensor:
-        """A_k."""
-        return self.direction_KEZ * (self.variance_KZ - self.noise_K[:, None]).clamp(min=0).sqrt()[:, None]
-
-    def _posterior(self, batch: Batch, row_R: Tensor, there_T: Tensor) -> _Posterior:
-        """Of the windows at those rows, given their frames ``there``, which all of them have.
-
-        With P_o, mu_o the columns of those frames, ``W = P_o^T A_k`` and ``M = W^T W + sigma^2 I``:
-        ``log N = -1/2 (X_o log 2 pi + (X_o - Z) log sigma^2 + log |M| + (|e|^2 - e^T W M^-1 W^T e) / sigma^2)``.
-        """
-        whole = bool(there_T.all())
-        column_X = slice(None) if whole else there_T.repeat_interleave(self.shape.features).nonzero().flatten()
-        x_BX = batch.motion_BTD[row_R].flatten(1)[:, column_X].double()
-        axes_EX, mean_KX = self.axes_EX[:, column_X], self.mean_KX[:, column_X]
-        root_KZZ, white_KZE = self._whitening(None if whole else axes_EX @ axes_EX.T)
-        shift_KZ = torch.einsum("kze,ke->kz", white_KZE, mean_KX @ axes_EX.T)
-        inside_BE = x_BX @ axes_EX.T
-        whitened_BKZ = torch.einsum("be,kze->bkz", inside_BE, white_KZE) - shift_KZ
-        distance_BK = x_BX.square().sum(1)[:, None] - 2 * x_BX @ mean_KX.T + mean_KX.square().sum(1)
-        size, latents = x_BX.shape[1], self.config.latent_dim
-        log_det_K = 2 * root_KZZ.diagonal(dim1=1, dim2=2).log().sum(1) + (size - latents) * self.noise_K.log()
-        quadratic_BK = (distance_BK - whitened_BKZ.square().sum(2)) / self.noise_K
-        density_BK = -0.5 * (size * math.log(2 * math.pi) + log_det_K + quadratic_BK)
-        return _Posterior(x_BX, inside_BE, self.weight_K.log() + density_BK, whitened_BKZ, root_KZZ)
-
-    def _whitening(self, overlap_EE: Tensor | None) -> tuple[Tensor, Tensor]:
-        """(K, Z, Z) lower Cholesky factors of ``M_k`` and (K, Z, E) ``root^-1 A_k^T``.
-
-        ``overlap`` is ``P_o P_o^T``; None for whole windows, where it is I and ``M_k = L_k``, or the noise if larger.
-        """
-        loading_KEZ = self._loadings()
-        if overlap_EE is None:
-            root_KZ = self.variance_KZ.sqrt()
-            return torch.diag_embed(root_KZ), loading_KEZ.mT / root_KZ[:, :, None]
-        noise_KZZ = torch.diag_embed(self.noise_K[:, None].expand_as(self.variance_KZ))
-        root_KZZ = torch.linalg.cholesky(loading_KEZ.mT @ (overlap_EE @ loading_KEZ) + noise_KZZ)
-        return root_KZZ, torch.linalg.solve_triangular(root_KZZ, loading_KEZ.mT, upper=False)
-
-    # samples
-
-    def sample_latent(self, count: int, *, generator: torch.Generator, prior: str | None = None) -> Tensor:
-        """(N, 1 + Z) draws from the prior: the number of a component, then its latent from N(0, I)."""
-        component_N = torch.multinomial(self.weight_K, count, replacement=True, generator=generator)
-        shape = (count, self.config.latent_dim)
-        latent_NZ = torch.randn(shape, generator=generator, device=generator.device, dtype=torch.float64)
-        return torch.cat((component_N[:, None].double(), latent_NZ), 1)
 
     def sample(self, count: int, *, generator: torch.Generator, how: Draw = Draw()) -> Tensor:
         """(N, T, D) draws, with the density's noise where asked for; see ``Family.sample``."""
@@ -201,7 +109,7 @@ class GMM(Family):
         latent = self.sample_latent(count, generator=generator)
         component_N, latent_NZ = latent[:, 0].long(), latent[:, 1:]
         # by every component's axes and then one's own: less to hold than the axes of each draw
-        inside_NKE = torch.einsum("nz,kez->nke", latent_NZ, self._loadings())
+        inside_NKE = torch.einsum("nz,kez->nke", latent_NZ, self.loadings())
         inside_NE = inside_NKE[torch.arange(count, device=component_N.device), component_N]
         x_NX = self.mean_KX[component_N] + inside_NE @ self.axes_EX
         if (how.show or shows[0]) == "sample":
@@ -251,7 +159,7 @@ class GMM(Family):
         statistics["padded"] += (~full_B).sum()
         row_R = full_B.nonzero().flatten()
         if self._stage == "em":
-            self._add_shares(self._posterior(batch, row_R, full_B.new_ones(self.shape.frames)), statistics)
+            self._add_shares(self.posterior(batch, row_R, full_B.new_ones(self.shape.frames)), statistics)
             return
         x_RX = batch.motion_BTD[row_R].flatten(1).double()
         inside_RE = x_RX @ self.axes_EX.T
@@ -264,7 +172,7 @@ class GMM(Family):
         room = self.config.start_windows - len(statistics["point_ME"])
         statistics["point_ME"] = torch.cat((statistics["point_ME"], inside_RE[:room]))
 
-    def _add_shares(self, posterior: _Posterior, statistics: dict[str, Tensor]) -> None:
+    def _add_shares(self, posterior: Posterior, statistics: dict[str, Tensor]) -> None:
         x_RX, inside_RE = posterior.x_BX, posterior.inside_BE
         density_R = posterior.joint_BK.logsumexp(1)
         share_RK = (posterior.joint_BK - density_R[:, None]).exp()
@@ -341,15 +249,3 @@ class GMM(Family):
             "empty_components": float((~alive_K).sum()),
             "components_at_min_noise": float((alive_K & (noise_K <= self.config.min_noise**2)).sum()),
         }
-
-
-def _by_mask(mask_BT: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Rows that have the same frames, and (T,) those frames."""
-    there_GT, group_B = torch.unique(mask_BT, dim=0, return_inverse=True)
-    for g, there_T in enumerate(there_GT):
-        yield (group_B == g).nonzero().flatten(), there_T
-
-
-def _fixed(value: Tensor) -> nn.Parameter:
-    """A parameter that no gradient moves."""
-    return nn.Parameter(value, requires_grad=False)
