@@ -109,6 +109,8 @@ def find_sources(config: DataConfig) -> Sources:
         replace(part, files=tuple(f for f in part.files if part.prefix + f in kept or part.prefix + f in joined.faults))
         for part in parts
     ]
+    if empty := next((part.root for part in parts if not part.files), None):
+        raise CorpusError(f"{empty}: data.keep leaves no clip of this folder; drop data.second, or keep more classes")
     clips = {file: clip for file, clip in joined.clips.items() if file in kept}
     left_out = len(joined.clips) - len(clips)
     selection = json.dumps({label: sorted(classes) for label, classes in config.keep.items()}, sort_keys=True)

@@ -156,6 +156,14 @@ def test_two_skeletons_do_not_join_and_the_joints_are_named(folder: Path, tmp_pa
     open_folder(folder, tmp_path / "cache", second=tmp_path / "others")
 
 
+def test_what_is_kept_must_be_in_both_folders(folder: Path, tmp_path: Path) -> None:
+    other = write_clips(tmp_path / "others", cell_names(3, ["walk_calm"]))
+    kept = open_folder(folder, tmp_path / "cache", second=other, keep={"style": ["calm"]})
+    assert kept.label_names == {"corpus": ("clips", "others"), "content": ("run", "walk"), "style": ("calm",)}
+    with pytest.raises(CorpusError, match=r"others: data\.keep leaves no clip of this folder"):
+        open_folder(folder, tmp_path / "cache", second=other, keep={"style": ["mad"]})
+
+
 def test_a_folder_does_not_join_itself(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"data\.second: .* is data\.path itself"):
         open_folder(folder, tmp_path / "cache", second=folder)
