@@ -239,6 +239,24 @@ def test_the_copy_survives_a_resume_bit_for_bit(tmp_path):
     assert any(name.startswith("anchor.") for name in whole.weights)
 
 
+def test_the_pull_holds_the_generator_back():
+    """How far the generator goes between two copies, beside the control that takes the same steps without a pull."""
+
+    def distance(weight: float) -> float:
+        family = proximal(proximal={"weight": weight, "refresh": 2})
+        seen = []
+
+        class Listener:
+            def on_log(self, step, total, metrics, rate, left):
+                seen.append(metrics["train/generator/proximal"])
+
+        train = TrainConfig(steps=60, batch_size=8, log_every_steps=20)
+        Trainer(family, family.config, train, windows(), listener=Listener()).fit()
+        return sum(seen) / len(seen)
+
+    assert distance(5e-4) < 0.9 * distance(0.0)
+
+
 def test_validation_concludes_a_calibration_error(tmp_path):
     from motionsynth.training.journal import Journal, read_journal
 
