@@ -75,6 +75,9 @@ class HMM(Family):
         """Orders of differences that drawn trajectories follow besides the frames."""
         min_noise: float = Field(0.05, gt=0)
         """Smallest standard deviation of frames in a state along any axis, and beyond them; in normalised units."""
+        sample_noise: bool = False
+        """Whether what is drawn varies around the most likely trajectory; see ``sample`` above. Without it clips are
+        too calm."""
         start_frames: int = Field(32768, ge=1)
         """Frames that k-means looks at, at most; it is where the means start."""
 
@@ -154,13 +157,14 @@ class HMM(Family):
 
     def sample(self, count: int, *, generator: torch.Generator, how: Draw = Draw()) -> Tensor:
         """(N, T, D) draws of any length; see ``Family.sample``."""
-        self.refuse_draw(how, shows=("mean", "sample"))
+        shows = ("sample", "mean") if self.config.sample_noise else ("mean", "sample")
+        self.refuse_draw(how, shows=shows)
         frames = self.sample_frames(how.frames)
         # a clip that is shorter than the windows is the beginning of one: trajectories depend on what follows
         path_NT = self._paths(count, max(frames, self.shape.frames), generator)
         mean_NTE = self.mean_SE[path_NT]
         noise_NTE = None
-        if how.show == "sample":
+        if (how.show or shows[0]) == "sample":
             noise_NTE = torch.randn(mean_NTE.shape, generator=generator, device=generator.device, dtype=torch.float64)
         if not self.config.differences:
             x_NTD = mean_NTE @ self.axes_ED + self.centre_D

@@ -236,6 +236,11 @@ def test_drawn_trajectories_are_smooth_and_of_any_length():
             rough[orders, show] = roughness(drawn)
     assert rough[2, "mean"] < 0.5 * rough[0, "mean"] < rough[0, "sample"]
     assert rough[2, "mean"] < rough[2, "sample"] < rough[0, "sample"]
+    noisy = make(states=12, differences=2, sample_noise=True)
+    noisy.load_state_dict(family.state_dict())
+    pairs = ((family, None), (noisy, "mean"), (noisy, None), (family, "sample"))
+    draws = [f.sample(4, generator=torch.Generator().manual_seed(0), how=Draw(show=s)) for f, s in pairs]
+    assert torch.equal(draws[0], draws[1]) and torch.equal(draws[2], draws[3]) and not torch.equal(draws[0], draws[2])
     assert family.longest is None
     with pytest.raises(ValueError, match="1 frame or more, not 0"):
         family.sample(1, generator=torch.Generator().manual_seed(0), how=Draw(frames=0))
