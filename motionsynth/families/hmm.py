@@ -76,8 +76,7 @@ class HMM(Family):
         min_noise: float = Field(0.05, gt=0)
         """Smallest standard deviation of frames in a state along any axis, and beyond them; in normalised units."""
         sample_noise: bool = False
-        """Whether what is drawn varies around the most likely trajectory; see ``sample`` above. Without it clips are
-        too calm."""
+        """Whether what is drawn varies around the most likely trajectory, ``sample`` above; joints then tremble."""
         start_frames: int = Field(32768, ge=1)
         """Frames that k-means looks at, at most; it is where the means start."""
 
