@@ -29,6 +29,10 @@ class WakeSleep(GaussianFamily):
     of the model with the noise of its likelihood and the masks and labels of the batch; this KL is turned round, so the
     two phases share no loss that both go down, and nothing but dreams teaches the encoder.
 
+    So nothing brings the codes of real windows to the scale of ``p(h)`` but the two in turn, slowly. Windows are drawn
+    by default from a density fitted on the codes, which stands in for the generative biases of the paper's top layer,
+    learnt at the end; the prior ``normal`` shows the dreams that the encoder learnt from.
+
     Each phase logs its bound: ``wake/elbo``, on the log-density of real windows, and ``sleep/information``,
     ``H(h) + E[log q(h|x)]`` on the mutual information of dreams and their latents, both in nats from below.
 
@@ -36,6 +40,8 @@ class WakeSleep(GaussianFamily):
         Hinton, Dayan, Frey & Neal, The Wake-Sleep Algorithm for Unsupervised Neural Networks, 1995; Dayan, Hinton, Neal
         & Zemel, The Helmholtz Machine, 1995; Barber & Agakov, The IM Algorithm, 2003, for the bound of sleep.
     """
+
+    PRIORS = ("fitted", "normal")
 
     class Config(GaussianConfig):
         """Settings of the Helmholtz machine."""
