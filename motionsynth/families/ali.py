@@ -53,7 +53,7 @@ class ALI(Autoencoding):
         """Weight of the squared error of a number that comes back from its code (ALICE); 0 is plain ALI."""
         critic: CriticConfig = CriticConfig()
         """Network of the critic."""
-        r1: R1Config = R1Config()
+        r1: R1Config = R1Config(gamma=10.0)
         """Penalty on the critic's gradient at pairs of the data, in window and latent, each in units of its size."""
         optimise: dict[str, AdamConfig] = Field(
             default={
