@@ -159,4 +159,4 @@ def _trunk(config: BackboneConfig, shape: MotionShape, widths: tuple[int, ...], 
         case GRUConfig(width=width, layers=layers, patch_frames=patch):
             return GRUTrunk(shape.features, width, layers, patch, side=side)
         case TransformerConfig(width=width, heads=heads, layers=layers, feedforward=hidden, patch_frames=patch):
-            return TransformerTrunk(shape.features, width, heads, layers, hidden, patch, side=side)
+            return TransformerTrunk(shape.frames, shape.features, width, heads, layers, hidden, patch, side=side)

@@ -79,14 +79,17 @@ def _band(steps: int, reach: int, device: torch.device) -> Tensor:
 
 
 class TransformerTrunk(Trunk):
-    """Blocks of self-attention over the steps and one further, learned one, which is read in the end.
+    """Blocks of self-attention over the steps, whose outcome is read as its Fourier coefficients in time.
 
-    Nobody looks at padded steps: a padded window gives what the window without its padding gives.
+    Nobody looks at padded steps: a padded window gives what the window without its padding gives. A learned token that
+    reads the window, as ACTOR has it, begins as the mean over time, and learns for long to tell early from late.
 
     References:
-        Petrovich, Black & Varol, Action-Conditioned 3D Human Motion Synthesis with Transformer VAE, 2021.
+        Vaswani et al., Attention Is All You Need, 2017; Petrovich, Black & Varol, Action-Conditioned 3D Human Motion
+        Synthesis with Transformer VAE, 2021 (ACTOR).
 
     Args:
+        frames: T, the length of the windows, the longest period of the coefficients.
         features: D.
         width: C.
         heads: H, a divisor of C.
@@ -97,39 +100,52 @@ class TransformerTrunk(Trunk):
     """
 
     def __init__(
-        self, features: int, width: int, heads: int, layers: int, hidden: int, patch: int, *, side: int = 0
+        self, frames: int, features: int, width: int, heads: int, layers: int, hidden: int, patch: int, *, side: int = 0
     ) -> None:
         super().__init__()
         self.coarse_frames, self.width = 1, width
+        self.window = math.ceil(frames / patch)
         self.patches = Patches(features, width, patch, side=side)
-        self.reader = nn.Parameter(torch.randn(1, 1, width))
         self.blocks = nn.ModuleList(Block(width, heads, hidden) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
+        read = max(width // 2, 1)
+        self.reader = Dense(width, read)
+        self.summary = Dense(read * self._waves(1, torch.device("cpu")).shape[1], width)
 
     def forward(self, motion_BTD: Tensor, mask_BT: Tensor, side_BS: Tensor | None = None) -> Tensor:
         """(B, T, D) normalised features and their (B, T) mask -> (B, 1, C), for any T."""
         x_BLC, mask_BL = self.patches(motion_BTD, mask_BT, side_BS)
         x_BLC = x_BLC + positions(x_BLC.shape[1], self.width, x_BLC.device).to(x_BLC.dtype)
-        x_BLC = torch.cat((self.reader.expand(len(x_BLC), -1, -1).to(x_BLC.dtype), x_BLC), 1)
-        seen_B11L = F.pad(mask_BL, (1, 0), value=True)[:, None, None]
         with _kernels(x_BLC, second=needs_second_gradient(motion_BTD, side_BS)):
             for block in self.blocks:
-                x_BLC = block(x_BLC, seen_B11L)
-        result: Tensor = self.norm(x_BLC[:, :1])
-        return result
+                x_BLC = block(x_BLC, mask_BL[:, None, None])
+        x_BLR = self.reader(self.norm(x_BLC))
+        wave_BLK = self._waves(x_BLC.shape[1], x_BLC.device) * mask_BL[..., None]
+        # not the mean: a sum over the root of the count keeps the size of what differs from step to step
+        wave_BLK = wave_BLK / mask_BL.sum(1)[:, None, None].sqrt()
+        coefficients_BKR = wave_BLK.to(x_BLR.dtype).transpose(1, 2) @ x_BLR
+        return F.leaky_relu(self.summary(coefficients_BKR.flatten(1)), 0.2)[:, None]
+
+    def _waves(self, steps: int, device: torch.device) -> Tensor:
+        """(L, K) a constant, and the harmonics of the window."""
+        wave_LK = clock(steps, self.window, device)
+        return torch.cat((torch.ones_like(wave_LK[:, :1]), math.sqrt(2) * wave_LK), 1)
 
 
 class TransformerDecoder(Decoder):
-    """Blocks of self-attention over the readings of a clock, to each of which the vector is added before each block.
+    """Blocks of self-attention over the readings of a clock, which the vector scales and shifts before each block.
 
-    What is added is a map of the block's own; cross-attention to a single memory, the vector, comes to the same. It
-    makes as many frames as it is asked for: ``longest`` is None. Sinusoids of ever longer periods would show it numbers
-    beyond the window that it never learnt from, and motion would freeze; the slowest hand of the clock goes half round
-    in a window, and so comes back without a jump: clips repeat after two windows. A step looks no further than a
-    window's length.
+    ``x * (1 + a(z)) + b(z)``, a and b of the block's own. Cross-attention to a single memory, the vector, is the shift
+    alone, and without the scale vector and time meet late: an autoencoder then stays long at what all clips share.
+
+    It makes as many frames as it is asked for: ``longest`` is None. Sinusoids of ever longer periods would show it
+    numbers beyond the window that it never learnt from, and motion would freeze; the slowest hand of the clock goes
+    half round in a window, and so comes back without a jump: clips repeat after two windows. A step looks no further
+    than a window's length.
 
     References:
-        Petrovich, Black & Varol, Action-Conditioned 3D Human Motion Synthesis with Transformer VAE, 2021.
+        Petrovich, Black & Varol, Action-Conditioned 3D Human Motion Synthesis with Transformer VAE, 2021; Perez et al.,
+        FiLM: Visual Reasoning with a General Conditioning Layer, 2018.
 
     Args:
         frames: T, the length of the windows; fewer are cut from so many.
@@ -141,7 +157,7 @@ class TransformerDecoder(Decoder):
         hidden: numbers in the hidden layer of each block.
         patch: frames that a step becomes, a power of two.
         upsample: how frames are doubled.
-        mapping_layers: hidden layers between the vector and what is added.
+        mapping_layers: hidden layers between the vector and scales and shifts.
         mapping_width: numbers in each of them.
         side: S, numbers beside each vector, such as labels.
     """
@@ -166,7 +182,7 @@ class TransformerDecoder(Decoder):
         self.frames, self.longest = frames, None
         self.patch, self.width = patch, width
         self.window = math.ceil(frames / patch)
-        self.mapping = Dense(inputs + side, *[mapping_width] * mapping_layers, layers * width)
+        self.mapping = Dense(inputs + side, *[mapping_width] * mapping_layers, 2 * layers * width)
         self.time = nn.Linear(clock(1, 2 * self.window, torch.device("cpu")).shape[1], width)
         self.blocks = nn.ModuleList(Block(width, heads, hidden) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
@@ -176,11 +192,12 @@ class TransformerDecoder(Decoder):
         """(B, Z) and (B, S) -> (B, ``frames``, D) normalised features, float32; T frames where None."""
         frames = frames or self.frames
         steps = math.ceil(max(frames, self.frames) / self.patch)
-        added_BNC = self.mapping(with_side(z_BZ, side_BS)).unflatten(1, (len(self.blocks), 1, self.width))
+        film_BN2C = self.mapping(with_side(z_BZ, side_BS)).unflatten(1, (len(self.blocks), 2, 1, self.width))
         x_BLC = self.time(clock(steps, 2 * self.window, z_BZ.device))
         near_LL = _band(steps, self.window, z_BZ.device) if steps > self.window else None
-        with _kernels(added_BNC, second=False):
-            for block, added_B1C in zip(self.blocks, added_BNC.unbind(1), strict=True):
-                x_BLC = block(x_BLC + added_B1C, near_LL)
+        with _kernels(film_BN2C, second=False):
+            for block, film_B2C in zip(self.blocks, film_BN2C.unbind(1), strict=True):
+                scale_B1C, shift_B1C = film_B2C.unbind(1)
+                x_BLC = block(x_BLC * (1 + scale_B1C) + shift_B1C, near_LL)
         motion_BTD: Tensor = self.head(self.norm(x_BLC))
         return motion_BTD[:, :frames]
