@@ -47,7 +47,7 @@ class R1Config(FrozenConfig):
 class ProximalConfig(FrozenConfig):
     """A pull of a network's output towards what the network gave before: ``weight |G(z) - G0(z)|^2``."""
 
-    weight: float = Field(3e-5, ge=0)
+    weight: float = Field(1e-5, ge=0)
     """``1 / (2 sigma^2)`` of the source notes, for a squared error summed over frames and features; 0 is the control:
     the same steps without the pull."""
     refresh: int = Field(4)

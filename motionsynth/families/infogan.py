@@ -23,7 +23,7 @@ __all__ = ["InfoGAN"]
 
 _UNIFORM_ENTROPY = math.log(2)
 _UNIFORM_VARIANCE = 1 / 3
-_LOG_VARIANCE = (-8.0, 2.0)
+_LOG_VARIANCE = (-4.0, 2.0)
 
 
 class CodesConfig(FrozenConfig):
@@ -76,7 +76,7 @@ class InfoGAN(AdversarialFamily):
         name: Literal["infogan"] = "infogan"
         codes: CodesConfig = CodesConfig()
         """The latents that are to be recovered."""
-        information: float = Field(1.0, ge=0)
+        information: float = Field(0.1, ge=0)
         """Weight of the bound on the mutual information."""
 
         @model_validator(mode="after")
