@@ -1,6 +1,6 @@
-"""Forwards and backwards through a hidden Markov chain, and its M step, as hmmlearn does them.
+"""A hidden Markov chain: forwards, backwards and the M step, as hmmlearn does them, and paths drawn from it.
 
-Shapes: S states, M frames of all sequences, E coordinates.
+Shapes: N paths, T frames, S states, M frames of all sequences, E coordinates.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-__all__ = ["Expected", "expect", "log_likelihoods", "maximised"]
+__all__ = ["Expected", "draw_paths", "expect", "log_likelihoods", "maximised", "mean_stay"]
 
 Array = npt.NDArray[np.float64]
 
@@ -84,6 +84,32 @@ def maximised(parameters: Sequence[Tensor], statistics: Mapping[str, Tensor]) ->
     return [torch.from_numpy(value).to(parameters[0]) for value in learnt]
 
 
+def mean_stay(transition_SS: Tensor, mass_S: Tensor) -> float:
+    """Frames that the chain stays in a state once it is there, on average over frames.
+
+    Args:
+        transition_SS: rows of probabilities.
+        mass_S: expected number of frames in each state.
+    """
+    return float(1 / (1 - (mass_S / mass_S.sum() * transition_SS.diagonal()).sum()).clamp(min=1e-9))
+
+
+def draw_paths(
+    start_S: Tensor, transition_SS: Tensor, count: int, frames: int, *, generator: torch.Generator
+) -> Tensor:
+    """(N, T) int64 states, by the inverse of the cumulative distribution; each follows from the one before."""
+    mark_TN1 = torch.rand(frames, count, 1, generator=generator, device=generator.device, dtype=torch.float64)
+    move_SS = transition_SS.cumsum(1)
+    row_NS = start_S.cumsum(0).expand(count, -1)
+    path = []
+    for mark_N1 in mark_TN1:
+        # a sum that rounding keeps below 1 must not lead beyond the last state
+        state_N1 = torch.searchsorted(row_NS.contiguous(), mark_N1 * row_NS[:, -1:], right=True)
+        path.append(state_N1[:, 0].clamp(max=len(start_S) - 1))
+        row_NS = move_SS[path[-1]]
+    return torch.stack(path, 1)
+
+
 def _chain(start_S: Tensor, transition_SS: Tensor) -> Any:
     chain = _chain_class()(len(start_S), implementation="scaling")
     chain.startprob_, chain.transmat_ = start_S.cpu().numpy(), transition_SS.cpu().numpy()
@@ -104,7 +130,7 @@ def _chain_class() -> type[Any]:
         """
 
         def _compute_likelihood(self, emission_TS: Array) -> Array:
-            return np.exp(emission_TS - emission_TS.max(1, keepdims=True))
+            return np.asarray(np.exp(emission_TS - emission_TS.max(1, keepdims=True)), np.float64)
 
         def _compute_log_likelihood(self, emission_TS: Array) -> Array:
             return emission_TS

@@ -1,16 +1,48 @@
 """Gaussians side by side, one a state, with full or diagonal covariances.
 
-Shapes: M points, E coordinates, S states. A covariance is (S, E, E), or (S, E) where it is diagonal.
+Shapes: M points, D features, E coordinates, S states. A covariance is (S, E, E), or (S, E) where it is diagonal.
 """
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-__all__ = ["coloured", "floored", "log_densities", "second_moments", "variances"]
+__all__ = [
+    "PrincipalAxes",
+    "coloured",
+    "fixed",
+    "floored",
+    "log_densities",
+    "principal_axes",
+    "second_moments",
+    "variances",
+]
+
+
+class PrincipalAxes(NamedTuple):
+    """The axes along which points vary most."""
+
+    axes_ED: Tensor
+    """Orthonormal rows, the leading one first."""
+    inside: float
+    """Variance along them, summed."""
+    total: float
+    """Variance along all axes, summed."""
+
+
+def fixed(value: Tensor) -> nn.Parameter:
+    """A float64 parameter that no gradient moves."""
+    return nn.Parameter(value.double(), requires_grad=False)
+
+
+def principal_axes(covariance_DD: Tensor, count: int) -> PrincipalAxes:
+    """Principal components: the ``count`` leading eigenvectors of a covariance."""
+    value_D, vector_DD = torch.linalg.eigh(covariance_DD)
+    return PrincipalAxes(vector_DD[:, -count:].T.flip(0), float(value_D[-count:].sum()), float(value_D.sum()))
 
 
 def log_densities(point_ME: Tensor, mean_SE: Tensor, covariance: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from motionsynth.corpus.windows import Batch
 from motionsynth.families.base import Draw, EMConfig, MotionShape, Phase
+from motionsynth.families.gaussians import second_moments
 from motionsynth.families.kmeans import kmeans
 from motionsynth.families.mixture import Posterior, PPCAMixture
 from motionsynth.families.ppca import noise_variance
@@ -180,10 +181,7 @@ class GMM(PPCAMixture):
         statistics["mass_K"] += share_RK.sum(0)
         statistics["sum_KX"] += share_RK.T @ x_RX
         statistics["square_K"] += share_RK.T @ x_RX.square().sum(1)
-        for k, share_R in enumerate(share_RK.unbind(1)):
-            # most shares are zero to the last bit, as windows have thousands of numbers
-            mine = share_R.nonzero().flatten()
-            statistics["inside_KEE"][k] += (share_R[mine, None] * inside_RE[mine]).T @ inside_RE[mine]
+        statistics["inside_KEE"] += second_moments(inside_RE, share_RK, statistics["inside_KEE"])
 
     def maximise(self, statistics: dict[str, Tensor], *, generator: torch.Generator) -> dict[str, float]:
         """M step, or a step of the start; see ``LearnsByEM``."""

@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from motionsynth.corpus.windows import Batch
 from motionsynth.families.base import Family, MotionShape
+from motionsynth.families.gaussians import fixed
 
 __all__ = ["PPCAMixture", "Posterior"]
 
@@ -58,12 +59,12 @@ class PPCAMixture(Family):
         if latents > axes or latents >= self.size:
             raise ValueError(f"latent_dim {latents} does not fit {axes} axes in windows of {self.size} numbers")
         # variances are those of the noise, so the axes, random yet, have no part
-        self.axes_EX = _fixed(torch.randn(axes, self.size, dtype=torch.float64))
-        self.weight_K = _fixed(torch.full((components,), 1 / components, dtype=torch.float64))
-        self.mean_KX = _fixed(torch.zeros(components, self.size, dtype=torch.float64))
-        self.direction_KEZ = _fixed(torch.eye(axes, latents, dtype=torch.float64).repeat(components, 1, 1))
-        self.variance_KZ = _fixed(torch.ones(components, latents, dtype=torch.float64))
-        self.noise_K = _fixed(torch.ones(components, dtype=torch.float64))
+        self.axes_EX = fixed(torch.randn(axes, self.size, dtype=torch.float64))
+        self.weight_K = fixed(torch.full((components,), 1 / components, dtype=torch.float64))
+        self.mean_KX = fixed(torch.zeros(components, self.size, dtype=torch.float64))
+        self.direction_KEZ = fixed(torch.eye(axes, latents, dtype=torch.float64).repeat(components, 1, 1))
+        self.variance_KZ = fixed(torch.ones(components, latents, dtype=torch.float64))
+        self.noise_K = fixed(torch.ones(components, dtype=torch.float64))
 
     def log_density(self, batch: Batch) -> Tensor:
         """(B,) float64 log q of the frames that are there, in nats; see ``Scores``."""
@@ -135,8 +136,3 @@ def _by_mask(mask_BT: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     there_GT, group_B = torch.unique(mask_BT, dim=0, return_inverse=True)
     for g, there_T in enumerate(there_GT):
         yield (group_B == g).nonzero().flatten(), there_T
-
-
-def _fixed(value: Tensor) -> nn.Parameter:
-    """A parameter that no gradient moves."""
-    return nn.Parameter(value, requires_grad=False)

@@ -1,6 +1,7 @@
 """The smooth trajectory that a sequence of states speaks for, by means and variances of frames and their differences.
 
-Shapes: N trajectories, T frames, E coordinates.
+Shapes: N trajectories, B sequences, T frames, M frames of all sequences, E coordinates, S states, O orders of
+differences.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["DIFFERENCES", "Band", "differences", "normal_equations", "solve"]
+__all__ = ["DIFFERENCES", "Band", "difference_sums", "differences", "normal_equations", "solve"]
 
 DIFFERENCES: Final = 2
 """Orders there are: ``(y_t+1 - y_t-1) / 2`` and ``y_t+1 - 2 y_t + y_t-1``, both of frames that have two neighbours."""
@@ -33,6 +34,30 @@ def differences(y_ME: Tensor, inner_I: Tensor) -> Tensor:
     """(I, 2, E) first and second central difference at those of the M frames; each has both its neighbours."""
     before, here, after = y_ME[inner_I - 1], y_ME[inner_I], y_ME[inner_I + 1]
     return torch.stack(((after - before) / 2, after - 2 * here + before), 1)
+
+
+def difference_sums(y_ME: Tensor, share_MS: Tensor, mask_BT: Tensor, orders: int) -> dict[str, Tensor]:
+    """Sums over frames of ``share_s``, and of that times the differences and times their squares.
+
+    Args:
+        y_ME: frames of sequences end to end.
+        share_MS: posterior of the states at each.
+        mask_BT: which frames each sequence has; what it lacks is at its end.
+        orders: O, at most ``DIFFERENCES``.
+
+    Returns:
+        ``mass_S``, ``sum_SOE`` and ``square_SOE``, by name.
+    """
+    # frames with two neighbours in their own sequence have differences
+    place_BT = mask_BT.new_zeros(mask_BT.shape, dtype=torch.int64)
+    place_BT[mask_BT] = torch.arange(len(y_ME), device=place_BT.device)
+    inner_I = place_BT[:, 1:-1][mask_BT[:, 2:]]
+    moved_IOE, share_IS = differences(y_ME, inner_I)[:, :orders], share_MS[inner_I]
+    return {
+        "mass_S": share_IS.sum(0),
+        "sum_SOE": torch.einsum("is,ioe->soe", share_IS, moved_IOE),
+        "square_SOE": torch.einsum("is,ioe->soe", share_IS, moved_IOE.square()),
+    }
 
 
 def normal_equations(mean_NTOE: Tensor, precision_NTOE: Tensor) -> Band:

@@ -17,7 +17,7 @@ from motionsynth.config import TrainConfig
 from motionsynth.corpus.windows import Batch
 from motionsynth.errors import ConfigError
 from motionsynth.families.base import Draw, MotionShape
-from motionsynth.families.chain import expect, log_likelihoods
+from motionsynth.families.chain import draw_paths, expect, log_likelihoods
 from motionsynth.families.gaussians import floored, log_densities
 from motionsynth.families.hmm import HMM
 from motionsynth.families.trajectory import differences, normal_equations, solve
@@ -133,7 +133,7 @@ def test_density_sums_over_all_paths():
     learn(family, walks(), 6)
     short = Batch(batch.motion_BTD[:, :4], batch.mask_BT[:, :4], {})
     density_B = family.log_density(short)
-    emission_BTS = family._emission(family._frames(short)).reshape(6, 4, 3)
+    emission_BTS = family.emission(family.frames(short)).reshape(6, 4, 3)
     for emission_TS, density in zip(emission_BTS, density_B, strict=True):
         paths = []
         for path in itertools.product(range(3), repeat=4):
@@ -269,7 +269,7 @@ def test_paths_follow_start_and_moves():
     family = make(states=3)
     family.start_S.copy_(torch.tensor([0.2, 0.8, 0.0]))
     family.transition_SS.copy_(torch.tensor([[0.5, 0.5, 0.0], [0.0, 0.1, 0.9], [1.0, 0.0, 0.0]]))
-    path_NT = family._paths(20_000, 3, torch.Generator().manual_seed(0))
+    path_NT = draw_paths(family.start_S, family.transition_SS, 20_000, 3, generator=torch.Generator().manual_seed(0))
     counts = torch.zeros(3, 3).index_put_((path_NT[:, 0], path_NT[:, 1]), torch.tensor(1.0), accumulate=True)
     assert counts[2].sum() == 0 and counts[0, 2] == 0 and counts[1, 0] == 0
     torch.testing.assert_close(counts.sum(1) / 20_000, torch.tensor([0.2, 0.8, 0.0]), atol=0.01, rtol=0)
