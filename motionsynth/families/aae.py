@@ -154,9 +154,9 @@ class AAE(Autoencoding):
         adversarial = total = _OBJECTIVE.critic(real_B, fake_B)
         terms = {"adversarial": adversarial} | adversary_terms(_OBJECTIVE, real_B.detach(), fake_B.detach())
         r1 = self.config.r1
-        if r1.gamma and self.training and context.step % r1.every == 0:
+        if self.training and r1.due(context.step):
             terms["r1"] = r1_penalty(lambda z_BZ: self.critic.forward(z_BZ, side_BS), drawn_BZ)
-            total = adversarial + 0.5 * r1.gamma * r1.every * terms["r1"]
+            total = adversarial + r1.weight * terms["r1"]
         return Loss(total, {name: term.detach() for name, term in terms.items()})
 
     def fool_loss(self, batch: Batch, context: StepContext) -> Loss:

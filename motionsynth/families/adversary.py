@@ -43,6 +43,15 @@ class R1Config(FrozenConfig):
     every: int = Field(4, ge=1)
     """Computed at steps that are multiples of it, weighted by it (lazy regularisation, Karras et al., 2020)."""
 
+    def due(self, step: int) -> bool:
+        """Whether the penalty is computed at that step of the critic."""
+        return self.gamma > 0 and step % self.every == 0
+
+    @property
+    def weight(self) -> float:
+        """Of the penalty at a step where it is due."""
+        return 0.5 * self.gamma * self.every
+
 
 class ProximalConfig(FrozenConfig):
     """A pull of a network's output towards what the network gave before: ``weight |G(z) - G0(z)|^2``."""
@@ -103,10 +112,10 @@ def critic_loss(
     terms = {"adversarial": adversarial} | adversary_terms(objective, real_B.detach(), fake_B.detach())
     if calibrate:
         terms |= calibration_terms(objective, real_B.detach(), fake_B.detach())
-    if r1.gamma and penalise and step % r1.every == 0:
+    if penalise and r1.due(step):
         # forward, not call: a compiled network (train.compile) cannot be differentiated twice
         penalty = r1_penalty(lambda real_BTD: critic.forward(real_BTD, real.mask_BT, real.side_BS), real.motion_BTD)
-        total = adversarial + 0.5 * r1.gamma * r1.every * penalty
+        total = adversarial + r1.weight * penalty
         terms["r1"] = penalty
     return Loss(total, {name: term.detach() for name, term in terms.items()})
 

@@ -88,11 +88,10 @@ class ALI(Autoencoding):
         fake = Judged(fake_BTD, batch.mask_BT, with_side(z_BZ, side_BS))
         r1 = self.config.r1
         loss = critic_loss(self.critic, real, fake, _OBJECTIVE, r1, step=context.step, penalise=False)
-        if not r1.gamma or not self.training or context.step % r1.every:
+        if not (self.training and r1.due(context.step)):
             return loss
-
         penalty = self._slope(batch, code_BZ)
-        return Loss(loss.total + 0.5 * r1.gamma * r1.every * penalty, loss.terms | {"r1": penalty.detach()})
+        return Loss(loss.total + r1.weight * penalty, loss.terms | {"r1": penalty.detach()})
 
     def _slope(self, batch: Batch, code_BZ: Tensor) -> Tensor:
         """R1 of pairs: ``E[|grad_x|^2 + Z / (T D) |grad_z|^2]``.

@@ -173,9 +173,9 @@ class CycleGAN(Family):
         total = adversarial = pair.mean(torch.vmap(objective.critic)(real_B, fake_B))
         terms = {"adversarial": adversarial, "real_logit": pair.mean(real_B), "fake_logit": pair.mean(fake_B)}
         r1 = self.config.r1
-        if r1.gamma and self.training and context.step % r1.every == 0:
+        if self.training and r1.due(context.step):
             penalty = self._penalty(a, b)
-            total, terms["r1"] = total + 0.5 * r1.gamma * r1.every * penalty, penalty
+            total, terms["r1"] = total + r1.weight * penalty, penalty
         return Loss(total, {name: term.detach() for name, term in terms.items()})
 
     def translators_loss(self, batch: Batch, context: StepContext) -> Loss:
