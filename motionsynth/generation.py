@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from motionsynth.corpus.corpus import Corpus
+    from motionsynth.corpus.windows import WindowSet
     from motionsynth.motion.clip import Clip
     from motionsynth.run import Run
 
 __all__ = [
     "class_indices",
-    "clip_classes",
+    "clip_windows",
     "compare",
     "families_that",
     "generate",
@@ -110,7 +111,29 @@ def class_indices(run: Run, names: Mapping[str, str]) -> dict[str, int]:
     return {label: classes[label].index(name) for label, name in names.items()}
 
 
-def clip_classes(run: Run, path: Path, given: Mapping[str, str], *, also: tuple[str, ...] = ()) -> dict[str, int]:
+def clip_windows(
+    run: Run, path: Path, feature_TD: Tensor, given: Mapping[str, str], *, length: int, also: tuple[str, ...] = ()
+) -> WindowSet:
+    """Windows of a clip that lie end to end, but for the last, which ends on its last frame, as a family takes them.
+
+    Args:
+        run: its family says which labels it is told.
+        path: the clip.
+        feature_TD: what ``read_features`` gave of it, or the first frames of that.
+        given: label name -> class name, in place of the clip's own.
+        length: frames of a window.
+        also: labels that are asked for besides.
+
+    Raises:
+        ConfigError, CorpusError, MotionSynthError: a label is not known.
+    """
+    from motionsynth.corpus.windows import cut_windows
+
+    classes = {label: [index] for label, index in _clip_classes(run, path, given, also).items()}
+    return cut_windows([feature_TD], classes, [path.name], length=length, stride=length)
+
+
+def _clip_classes(run: Run, path: Path, given: Mapping[str, str], also: tuple[str, ...]) -> dict[str, int]:
     """Indices of the classes of a clip that a conditional run is told: those given, else the clip's own.
 
     Args:
@@ -204,7 +227,6 @@ def reconstruct(
     """
     import torch
 
-    from motionsynth.corpus.windows import cut_windows
     from motionsynth.families.capabilities import Reconstructs, Translates
     from motionsynth.run import open_run
     from motionsynth.training.device import resolve_device
@@ -222,11 +244,9 @@ def reconstruct(
     written = []
     for path in clips:
         feature_TD = read_features(run, path)
-        classes = {label: [index] for label, index in clip_classes(run, path, labels or {}, also=also).items()}
-        windows = cut_windows([feature_TD], classes, [path.name], length=length, stride=length)
+        windows = clip_windows(run, path, feature_TD, labels or {}, length=length, also=also)
         with torch.no_grad():
             back_NTD = family.reconstruct(windows.to(device).batch(torch.arange(len(windows)))).float().cpu()
-        # the windows lie end to end but for the last, which ends on the clip's last frame
         back_TD = torch.zeros_like(feature_TD)
         for start, back in zip(windows.start_N.tolist(), back_NTD, strict=True):
             back_TD[start : start + length] = back[: len(feature_TD) - start]

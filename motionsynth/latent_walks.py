@@ -182,18 +182,16 @@ def _encoded(model: _Model, path: Path, labels: Mapping[str, str]) -> Place:
     """Where a clip's first window lies, as ``reconstruct`` encodes it."""
     import torch
 
-    from motionsynth.corpus.windows import cut_windows
     from motionsynth.families.base import Encodes
-    from motionsynth.generation import clip_classes, families_that, read_features
+    from motionsynth.generation import clip_windows, families_that, read_features
     from motionsynth.training.determinism import torch_threads
 
     run, family = model.run, model.family
     if not isinstance(family, Encodes):
         reason = f"{run.record.family} has no encoder, so its ends must be --seeds; families that encode: "
         raise RunError(run.path, reason + families_that(Encodes))
-    classes = {label: [index] for label, index in clip_classes(run, path, labels).items()}
     length = run.record.frames
-    windows = cut_windows([read_features(run, path)[:length]], classes, [path.name], length=length, stride=length)
+    windows = clip_windows(run, path, read_features(run, path)[:length], labels, length=length)
     batch = windows.to(next(family.parameters()).device).batch(torch.arange(1))
     with torch_threads(run.config.train.threads), torch.no_grad():
         z_1Z, side_1S = family.encode(batch).float(), model.latents.side(batch)

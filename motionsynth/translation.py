@@ -41,9 +41,8 @@ def translate(
     import torch
 
     from motionsynth.config import unknown_word
-    from motionsynth.corpus.windows import cut_windows
     from motionsynth.families.capabilities import Translates
-    from motionsynth.generation import clip_classes, families_that, read_features, refuse_twins, write_windows
+    from motionsynth.generation import clip_windows, families_that, read_features, refuse_twins, write_windows
     from motionsynth.run import open_run
     from motionsynth.training.device import resolve_device
 
@@ -60,8 +59,7 @@ def translate(
     written = []
     for path in clips:
         feature_TD = read_features(run, path)
-        classes = {label: [index] for label, index in clip_classes(run, path, labels or {}).items()}
-        whole = cut_windows([feature_TD], classes, [path.name], length=len(feature_TD), stride=1)
+        whole = clip_windows(run, path, feature_TD, labels or {}, length=len(feature_TD))
         with torch.no_grad():
             batch = whole.to(place).batch(torch.zeros(1, dtype=torch.int64, device=place))
             motion_1TD = family.translate(batch, domains.index(to)).float().cpu()
