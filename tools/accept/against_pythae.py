@@ -1,6 +1,6 @@
 """Hold the VAE's and the autoencoder's losses against pythae's, on the same networks, windows and noise.
 
-    pip install pythae && python -m tools.accept.against_pythae
+    pip install pythae && python tools/accept/against_pythae.py
 
 Shapes: B batch, T frames, D features, Z latent dimensions.
 """

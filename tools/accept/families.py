@@ -83,9 +83,8 @@ def main() -> int:
         if absent:
             print(f"{title}: skipped, {absent[0]} is not there")
             continue
-        Bench.open(jobs[0].whole, jobs[0].whole).baselines(
-            folder
-        )  # before the workers: none trains the extractor twice
+        # before the workers: none trains the extractor twice
+        Bench.open(jobs[0].whole, jobs[0].whole).baselines(folder)
         failed |= report(title, folder, run_jobs(jobs, arguments.jobs))
     return int(failed)
 

@@ -1,6 +1,6 @@
 """How near a family's clips are to held-out motion, and what stands in place of a model: the figures of families.py.
 
-Shapes: N windows, T frames, D features.
+Shapes: N windows, M other windows, T frames, D features, X = T * D numbers of a window.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ __all__ = [
     "Quality",
     "domain_difference",
     "mean_quality",
+    "nearest_difference",
     "reconstruction_error",
     "translated",
 ]
@@ -143,6 +144,11 @@ def translated(family: Family, windows: WindowSet, to: int) -> Tensor:
     return torch.cat(parts)
 
 
+def nearest_difference(motion_NX: Tensor, others_MX: Tensor) -> Tensor:
+    """(N,) mean squared difference a number from each window to the nearest of the others."""
+    return torch.cdist(motion_NX, others_MX).amin(1).square() / motion_NX.shape[1]
+
+
 def domain_difference(label: str, held: WindowSet, train: WindowSet) -> float:
     """Mean squared difference a number from held-out windows to the nearest training windows of the other class."""
     distances = []
@@ -151,7 +157,7 @@ def domain_difference(label: str, held: WindowSet, train: WindowSet) -> float:
             windows.motion_NTD[(windows.labels[label] == index) & windows.mask_NT.all(1)].flatten(1)
             for windows, index in ((held, 1 - to), (train, to))
         )
-        distances.append(torch.cdist(theirs, ours).min(1).values.square() / theirs.shape[1])
+        distances.append(nearest_difference(theirs, ours))
     return float(torch.cat(distances).double().mean())
 
 

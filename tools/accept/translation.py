@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from family_quality import nearest_difference
 from torch import Tensor
 
 from motionsynth.corpus.corpus import Corpus, open_corpus
@@ -97,8 +98,7 @@ def measure(
         share(1, "content", content),
         rms(back - before),
         rms(after - before),
-        float(torch.cdist(before.flatten(1), other.flatten(1)).amin(1).square().mean().sqrt())
-        / before[0].numel() ** 0.5,
+        float(nearest_difference(before.flatten(1), other.flatten(1)).mean().sqrt()),
         rms(other.mean(0) - own.mean(0)),
     )
 
