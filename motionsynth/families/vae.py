@@ -14,7 +14,8 @@ from torch import Tensor
 from motionsynth.corpus.windows import Batch
 from motionsynth.families.base import AdamConfig, Loss, MotionShape, Phase, StepContext
 from motionsynth.families.posterior import GaussianConfig, GaussianFamily, draw_posterior, warmed_weight
-from motionsynth.losses.likelihood import free_bits, kl_to_standard_normal, mmd_to_standard_normal
+from motionsynth.losses.likelihood import free_bits, kl_to_standard_normal
+from motionsynth.losses.matching import mmd_to_standard_normal
 
 __all__ = ["VAE"]
 

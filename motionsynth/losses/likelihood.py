@@ -18,7 +18,6 @@ __all__ = [
     "laplace_nll",
     "masked_errors",
     "masked_squared_error",
-    "mmd_to_standard_normal",
 ]
 
 
@@ -120,27 +119,3 @@ def kl_to_standard_normal(mean_BZ: Tensor, log_variance_BZ: Tensor) -> Tensor:
         (B, Z), one value a dimension.
     """
     return 0.5 * (mean_BZ.square() + log_variance_BZ.expm1() - log_variance_BZ)
-
-
-def mmd_to_standard_normal(z_BZ: Tensor) -> Tensor:
-    """Unbiased squared maximum mean discrepancy between draws and N(0, I), Gaussian kernel of variance Z.
-
-    ``k(a, b) = exp(-|a - b|^2 / (2 Z))``; both expectations over N(0, I) are taken in closed form, so nothing is drawn.
-
-    References:
-        Gretton et al., A Kernel Two-Sample Test, 2012.
-
-    Args:
-        z_BZ: (B, Z) draws, B at least 2.
-
-    Returns:
-        Scalar; zero in expectation where the draws are standard normal, so it can be slightly negative.
-    """
-    count, width = z_BZ.shape
-    within = torch.exp(-torch.cdist(z_BZ, z_BZ).square() / (2 * width))
-    within = (within.sum() - within.diagonal().sum()) / (count * (count - 1))
-    # E_y exp(-|x - y|^2 / 2s) = (s / (s + 1))^(Z/2) exp(-|x|^2 / (2 (s + 1))), s = Z
-    across = (width / (width + 1)) ** (width / 2) * torch.exp(-z_BZ.square().sum(1) / (2 * (width + 1))).mean()
-    prior: float = (width / (width + 2)) ** (width / 2)
-    discrepancy: Tensor = within - 2 * across + prior
-    return discrepancy

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["mmd_to_mixture"]
+__all__ = ["mmd_to_mixture", "mmd_to_standard_normal"]
 
 
 def mmd_to_mixture(z_BZ: Tensor, mean_KZ: Tensor, sigma: float) -> Tensor:
@@ -16,8 +16,7 @@ def mmd_to_mixture(z_BZ: Tensor, mean_KZ: Tensor, sigma: float) -> Tensor:
 
     Gaussian kernel of variance Z, ``k(a, b) = exp(-|a - b|^2 / (2 Z))``; expectations over the mixture are taken in
     closed form, so nothing is drawn: ``E_y k(x, y) = 1/K sum_k (Z / (Z + sigma^2))^(Z/2) exp(-|x - mean_k|^2 /
-    (2 (Z + sigma^2)))``, and likewise with 2 sigma^2 for two draws of the mixture. With one mean at zero and sigma 1
-    it is the discrepancy to N(0, I).
+    (2 (Z + sigma^2)))``, and likewise with 2 sigma^2 for two draws of the mixture.
 
     References:
         Gretton et al., A Kernel Two-Sample Test, 2012.
@@ -41,3 +40,12 @@ def mmd_to_mixture(z_BZ: Tensor, mean_KZ: Tensor, sigma: float) -> Tensor:
     within_mean = (within.sum() - within.diagonal().sum()) / (count * (count - 1))
     across = smoothed(z_BZ, mean_KZ, sigma**2).mean()
     return within_mean - 2 * across + smoothed(mean_KZ, mean_KZ, 2 * sigma**2).mean()
+
+
+def mmd_to_standard_normal(z_BZ: Tensor) -> Tensor:
+    """``mmd_to_mixture`` of one component at zero with sigma 1.
+
+    Args:
+        z_BZ: (B, Z) draws, B at least 2.
+    """
+    return mmd_to_mixture(z_BZ, z_BZ.new_zeros(1, z_BZ.shape[1]), 1.0)

@@ -27,8 +27,8 @@ from motionsynth.losses.likelihood import (
     gaussian_nll,
     kl_to_standard_normal,
     masked_squared_error,
-    mmd_to_standard_normal,
 )
+from motionsynth.losses.matching import mmd_to_standard_normal
 
 torch.manual_seed(0)
 X, Y = torch.randn(2, 5, 7, 3, dtype=torch.float64)
