@@ -14,7 +14,7 @@ import torch
 
 from motionsynth.corpus.windows import Batch, WindowSet
 from motionsynth.families import FAMILIES, family_class
-from motionsynth.families.base import Family, LearnsByEM, MotionShape, StepContext
+from motionsynth.families.base import Family, LearnsByEM, Loss, MotionShape, StepContext
 
 FOLDER = Path(__file__).parent / "golden"
 SHAPE = MotionShape(frames=16, features=10, labels={"content": 3, "style": 2})
@@ -68,29 +68,46 @@ def learn_by_em(family: Family, batches: Sequence[Batch], passes: int) -> list[f
     return likelihoods
 
 
+def learn_by_gradient(
+    family: Family,
+    batches: Sequence[Batch],
+    *,
+    lr: float = 1e-3,
+    betas: tuple[float, float] = (0.9, 0.999),
+    seed: int = 0,
+) -> list[dict[str, Loss]]:
+    """What the trainer's rule does, a batch a step; each step's losses by phase."""
+    generator = torch.Generator().manual_seed(seed)
+    optimisers = {
+        phase.name: torch.optim.Adam(
+            [p for part in phase.trains for p in getattr(family, part).parameters()], lr=lr, betas=betas
+        )
+        for phase in family.phases
+    }
+    losses: list[dict[str, Loss]] = []
+    for step, batch in enumerate(batches):
+        losses.append({})
+        for phase in family.phases:
+            if step % phase.every:
+                continue
+            freeze_all_but(family, phase.trains)
+            loss = phase.loss(batch, StepContext(step, step / len(batches), generator))
+            optimisers[phase.name].zero_grad()
+            loss.total.backward()
+            optimisers[phase.name].step()
+            losses[-1][phase.name] = loss
+    return losses
+
+
 def first_losses(name: str) -> dict[str, list[float]]:
     """Phase -> its losses over the first steps of training; for a family without, minus its log-likelihoods."""
     family = make_family(name)
     if isinstance(family, LearnsByEM):
         return {"em": [-value for value in learn_by_em(family, [make_batch(512, seed) for seed in range(3)], STEPS)]}
-    generator = torch.Generator().manual_seed(1)
-    optimisers = {
-        phase.name: torch.optim.Adam([p for part in phase.trains for p in getattr(family, part).parameters()], lr=1e-3)
-        for phase in family.phases
+    steps = learn_by_gradient(family, [make_batch(seed=step) for step in range(STEPS)], seed=1)
+    return {
+        phase.name: [step[phase.name].total.item() for step in steps if phase.name in step] for phase in family.phases
     }
-    losses: dict[str, list[float]] = {phase.name: [] for phase in family.phases}
-    for step in range(STEPS):
-        batch = make_batch(seed=step)
-        for phase in family.phases:
-            if step % phase.every:
-                continue
-            freeze_all_but(family, phase.trains)
-            total = phase.loss(batch, StepContext(step, step / STEPS, generator)).total
-            optimisers[phase.name].zero_grad()
-            total.backward()
-            optimisers[phase.name].step()
-            losses[phase.name].append(total.item())
-    return losses
 
 
 if __name__ == "__main__":

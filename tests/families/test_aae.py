@@ -17,7 +17,7 @@ from motionsynth.losses.matching import mmd_to_mixture, mmd_to_standard_normal
 from motionsynth.nn.critic import LatentCritic
 
 sys.path.insert(0, str(Path(__file__).parent))
-from golden_losses import SHAPE, make_batch
+from golden_losses import SHAPE, learn_by_gradient, make_batch
 
 BATCH = make_batch()
 SMALL = {"latent_dim": 3, "backbone": {"widths": (16, 16)}, "critic": (32,)}
@@ -217,11 +217,6 @@ def test_a_little_training_reconstructs_and_brings_codes_to_the_prior():
     batch = make_batch(64)
     with torch.no_grad():
         family.encoder.head.bias.add_(2.0)
-    optimisers = {
-        phase.name: torch.optim.Adam([p for n in phase.trains for p in getattr(family, n).parameters()], lr=5e-3)
-        for phase in family.phases
-    }
-    generator = torch.Generator().manual_seed(0)
 
     def judged() -> tuple[float, float]:
         family.eval()
@@ -232,14 +227,7 @@ def test_a_little_training_reconstructs_and_brings_codes_to_the_prior():
         return mse, mmd
 
     before = judged()
-    for step in range(250):
-        for phase in family.phases:
-            family.requires_grad_(False)
-            for name in phase.trains:
-                getattr(family, name).requires_grad_(True)
-            phase.loss(batch, StepContext(step, 0.0, generator)).total.backward()
-            optimisers[phase.name].step()
-            optimisers[phase.name].zero_grad()
+    learn_by_gradient(family, [batch] * 250, lr=5e-3)
     after = judged()
     assert after[0] < 0.7 * before[0]
     assert after[1] < 0.5 * before[1]

@@ -17,7 +17,7 @@ from motionsynth.nn.convolution import Dense
 from motionsynth.nn.encoder import with_side
 
 sys.path.insert(0, str(Path(__file__).parent))
-from golden_losses import SHAPE, make_batch
+from golden_losses import SHAPE, learn_by_gradient, make_batch
 
 BATCH = make_batch()
 COUNT = len(BATCH.motion_BTD)
@@ -148,20 +148,8 @@ def test_the_joint_matches_where_the_encoder_inverts_the_decoder():
 
 def test_a_little_training_fools_and_reconstructs():
     family, batch = ali(cycle=10.0, r1={"gamma": 1.0}), make_batch(32)
-    networks = {"critic": ("critic",), "match": ("encoder", "decoder")}
-    optimisers = {
-        name: torch.optim.Adam([p for n in parts for p in getattr(family, n).parameters()], lr=3e-3, betas=(0.0, 0.99))
-        for name, parts in networks.items()
-    }
-    generator, errors = torch.Generator().manual_seed(0), []
-    for step in range(80):
-        for phase in family.phases:
-            family.requires_grad_(False)
-            for name in phase.trains:
-                getattr(family, name).requires_grad_(True)
-            loss = phase.loss(batch, StepContext(step, 0.0, generator))
-            loss.total.backward()
-            optimisers[phase.name].step()
-            optimisers[phase.name].zero_grad()
-        errors.append(loss.terms["mse"].item())
+    errors = [
+        step["match"].terms["mse"].item()
+        for step in learn_by_gradient(family, [batch] * 80, lr=3e-3, betas=(0.0, 0.99))
+    ]
     assert errors[-1] < 0.7 * errors[0]

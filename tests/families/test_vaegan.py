@@ -15,7 +15,7 @@ from motionsynth.families.vae import VAE
 from motionsynth.families.vaegan import VAEGAN
 
 sys.path.insert(0, str(Path(__file__).parent))
-from golden_losses import SHAPE, make_batch
+from golden_losses import SHAPE, learn_by_gradient, make_batch
 
 BATCH = make_batch()
 COUNT = len(BATCH.motion_BTD)
@@ -139,19 +139,5 @@ def test_the_weight_of_the_kl_term(progress, weight):
 @pytest.mark.parametrize("similarity", ["motion", "critic"])
 def test_a_little_training_lowers_the_error(similarity):
     family, batch = vaegan(similarity=similarity, r1={"gamma": 1.0}, adversarial=1.0), make_batch(32)
-    optimisers = {
-        phase.name: torch.optim.Adam([p for n in phase.trains for p in getattr(family, n).parameters()], lr=3e-3)
-        for phase in family.phases
-    }
-    generator, errors = torch.Generator().manual_seed(0), []
-    for step in range(100):
-        for phase in family.phases:
-            family.requires_grad_(False)
-            for name in phase.trains:
-                getattr(family, name).requires_grad_(True)
-            loss = phase.loss(batch, StepContext(step, 1.0, generator))
-            loss.total.backward()
-            optimisers[phase.name].step()
-            optimisers[phase.name].zero_grad()
-        errors.append(loss.terms["mse"].item())
+    errors = [step["vae"].terms["mse"].item() for step in learn_by_gradient(family, [batch] * 100, lr=3e-3)]
     assert errors[-1] < 0.8 * errors[0]
