@@ -7,19 +7,19 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+import torch
 from pydantic import Field
 from torch import Tensor
 
 from motionsynth.corpus.windows import Batch
-from motionsynth.families.backbone import build_decoder, build_encoder
+from motionsynth.families.autoencoding import Autoencoding, reconstruction_error
 from motionsynth.families.base import AdamConfig, Loss, MotionShape, Phase, StepContext
-from motionsynth.families.latent import CodedConfig, CodedFamily
-from motionsynth.losses.likelihood import masked_squared_error
+from motionsynth.families.latent import CodedConfig
 
 __all__ = ["Autoencoder"]
 
 
-class Autoencoder(CodedFamily):
+class Autoencoder(Autoencoding):
     """``min E_x[|x - Dec(Enc(x))|^2]`` per number.
 
     It has no generative prior: nothing makes the codes follow any known distribution. ``sample`` decodes draws of a
@@ -43,9 +43,7 @@ class Autoencoder(CodedFamily):
         """Adam by phase."""
 
     def __init__(self, config: Config, shape: MotionShape) -> None:
-        super().__init__(config, shape)
-        self.encoder = build_encoder(config.backbone, shape, config.latent_dim, side=self.condition.width)
-        self.decoder = build_decoder(config.backbone, shape, config.latent_dim, side=self.condition.width)
+        super().__init__(config, shape, "point")
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -54,15 +52,9 @@ class Autoencoder(CodedFamily):
 
     def reconstruction_loss(self, batch: Batch, context: StepContext) -> Loss:
         """Mean squared error over the frames that are there."""
-        error_B = masked_squared_error(batch.motion_BTD, self.reconstruct(batch), batch.mask_BT)
-        mse = error_B.sum() / (context.mean(batch.mask_BT.sum().float()) * self.shape.features)
+        mse = reconstruction_error(batch, self.reconstruct(batch), context)
         return Loss(mse, {"mse": mse.detach()})
 
-    def encode(self, batch: Batch) -> Tensor:
-        """(B, Z) codes."""
-        code_BZ: Tensor = self.encoder(batch.motion_BTD, batch.mask_BT, self.condition.of(batch))
-        return code_BZ
-
-    def reconstruct(self, batch: Batch) -> Tensor:
-        """(B, T, D) decoded codes."""
-        return self.decode(self.encode(batch), self.condition.of(batch))
+    def codes(self, batch: Batch, *, generator: torch.Generator) -> Tensor:
+        """(B, Z) codes; nothing is drawn, so the generator stays as it is."""
+        return self.encode(batch)

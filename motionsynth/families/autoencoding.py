@@ -1,4 +1,4 @@
-"""What families share that encode windows, to points or to Gaussians, and decode them again.
+"""What families share that encode windows, to points or to Gaussians, and decode the codes again.
 
 Shapes: B batch, T frames, D features, Z latent dimensions.
 """
@@ -14,35 +14,42 @@ from motionsynth.corpus.windows import Batch
 from motionsynth.families.backbone import build_decoder, build_encoder
 from motionsynth.families.base import MotionShape, StepContext
 from motionsynth.families.latent import CodedConfig, CodedFamily
-from motionsynth.families.posterior import draw_posterior
 from motionsynth.losses.likelihood import masked_squared_error
 
-__all__ = ["Autoencoding", "Posterior", "PosteriorKind", "reconstruction_error"]
+__all__ = ["Autoencoding", "Gaussian", "Point", "PosteriorKind", "reconstruction_error"]
 
 PosteriorKind = Literal["point", "gaussian"]
 
 
-class Posterior(NamedTuple):
-    """``p(z|x)``: a point, or ``N(mean, diag(variance))``."""
+class Point(NamedTuple):
+    """``p(z|x)`` that is certain."""
 
     mean_BZ: Tensor
-    log_variance_BZ: Tensor | None = None
-    """None for a point."""
 
     def draw(self, noise_BZ: Tensor) -> Tensor:
-        """(B, Z) draws, by reparameterisation of standard normal noise."""
-        if self.log_variance_BZ is None:
-            return self.mean_BZ
-        return draw_posterior(self.mean_BZ, self.log_variance_BZ, noise_BZ)
+        """(B, Z) the points, whatever the noise."""
+        return self.mean_BZ
+
+
+class Gaussian(NamedTuple):
+    """``p(z|x) = N(mean, diag(variance))``."""
+
+    mean_BZ: Tensor
+    log_variance_BZ: Tensor
+    """Kept in [-20, 10]."""
+
+    def draw(self, noise_BZ: Tensor) -> Tensor:
+        """(B, Z) draws by reparameterisation: ``mean + noise * sqrt(variance)``, standard normal noise."""
+        return self.mean_BZ + noise_BZ * torch.exp(0.5 * self.log_variance_BZ)
 
 
 class Autoencoding(CodedFamily):
-    """A family with the networks ``encoder`` and ``decoder``.
+    """A family with the networks ``encoder``, which gives ``p(z|x)``, and ``decoder``.
 
     Args:
         config: the family's own ``Config``.
         shape: the size of the windows.
-        posterior: what the encoder gives.
+        posterior: what p(z|x) is.
     """
 
     def __init__(self, config: CodedConfig, shape: MotionShape, posterior: PosteriorKind) -> None:
@@ -52,20 +59,20 @@ class Autoencoding(CodedFamily):
         self.encoder = build_encoder(config.backbone, shape, outputs, side=side)
         self.decoder = build_decoder(config.backbone, shape, config.latent_dim, side=side)
 
-    def posterior(self, batch: Batch) -> Posterior:
+    def posterior(self, batch: Batch) -> Point | Gaussian:
         """``p(z|x)`` of the windows of a batch."""
         output: Tensor = self.encoder(batch.motion_BTD, batch.mask_BT, self.condition.of(batch))
         if self.posterior_kind == "point":
-            return Posterior(output)
+            return Point(output)
         mean_BZ, log_variance_BZ = output.chunk(2, 1)
-        return Posterior(mean_BZ, log_variance_BZ.clamp(-20.0, 10.0))
+        return Gaussian(mean_BZ, log_variance_BZ.clamp(-20.0, 10.0))
 
     def draw_code(self, batch: Batch, context: StepContext) -> Tensor:
         """(B, Z) draws from p(z|x) for a loss."""
         return self.posterior(batch).draw(context.normal(len(batch.motion_BTD), self.latent_dim))
 
     def encode(self, batch: Batch) -> Tensor:
-        """(B, Z) codes; their means where they are Gaussians."""
+        """(B, Z) codes: means of p(z|x)."""
         return self.posterior(batch).mean_BZ
 
     def codes(self, batch: Batch, *, generator: torch.Generator) -> Tensor:

@@ -12,8 +12,9 @@ from pydantic import Field
 from torch import Tensor
 
 from motionsynth.corpus.windows import Batch
+from motionsynth.families.autoencoding import Gaussian
 from motionsynth.families.base import AdamConfig, Loss, MotionShape, Phase, StepContext
-from motionsynth.families.posterior import GaussianConfig, GaussianFamily, draw_posterior, warmed_weight
+from motionsynth.families.variational import GaussianFamily, WeighedConfig
 from motionsynth.losses.likelihood import free_bits, kl_to_standard_normal
 from motionsynth.losses.matching import mmd_to_standard_normal
 
@@ -34,18 +35,12 @@ class VAE(GaussianFamily):
         Salakhutdinov, Importance Weighted Autoencoders, 2016, for the tighter bound.
     """
 
-    class Config(GaussianConfig):
+    class Config(WeighedConfig):
         """Settings of the variational autoencoder."""
 
         PHASES: ClassVar[tuple[str, ...]] = ("all",)
 
         name: Literal["vae"] = "vae"
-        beta: float = Field(1.0, ge=0)
-        """Weight of the KL term; 1 is the evidence lower bound."""
-        kl_warmup: float = Field(0.0, ge=0, le=1)
-        """First share of the budget over which the weight of the KL term goes from ``kl_start`` to ``beta``."""
-        kl_start: float = Field(0.0, ge=0)
-        """Weight of the KL term at the start of a warm-up: linear from 0 up, geometric from above 0 up or down."""
         free_bits: float = Field(0.0, ge=0)
         """Nats of each latent dimension, mean over the batch, that cost nothing."""
         optimise: dict[str, AdamConfig] = Field(default={"all": AdamConfig()})
@@ -62,26 +57,26 @@ class VAE(GaussianFamily):
 
     def elbo_loss(self, batch: Batch, context: StepContext) -> Loss:
         """Minus the evidence lower bound, mean over windows; the spectrum of the latents is reported in eval mode."""
-        mean_BZ, log_variance_BZ = self.posterior(batch)
-        z_BZ = draw_posterior(mean_BZ, log_variance_BZ, context.normal(*mean_BZ.shape))
+        posterior = self.posterior(batch)
+        z_BZ = posterior.draw(context.normal(*posterior.mean_BZ.shape))
         nll_B, mse = self.likelihood.loss(batch, self.decode(z_BZ, self.condition.of(batch)), context)
-        kl_Z = kl_to_standard_normal(mean_BZ, log_variance_BZ).mean(0)
+        kl_Z = kl_to_standard_normal(*posterior).mean(0)
         config, nll, kl = self.config, nll_B.mean(), kl_Z.sum()
         cost = free_bits(kl_Z, context.mean(kl_Z), config.free_bits) if config.free_bits else kl
-        weight = warmed_weight(context.progress, config.beta, start=config.kl_start, warmup=config.kl_warmup)
-        total = nll + weight * cost
+        total = nll + config.kl_weight(context.progress) * cost
         terms = {"elbo": -(nll + kl), "nll": nll, "kl": kl, "mse": mse, "sigma": self.likelihood.sigma}
         if not self.training:
-            terms |= _aggregate_posterior(mean_BZ, log_variance_BZ, z_BZ)
+            terms |= _aggregate_posterior(posterior, z_BZ)
         return Loss(total, {name: term.detach() for name, term in terms.items()})
 
 
-def _aggregate_posterior(mean_BZ: Tensor, log_variance_BZ: Tensor, z_BZ: Tensor) -> dict[str, Tensor]:
+def _aggregate_posterior(posterior: Gaussian, z_BZ: Tensor) -> dict[str, Tensor]:
     """How far E_x[p(z|x)] is from the prior, and how many latents carry anything.
 
     A latent is active where the variance of its mean over the data exceeds 0.01 (Burda, Grosse & Salakhutdinov,
     Importance Weighted Autoencoders, 2016).
     """
+    mean_BZ, log_variance_BZ = posterior
     mean_Z = mean_BZ.mean(0)
     covariance_ZZ = torch.cov(mean_BZ.T, correction=0) + torch.diag(log_variance_BZ.exp().mean(0))
     identity_ZZ = torch.eye(len(mean_Z), device=mean_Z.device)

@@ -16,7 +16,7 @@ from motionsynth.families.adversary import Judged, R1Config, critic_loss
 from motionsynth.families.backbone import CriticConfig, build_critic
 from motionsynth.families.base import AdamConfig, Loss, MotionShape, Phase, StepContext
 from motionsynth.families.likelihood import Likelihood, SigmaConfig
-from motionsynth.families.posterior import GaussianConfig, GaussianFamily, draw_posterior, warmed_weight
+from motionsynth.families.variational import GaussianFamily, WeighedConfig
 from motionsynth.losses.adversarial import OBJECTIVES
 from motionsynth.losses.likelihood import kl_to_standard_normal
 
@@ -40,7 +40,7 @@ class VAEGAN(GaussianFamily):
         Larsen et al., Autoencoding beyond Pixels using a Learned Similarity Metric, 2016.
     """
 
-    class Config(GaussianConfig):
+    class Config(WeighedConfig):
         """Settings of the variational autoencoder with a critic."""
 
         PHASES: ClassVar[tuple[str, ...]] = ("critic", "vae")
@@ -48,12 +48,6 @@ class VAEGAN(GaussianFamily):
         name: Literal["vaegan"] = "vaegan"
         similarity: Literal["motion", "critic"] = "motion"
         """What the decoder is to give back: the window, or the critic's description of it."""
-        beta: float = Field(1.0, ge=0)
-        """Weight of the KL term; 1 is the evidence lower bound."""
-        kl_warmup: float = Field(0.0, ge=0, le=1)
-        """First share of the budget over which the weight of the KL term goes from ``kl_start`` to ``beta``."""
-        kl_start: float = Field(0.0, ge=0)
-        """Weight of the KL term at the start of a warm-up: linear from 0 up, geometric from above 0 up or down."""
         adversarial: float = Field(100.0, ge=0)
         """Weight of fooling the critic beside the bound, which is in nats a window."""
         described: SigmaConfig = SigmaConfig(value=1e-3)
@@ -94,17 +88,16 @@ class VAEGAN(GaussianFamily):
     def vae_loss(self, batch: Batch, context: StepContext) -> Loss:
         """Minus the evidence lower bound, mean over windows, and fooling the critic."""
         side_BS, config = self.condition.of(batch), self.config
-        mean_BZ, log_variance_BZ = self.posterior(batch)
-        motion_BTD = self.decode(draw_posterior(mean_BZ, log_variance_BZ, context.normal(*mean_BZ.shape)), side_BS)
-        drawn_BTD = self.decode(context.normal(*mean_BZ.shape), side_BS)
+        posterior = self.posterior(batch)
+        motion_BTD = self.decode(posterior.draw(context.normal(*posterior.mean_BZ.shape)), side_BS)
+        drawn_BTD = self.decode(context.normal(*posterior.mean_BZ.shape), side_BS)
         adversarial = _OBJECTIVE.generator(self.critic(drawn_BTD, batch.mask_BT, side_BS))
         nll_B, mse = self.likelihood.loss(batch, motion_BTD, context)
-        nll, kl = nll_B.mean(), kl_to_standard_normal(mean_BZ, log_variance_BZ).sum(1).mean()
+        nll, kl = nll_B.mean(), kl_to_standard_normal(*posterior).sum(1).mean()
         terms = {"elbo": -(nll + kl), "nll": nll, "kl": kl, "adversarial": adversarial, "mse": mse}
         if config.similarity == "critic":
             nll = terms["described_nll"] = self._described_nll(batch, motion_BTD, context)
-        weight = warmed_weight(context.progress, config.beta, start=config.kl_start, warmup=config.kl_warmup)
-        total = nll + weight * kl + config.adversarial * adversarial
+        total = nll + config.kl_weight(context.progress) * kl + config.adversarial * adversarial
         terms["sigma"] = self.likelihood.sigma
         return Loss(total, {name: term.detach() for name, term in terms.items()})
 

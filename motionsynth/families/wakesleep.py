@@ -14,7 +14,7 @@ from torch import Tensor
 
 from motionsynth.corpus.windows import Batch
 from motionsynth.families.base import AdamConfig, Loss, MotionShape, Phase, StepContext
-from motionsynth.families.posterior import GaussianConfig, GaussianFamily, draw_posterior
+from motionsynth.families.variational import GaussianConfig, GaussianFamily
 from motionsynth.losses.likelihood import gaussian_nll, kl_to_standard_normal
 
 __all__ = ["WakeSleep"]
@@ -63,9 +63,9 @@ class WakeSleep(GaussianFamily):
     def wake_loss(self, batch: Batch, context: StepContext) -> Loss:
         """``-log p(x|h)`` of real windows, ``h`` drawn by the encoder, which gets no gradient."""
         with torch.no_grad():
-            mean_BZ, log_variance_BZ = self.posterior(batch)
-            kl = kl_to_standard_normal(mean_BZ, log_variance_BZ).sum(1).mean()
-        h_BZ = draw_posterior(mean_BZ, log_variance_BZ, context.normal(*mean_BZ.shape))
+            posterior = self.posterior(batch)
+            kl = kl_to_standard_normal(*posterior).sum(1).mean()
+        h_BZ = posterior.draw(context.normal(*posterior.mean_BZ.shape))
         nll_B, mse = self.likelihood.loss(batch, self.decode(h_BZ, self.condition.of(batch)), context)
         nll = nll_B.mean()
         terms = {"elbo": -(nll + kl), "nll": nll, "kl": kl, "mse": mse, "sigma": self.likelihood.sigma}

@@ -12,7 +12,7 @@ from torch.distributions import MultivariateNormal
 
 from motionsynth.corpus.windows import Batch
 from motionsynth.families.base import MotionShape
-from motionsynth.families.posterior import GaussianFamily
+from motionsynth.families.variational import GaussianFamily
 
 SHAPE = MotionShape(frames=4, features=3, labels={})
 LATENTS = 2
