@@ -89,9 +89,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def pair(folder: Path) -> list[dict[str, Any]]:
     """What the two ranks found, case by case."""
-    for process in start_pair("tests.training.ranks_worker", str(folder)):
-        code, _, err = end_of(process)
-        assert code == 0, err
+    ends = [end_of(process) for process in start_pair("tests.training.ranks_worker", str(folder))]
+    assert [code for code, _, _ in ends] == [0, 0], ends
     return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(2)]
 
 
