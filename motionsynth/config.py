@@ -7,7 +7,6 @@ train:   budget, batch, seed, precision, checkpoints
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import re
@@ -18,7 +17,7 @@ from typing import Annotated, Any, Literal, get_args
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from motionsynth.errors import ConfigError
+from motionsynth.errors import ConfigError, unknown_word
 from motionsynth.families import FAMILIES, family_class
 from motionsynth.families.base import FamilyConfig, FrozenConfig
 
@@ -31,7 +30,6 @@ __all__ = [
     "dump_config",
     "load_config",
     "read_yaml",
-    "unknown_word",
 ]
 
 
@@ -229,14 +227,6 @@ def _override(document: dict[str, Any], override: str) -> None:
 
 
 _BUDGETS = frozenset({"steps", "samples", "passes", "minutes"})
-
-
-def unknown_word(what: str, word: str, known: Iterable[str]) -> str:
-    """What is wrong with a word that is none of those known: the nearest one, and all of them."""
-    known = sorted(known)
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    hint = f"did you mean {close[0]}? " if close else ""
-    return f"unknown {what}, {hint}known: {', '.join(known) or 'none'}"
 
 
 def config_error(

@@ -16,6 +16,8 @@ where something failed. Anything else that escapes is a bug.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar
 
@@ -29,6 +31,7 @@ __all__ = [
     "RunError",
     "TrackingError",
     "TrainingError",
+    "unknown_word",
 ]
 
 
@@ -93,3 +96,11 @@ class TrainingError(MotionSynthError):
     def __init__(self, step: int, phase: str, reason: str) -> None:
         self.step, self.phase, self.reason = step, phase, reason
         super().__init__(f"step {step}, phase {phase}: {reason}")
+
+
+def unknown_word(what: str, word: str, known: Iterable[str]) -> str:
+    """What is wrong with a word that is none of those known: the nearest one, and all of them."""
+    known = sorted(known)
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]}? " if close else ""
+    return f"unknown {what}, {hint}known: {', '.join(known) or 'none'}"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from motionsynth.errors import ConfigError, MotionSynthError, RunError
+from motionsynth.errors import ConfigError, MotionSynthError, RunError, unknown_word
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -101,7 +101,6 @@ def generate(
 
 def class_indices(run: Run, names: Mapping[str, str]) -> dict[str, int]:
     """Indices of a run's classes by name, such as ``{"style": "elderly"}``; ``ConfigError`` where one is unknown."""
-    from motionsynth.config import unknown_word
 
     classes = run.record.labels
     for label, name in names.items():

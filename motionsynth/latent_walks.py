@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from motionsynth.errors import ConfigError, MotionSynthError, RunError
+from motionsynth.errors import ConfigError, MotionSynthError, RunError, unknown_word
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -224,7 +224,6 @@ def _limited(axes: list[Axis], limits: tuple[float, float] | None) -> list[Axis]
 
 def _named(word: str, axes: list[Axis], numbers: list[Axis]) -> Axis:
     """The code of that name, or the latent number of that place."""
-    from motionsynth.config import unknown_word
 
     found = [axis for axis in axes if axis.name == word]
     if found:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from motionsynth.errors import ConfigError, RunError
+from motionsynth.errors import ConfigError, RunError, unknown_word
 
 __all__ = ["translate"]
 
@@ -40,7 +40,6 @@ def translate(
     """
     import torch
 
-    from motionsynth.config import unknown_word
     from motionsynth.families.capabilities import Translates
     from motionsynth.generation import clip_windows, families_that, read_features, refuse_twins, write_windows
     from motionsynth.run import open_run

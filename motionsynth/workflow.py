@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from motionsynth.errors import ConfigError, RunError
+from motionsynth.errors import ConfigError, RunError, unknown_word
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,7 +52,7 @@ def resolve_config(
     Raises:
         ConfigError: a file, key or value is wrong, or ``config`` is of another family.
     """
-    from motionsynth.config import load_config, unknown_word
+    from motionsynth.config import load_config
     from motionsynth.families import FAMILIES
 
     if family not in FAMILIES:

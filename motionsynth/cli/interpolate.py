@@ -51,7 +51,7 @@ def interpolate(
 
     ends: tuple[Path, Path] | tuple[int, int]
     if clips and seeds:
-        raise MotionSynthError("give two clips or --seeds, not both")
+        raise MotionSynthError("give two clips, or two seeds as --seeds 0 1, not both")
     if seeds:
         ends = seeds
     elif clips and len(clips) == 2:

@@ -20,7 +20,7 @@ from motionsynth.corpus.labels import ClipLabels, Labels, read_labels
 from motionsynth.corpus.reading import find_files
 from motionsynth.corpus.split import Split, Take, split_takes
 from motionsynth.corpus.stretches import SharedStretch
-from motionsynth.errors import CorpusError
+from motionsynth.errors import CorpusError, unknown_word
 
 if TYPE_CHECKING:
     from motionsynth.config import DataConfig, SplitConfig
@@ -216,7 +216,6 @@ def _join_labels(labels: Sequence[Labels], names: Sequence[str]) -> tuple[Labels
 
 def _kept(labels: Labels, keep: Mapping[str, Sequence[str]], path: Path) -> set[str]:
     """The clips of the classes that are kept; refuses a label or class that no clip has."""
-    from motionsynth.config import unknown_word
 
     for label, classes in keep.items():
         if label not in labels.names:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 from motionsynth.corpus.windows import Batch, WindowSet
+from motionsynth.errors import unknown_word
 from motionsynth.families.capabilities import (
     Bounds,
     Decodes,
@@ -310,7 +311,7 @@ class Family(nn.Module):
             ("show", how.show or shows[0], shows),
         ):
             if asked not in known:
-                raise ValueError(f"{what}: this model has no {asked!r}, only {', '.join(known)}")
+                raise ValueError(unknown_word(f"{what} {asked!r}", asked, known))
         for name in how.labels:
             if name not in labels:
                 takes = f"only {', '.join(labels)}" if labels else "as it was trained without; see family.condition"

@@ -81,19 +81,18 @@ class Condition(nn.Module):
         """
         if not self.names:
             return None
-        share_L = self.share_L.reshape(self.sizes)
+        allowed_L = torch.ones(self.sizes, device=self.share_L.device)
         for axis, (name, size) in enumerate(zip(self.names, self.sizes, strict=True)):
             if name in fixed:
                 if not 0 <= fixed[name] < size:
                     raise ValueError(f"label {name}: class {fixed[name]} is not one of {size}")
-                kept = torch.zeros_like(share_L)
-                kept.select(axis, fixed[name]).copy_(share_L.select(axis, fixed[name]))
-                # a combination that no window has may be asked for all the same
-                share_L = (
-                    kept
-                    if kept.any()
-                    else torch.zeros_like(kept).index_fill(axis, torch.tensor([fixed[name]], device=kept.device), 1.0)
+                one_hot_C = F.one_hot(torch.tensor(fixed[name], device=allowed_L.device), size)
+                allowed_L = allowed_L * one_hot_C.reshape(
+                    [-1 if place == axis else 1 for place in range(allowed_L.ndim)]
                 )
+        share_L = self.share_L.reshape(self.sizes) * allowed_L
+        # a combination that no training window has may be asked for all the same
+        share_L = share_L if share_L.any() else allowed_L
         cell_N = torch.multinomial(share_L.flatten(), count, replacement=True, generator=generator)
         index_N = torch.unravel_index(cell_N, self.sizes)
         return self.code(dict(zip(self.names, index_N, strict=True)))

@@ -67,6 +67,15 @@ class AdversarialConfig(LatentConfig):
             raise ValueError("critic_every and generator_every: one of them must be 1, or there are steps of nothing")
         return self
 
+    @model_validator(mode="after")
+    def _one_penalty(self) -> Self:
+        if OBJECTIVES[self.objective].lipschitz and (self.r1.gamma or self.critic.minibatch_stddev):
+            raise ValueError(
+                f"objective: {self.objective} has a penalty of its own, on single windows; it goes with r1.gamma 0 and "
+                "critic.minibatch_stddev 0"
+            )
+        return self
+
     @property
     def surrogate(self) -> str | None:
         """What keeps the critic's output from being the log-ratio that the objective takes it for."""

@@ -128,7 +128,7 @@ def test_priors_are_named_and_others_refused():
     generator = torch.Generator().manual_seed(0)
     family = aae(prior="mixture", mixture={"components": 3})
     assert family.priors == ("mixture", "fitted") and aae().priors == ("normal", "fitted")
-    with pytest.raises(ValueError, match="prior: this model has no 'normal', only mixture, fitted"):
+    with pytest.raises(ValueError, match="unknown prior 'normal', known: fitted, mixture"):
         family.sample(2, generator=generator, how=Draw(prior="normal"))
 
 

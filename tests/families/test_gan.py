@@ -24,6 +24,7 @@ from golden_losses import SHAPE, make_batch
 BATCH = make_batch()
 CONFIGS = Path(__file__).parents[2] / "configs" / "run"
 SMALL = {"backbone": {"widths": (8, 8)}, "critic": {"widths": (8, 8)}}
+SINGLE = SMALL | {"critic": {"widths": (8, 8), "minibatch_stddev": 0}}
 
 
 def gan(**settings) -> GAN:
@@ -104,7 +105,7 @@ def test_a_little_training_separates_and_then_fools(group):
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_every_objective_plays_its_own_game_on_the_same_networks(name):
-    family = gan(objective=name, r1={"gamma": 0.0}, gradient_penalty=0.0, **SMALL)
+    family = gan(objective=name, r1={"gamma": 0.0}, gradient_penalty=0.0, **SINGLE)
     real, fake = torch.randn(2, 8)
     objective = OBJECTIVES[name]
     family.critic.forward = lambda *_, parts=1: torch.cat((real, fake)) if parts == 2 else fake
@@ -115,7 +116,7 @@ def test_every_objective_plays_its_own_game_on_the_same_networks(name):
     judged = family.eval().critic_loss(BATCH, context(0))
     assert ("log_likelihood" in judged.terms) == (objective.estimate is not None)
     assert {name: weight.shape for name, weight in family.named_parameters()} == {
-        name: weight.shape for name, weight in gan(**SMALL).named_parameters()
+        name: weight.shape for name, weight in gan(**SINGLE).named_parameters()
     }
 
 
@@ -127,7 +128,7 @@ def test_exponents_that_are_capped_are_logged():
 
 
 def test_wgan_gp_is_penalised_between_real_and_generated_and_others_are_not():
-    family = gan(objective="wgan_gp", r1={"gamma": 0.0}, gradient_penalty=7.0, **SMALL)
+    family = gan(objective="wgan_gp", r1={"gamma": 0.0}, gradient_penalty=7.0, **SINGLE)
     loss = family.critic_loss(BATCH, context(0))
     seen = context(0)
     fake = family.decode(seen.normal(8, 32)).detach()
@@ -137,6 +138,12 @@ def test_wgan_gp_is_penalised_between_real_and_generated_and_others_are_not():
     torch.testing.assert_close(loss.total, loss.terms["adversarial"] + 7.0 * penalty)
     assert "gradient_penalty" not in family.eval().critic_loss(BATCH, context(0)).terms
     assert "gradient_penalty" not in gan(objective="hinge", **SMALL).critic_loss(BATCH, context(0)).terms
+
+
+@pytest.mark.parametrize("kept", [{"r1": {"gamma": 1.0}, **SINGLE}, {"r1": {"gamma": 0.0}, **SMALL}])
+def test_wgan_gp_is_refused_beside_what_its_penalty_does_not_go_with(kept):
+    with pytest.raises(ValueError, match="wgan_gp has a penalty of its own"):
+        gan(objective="wgan_gp", **kept)
 
 
 def test_what_keeps_the_ratio_from_being_one_is_named():
