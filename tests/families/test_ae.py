@@ -51,5 +51,5 @@ def test_what_it_draws_by_default_are_codes_like_those_it_makes():
 
 
 def test_there_is_no_noise_to_show():
-    with pytest.raises(ValueError, match="no 'sample', only mean"):
+    with pytest.raises(ValueError, match="unknown show 'sample', known: mean"):
         autoencoder().sample(2, generator=seeded(), how=Draw(show="sample"))

@@ -298,7 +298,7 @@ def test_settings_are_checked():
     assert HMM.Config().least_passes == 3
     with pytest.raises(ValidationError, match="covariance"):
         HMM.Config(covariance="tied")
-    with pytest.raises(ValueError, match="no 'fitted', only normal"):
+    with pytest.raises(ValueError, match="unknown prior 'fitted', known: normal"):
         make().sample(1, generator=torch.Generator().manual_seed(0), how=Draw(prior="fitted"))
 
 
