@@ -170,7 +170,7 @@ def test_samples_shown_have_the_noise_of_the_likelihood(kind, kurtosis):
     standard = noise / variance.sqrt()
     assert abs(float(standard.mean())) < 0.02
     assert float(standard.pow(4).mean()) == pytest.approx(kurtosis, rel=0.1)
-    with pytest.raises(ValueError, match="unknown show 'median', .*known: mean, sample"):
+    with pytest.raises(ValueError, match=r"unknown show 'median', .*known: mean, sample"):
         family.sample(2, generator=seeded(), how=Draw(show="median"))
 
 
