@@ -73,9 +73,11 @@ def theory(
 
 def _measure(chosen: Sequence[Experiment]) -> list[_Row]:
     from motionsynth.cli.progress import bar
+    from motionsynth.training.determinism import torch_threads
 
     rows = []
-    with bar("theory", unit="experiments") as show:
+    # one thread: the grids are small, and threads that wait for one another take ten times as long on busy cores
+    with torch_threads(1), bar("theory", unit="experiments") as show:
         for done, experiment in enumerate(chosen):
             show(done, len(chosen))
             began = time.monotonic()
