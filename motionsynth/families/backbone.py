@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from motionsynth.families.base import FrozenConfig, MotionShape
 from motionsynth.nn.attention import TransformerDecoder, TransformerTrunk
@@ -19,6 +19,7 @@ __all__ = [
     "ConvConfig",
     "CriticConfig",
     "GRUConfig",
+    "Kernel",
     "TransformerConfig",
     "build_critic",
     "build_decoder",
@@ -26,6 +27,14 @@ __all__ = [
 ]
 
 
+def _odd(frames: int) -> int:
+    if frames % 2 == 0:
+        raise ValueError("must be odd, so that a convolution has a middle frame")
+    return frames
+
+
+Kernel = Annotated[int, Field(ge=1), AfterValidator(_odd)]
+"""Frames of a convolution."""
 Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
 
 
@@ -36,7 +45,7 @@ class ConvConfig(FrozenConfig):
     """Which backbone."""
     widths: Widths = (128, 128, 96, 64)
     """Channels of each level, from the coarsest to the finest."""
-    kernel: int = Field(3, ge=1)
+    kernel: Kernel = 3
     """Frames of each convolution, odd."""
     upsample: Upsampling = "linear"
     """How a decoder doubles the frames; ``nearest`` leaves combs in the spectrum, ``learned`` begins as ``linear``."""
@@ -44,13 +53,6 @@ class ConvConfig(FrozenConfig):
     """Hidden layers between a latent and the coarsest level of a decoder."""
     mapping_width: int = Field(256, ge=1)
     """Numbers in each of them."""
-
-    @field_validator("kernel")
-    @classmethod
-    def _kernel_odd(cls, kernel: int) -> int:
-        if kernel % 2 == 0:
-            raise ValueError("must be odd, so that a convolution has a middle frame")
-        return kernel
 
 
 class _StepConfig(FrozenConfig):

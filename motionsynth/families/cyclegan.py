@@ -13,7 +13,7 @@ from torch import Tensor
 
 from motionsynth.corpus.windows import Batch, WindowSet
 from motionsynth.families.adversary import Judged, R1Config
-from motionsynth.families.backbone import BackboneConfig, ConvConfig, CriticConfig, build_critic
+from motionsynth.families.backbone import BackboneConfig, ConvConfig, CriticConfig, Kernel, build_critic
 from motionsynth.families.bank import WindowBank
 from motionsynth.families.base import (
     AdamConfig,
@@ -42,15 +42,8 @@ class TranslatorConfig(FrozenConfig):
     """Channels."""
     dilations: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (1, 2, 4, 8)
     """Of each block, frames between the frames that its first convolution sees."""
-    kernel: int = Field(3, ge=1)
+    kernel: Kernel = 3
     """Frames of each convolution, odd."""
-
-    @field_validator("kernel")
-    @classmethod
-    def _kernel_odd(cls, kernel: int) -> int:
-        if kernel % 2 == 0:
-            raise ValueError("must be odd, so that a convolution has a middle frame")
-        return kernel
 
 
 class CycleGAN(Family):
