@@ -29,6 +29,7 @@ __all__ = [
     "config_hash",
     "dump_config",
     "load_config",
+    "plain_config",
     "read_yaml",
 ]
 
@@ -284,15 +285,16 @@ def _is_model(node: Any) -> bool:
 
 def dump_config(config: RunConfig) -> str:
     """The resolved configuration as YAML; reads back to an equal one."""
-    return yaml.safe_dump(_plain(config), sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump(plain_config(config), sort_keys=False, allow_unicode=True)
 
 
 def config_hash(config: RunConfig) -> str:
     """SHA-256 over the canonical JSON of the resolved configuration: the identity of a run."""
-    return hashlib.sha256(json.dumps(_plain(config), sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(plain_config(config), sort_keys=True).encode()).hexdigest()
 
 
-def _plain(config: RunConfig) -> dict[str, Any]:
+def plain_config(config: RunConfig) -> dict[str, Any]:
+    """The resolved configuration as plain values, without keys that say nothing."""
     plain: dict[str, Any] = config.model_dump(mode="json")
     for key in ("second", "keep"):
         if not plain["data"][key]:  # not said where they say nothing: so runs from before they were keep their hash

@@ -7,6 +7,7 @@
     ├── ExtractorError(path, reason)         a feature extractor is damaged, or does not fit the motion
     ├── RanksError                           processes that train one model have lost one another
     ├── RunError(path, reason)               a run directory is missing, damaged or of another kind
+    ├── StudyError(path, reason)             a study's results are damaged, or it cannot go on
     ├── TrackingError                        an MLflow store does not take what a run has to tell
     └── TrainingError(step, phase, reason)   training cannot go on
 
@@ -29,6 +30,7 @@ __all__ = [
     "MotionSynthError",
     "RanksError",
     "RunError",
+    "StudyError",
     "TrackingError",
     "TrainingError",
     "unknown_word",
@@ -82,6 +84,14 @@ class RunError(MotionSynthError):
     def __init__(self, path: str | Path, reason: str) -> None:
         self.path, self.reason = Path(path), reason
         super().__init__(f"{path}: {reason}")
+
+
+class StudyError(MotionSynthError):
+    """A study's results are damaged or do not belong together, or it cannot go on."""
+
+    def __init__(self, path: str | Path | None, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"{path}: {reason}" if path is not None else reason)
 
 
 class TrackingError(MotionSynthError):
