@@ -11,6 +11,7 @@ import base64
 import html
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
@@ -21,17 +22,41 @@ from motionsynth.durable import write_bytes
 from motionsynth.motion.clip import Clip
 from motionsynth.view.figure import Figure, captioned_figure
 
-__all__ = ["player_html", "write_player"]
+__all__ = ["Drawn", "player_html", "write_player"]
 
 LARGEST: Final = 32767
 FORMAT: Final = 1
 
 
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """A clip of which only the picture was kept.
+
+    Args:
+        figure: what is drawn.
+        frame_time: seconds a frame.
+    """
+
+    figure: Figure
+    frame_time: float
+
+    def __len__(self) -> int:
+        return len(self.figure.positions)
+
+    @property
+    def frame_rate(self) -> float:
+        """Frames a second."""
+        return 1.0 / self.frame_time
+
+
+Moving = Clip | Drawn
+
+
 def player_html(
-    clips: Sequence[tuple[str, Clip]],
+    clips: Sequence[tuple[str, Moving]],
     *,
     title: str = "",
-    groups: Mapping[str, Sequence[tuple[str, Clip]]] | None = None,
+    groups: Mapping[str, Sequence[tuple[str, Moving]]] | None = None,
     max_frame_rate: float = 60.0,
 ) -> str:
     """The page of :func:`write_player` as text, to put into a frame of another page.
@@ -54,11 +79,11 @@ def player_html(
 
 
 def write_player(
-    clips: Sequence[tuple[str, Clip]],
+    clips: Sequence[tuple[str, Moving]],
     path: str | Path,
     *,
     title: str = "",
-    groups: Mapping[str, Sequence[tuple[str, Clip]]] | None = None,
+    groups: Mapping[str, Sequence[tuple[str, Moving]]] | None = None,
     max_frame_rate: float = 60.0,
 ) -> None:
     """Write a page that plays clips side by side in any browser, without a network.
@@ -67,7 +92,7 @@ def write_player(
     A link may set the page's state: ``player.html#t=1.5&yaw=30&pitch=10&zoom=1.2&speed=0.5&play=0&theme=dark``.
 
     Args:
-        clips: caption and clip, in the order of the panels.
+        clips: caption and clip, or what was kept of one, in the order of the panels.
         path: the ``.html`` file; a file of that name is replaced, at once or not at all.
         title: heading of the page.
         groups: heading and captioned clips for each further row of panels, such as ``{"real": ..., "vae": ...}``.
@@ -81,8 +106,8 @@ def write_player(
     write_bytes(path, text.encode("utf-8", errors="replace"))
 
 
-def _panel(group: str, caption: str, clip: Clip, max_frame_rate: float) -> dict[str, Any]:
-    figure = captioned_figure(caption, clip)
+def _panel(group: str, caption: str, clip: Moving, max_frame_rate: float) -> dict[str, Any]:
+    figure = clip.figure if isinstance(clip, Drawn) else captioned_figure(caption, clip)
     step = max(1, int(np.ceil(clip.frame_rate / max_frame_rate - 1e-3)))
     centre, scale, data = _quantise(figure, step)
     return {
