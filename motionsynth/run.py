@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
@@ -93,6 +93,8 @@ class RunRecord(BaseModel):
     """Why it failed."""
     surrogate: str | None = None
     """Why what it minimises is only near the divergence that its objective names."""
+    tags: dict[str, str] = Field(default_factory=dict)
+    """What it belongs to, such as the arm of a study; a tracker shows them."""
 
 
 class Run:
@@ -251,6 +253,7 @@ def create_run(
     corpus_fingerprint: str,
     splits: Mapping[str, Any],
     write_skeleton: Callable[[Path], None],
+    tags: Mapping[str, str] | None = None,
 ) -> Run:
     """Make a run directory, complete or not at all.
 
@@ -264,6 +267,7 @@ def create_run(
         corpus_fingerprint: identity of the clips.
         splits: the record of which clips were trained on, chosen by, and held out.
         write_skeleton: writes the skeleton as BVH to the path it is given.
+        tags: what it belongs to, such as ``{"study": "smoke", "arm": "vae"}``; none where None.
 
     Raises:
         RunError: the directory is not empty, or cannot be made.
@@ -292,6 +296,7 @@ def create_run(
         surrogate=config.family.surrogate,
         labels={name: tuple(names) for name, names in labels.items()},
         sha256={name: hash_bytes(content) for name, content in files.items()},
+        tags=dict(tags or {}),
     )
     files[_RECORD] = _json(record.model_dump(mode="json"))
     try:

@@ -105,6 +105,7 @@ def train(
     reading: Reading | None = None,
     announce: Announce | None = None,
     ranks: Ranks | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> Outcome:
     """Train one model, sample it, and deliver the run to MLflow.
 
@@ -120,6 +121,7 @@ def train(
         reading: told how many clips are read, of how many.
         announce: told, a line at a time, what the corpus holds and what was left out.
         ranks: the processes that train it, of ``joined_ranks``; this one alone where None.
+        tags: what the run belongs to, kept in ``run.json`` and shown by MLflow.
 
     Raises:
         ConfigError, CorpusError, BvhError: the configuration or the clips cannot be used.
@@ -149,7 +151,7 @@ def train(
     refuse_company(config.family, config.train, ranks.size, corpus.windows("train"))
     refuse_hopeless(config.family, config.train, corpus.windows("train"))
     _refuse_unbuildable(config, corpus)
-    run = new_run(run_dir, config, corpus) if ranks.first else None
+    run = new_run(run_dir, config, corpus, tags) if ranks.first else None
     return _fit(ranks.share(run), corpus, device, track, progress, ranks)
 
 
@@ -165,7 +167,7 @@ def _refuse_unbuildable(config: RunConfig, corpus: Corpus) -> None:
         raise ConfigError(None, key, "; ".join([reason, *named])) from error
 
 
-def new_run(run_dir: Path, config: RunConfig, corpus: Corpus) -> Run:
+def new_run(run_dir: Path, config: RunConfig, corpus: Corpus, tags: Mapping[str, str] | None = None) -> Run:
     """Make the directory of a run that is to learn from a corpus.
 
     Raises:
@@ -184,6 +186,7 @@ def new_run(run_dir: Path, config: RunConfig, corpus: Corpus) -> Run:
         corpus_fingerprint=corpus.fingerprint,
         splits=corpus.splits,
         write_skeleton=lambda path: write_bvh(corpus.spec.reference_clip(), path),
+        tags=tags,
     )
 
 
@@ -230,10 +233,12 @@ def train_once(
     config: RunConfig,
     *,
     run_dir: Path,
+    device: str = "auto",
     track: bool = True,
     progress: ProgressListener | None = None,
     reading: Reading | None = None,
     announce: Announce | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> Outcome:
     """``train``, or ``resume`` where ``run_dir`` already holds this very configuration.
 
@@ -244,10 +249,19 @@ def train_once(
     from motionsynth.run import open_run
 
     if not (run_dir / "run.json").exists():
-        return train(config, run_dir=run_dir, track=track, progress=progress, reading=reading, announce=announce)
+        return train(
+            config,
+            run_dir=run_dir,
+            device=device,
+            track=track,
+            progress=progress,
+            reading=reading,
+            announce=announce,
+            tags=tags,
+        )
     if open_run(run_dir).record.config_hash != config_hash(config):
         raise RunError(run_dir, "holds a run of another configuration; delete it, or name another folder")
-    return resume(run_dir, track=track, progress=progress, reading=reading)
+    return resume(run_dir, device=device, track=track, progress=progress, reading=reading)
 
 
 def _open(data: DataConfig, reading: Reading | None, ranks: Ranks) -> Corpus:

@@ -73,6 +73,7 @@ def describe(run_dir: Path, record: Mapping[str, Any]) -> Description:
         "seed": seed,
         "study": record.get("study"),
         "surrogate": record.get("surrogate"),
+        **_own_tags(record),
         "motionsynth.tracking_id": record["tracking_id"],
         "motionsynth.version": record.get("motionsynth"),
         "motionsynth.config_hash": record.get("config_hash"),
@@ -88,12 +89,18 @@ def describe(run_dir: Path, record: Mapping[str, Any]) -> Description:
         "mlflow.user": _user(),
     }
     return Description(
-        name=str(record.get("name") or run_dir.resolve().name),
+        name=str(record.get("name") or tags.get("mlflow.runName") or run_dir.resolve().name),
         start_ms=_milliseconds(record.get("created")),
         tags={mlflow_key(key): _text(value)[:MAX_TAG] for key, value in tags.items() if value is not None},
         params={mlflow_key(key): _cut(_text(value)) for key, value in _flat(config)},
         dataset=_dataset(corpus, fingerprint, config),
     )
+
+
+def _own_tags(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What the run says it belongs to: a study's name of the corpus tells more than that of the folder."""
+    tags = record.get("tags")
+    return tags if isinstance(tags, dict) else {}
 
 
 def seed_and_corpus(record: Mapping[str, Any], config: Mapping[str, Any]) -> tuple[Any, str | None]:

@@ -176,7 +176,7 @@ def _columns(client: MlflowClient, experiment_id: str) -> list[str]:
     best = sorted(families, key=lambda name: (-len(families[name]), not name.startswith("validation/"), name))[
         :_METRIC_COLUMNS
     ]
-    tags = [tag for tag in ("family", "corpus", "seed", "study") if any(tag in run.data.tags for run in runs)]
+    tags = [tag for tag in ("study", "arm", "family", "corpus", "seed") if any(tag in run.data.tags for run in runs)]
     return [f"tags.`{tag}`" for tag in tags] + [f"metrics.`{name}`" for name in best]
 
 

@@ -40,6 +40,13 @@ def test_a_run_arrives_whole(sqlite_uri: str, make_run: RunMaker, tmp_path: Path
     assert files == {"config.yaml", "splits.json", "samples/preview.gif", "samples/clip_000.bvh"}
 
 
+def test_the_runs_of_a_study_carry_its_tags(sqlite_uri: str, make_run: RunMaker) -> None:
+    tags = {"study": "smoke", "arm": "vae-sigma", "corpus": "small walkers", "mlflow.runName": "vae-sigma/0"}
+    run = MlflowClient(sqlite_uri).get_run(str(sync_run(make_run(tags=tags)).run_id))
+    assert {key: run.data.tags[key] for key in tags} == tags and run.info.run_name == "vae-sigma/0"
+    assert run.data.tags["seed"] == "7" and run.data.tags["family"] == "vae"
+
+
 def test_a_second_delivery_sends_nothing(sqlite_uri: str, make_run: RunMaker) -> None:
     run_dir = make_run()
     first, second = sync_run(run_dir), sync_run(run_dir)
