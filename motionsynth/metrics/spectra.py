@@ -24,7 +24,15 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["MEASURES", "LogSpectral", "log_spectral", "power_spectra", "velocity_spectra", "window_energy"]
+__all__ = [
+    "MEASURES",
+    "LogSpectral",
+    "log_spectral",
+    "frequencies_hz",
+    "power_spectra",
+    "velocity_spectra",
+    "window_energy",
+]
 
 THRESHOLDS_HZ: Final = (3.0, 5.0, 8.0)
 
@@ -124,19 +132,19 @@ def velocity_spectra(windows: Descriptors) -> Tensor:
 def window_energy(windows: Descriptors) -> Tensor:
     """The energy in each bin of the velocities' Welch spectra, mean over channels: (N, F) in (m/s)^2."""
     return windows.per_window(velocity_spectra).mean(1) * float(
-        _frequencies(windows.motion_NTD.shape[1], windows.spec.frame_rate)[1]
+        frequencies_hz(windows.motion_NTD.shape[1], windows.spec.frame_rate)[1]
     )
 
 
 @lru_cache(maxsize=8)
-def _frequencies(frames: int, rate_hz: float) -> Tensor:
+def frequencies_hz(frames: int, rate_hz: float) -> Tensor:
     """(F,) frequencies of the spectra of windows of so many frames."""
     return power_spectra(torch.zeros(1, 1, frames - 1), rate_hz)[0]
 
 
 def _band(windows: Descriptors, above_hz: float, limit_hz: float) -> Tensor:
     """(F,) bool: the bins above one frequency and below another; none at either."""
-    frequencies_F = _frequencies(windows.motion_NTD.shape[1], windows.spec.frame_rate)
+    frequencies_F = frequencies_hz(windows.motion_NTD.shape[1], windows.spec.frame_rate)
     return ((frequencies_F > above_hz) & (frequencies_F < limit_hz)).to(windows.motion_NTD.device)
 
 

@@ -18,14 +18,14 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from motionsynth.families.base import FrozenConfig
 
 if TYPE_CHECKING:
-    from motionsynth.config import RunConfig
+    from motionsynth.config import DataConfig, RunConfig
 
 __all__ = [
     "ArmConfig",
@@ -44,10 +44,8 @@ __all__ = [
 ]
 
 ViewName = str
-LANDMARKS: Final = ("real", "memoriser", "mean_clip", "low_pass", "untrained", "linear", "nearest_other")
-"""Rows that no training makes; see ``study.landmarks``."""
-
 Landmark = Literal["real", "memoriser", "mean_clip", "low_pass", "untrained", "nearest_other"]
+"""Rows that no training makes; see ``study.landmarks``."""
 Instrument = Literal["suite", "walker_coordinates", "translation"]
 """What a cell is measured by; see ``study.instruments``."""
 
@@ -182,6 +180,8 @@ class EndpointConfig(FrozenConfig):
     dose: str | None = None
     """Axis of the calibration: the dose at which damaged real motion has the arm's headline figure, as a share of the
     axis (0: real motion, 1: the strongest dose)."""
+    log: bool = False
+    """Whether the natural logarithm is compared: of ratios, and of distances that span decades."""
     because: str = ""
     """Why a figure without an axis may carry a verdict."""
 
@@ -224,7 +224,7 @@ class StudyConfig(FrozenConfig):
     """Where results and report go; ``docs/results/NAME`` where null."""
     corpora: dict[str, CorpusEntry] = Field(min_length=1)
     base: dict[str, Any] = Field(default_factory=dict)
-    """Keys of every arm's run, such as ``{train.precision: bf16}``; those that mean nothing to a family are left out."""
+    """Keys of every arm's run, such as ``{train.precision: bf16}``; keys of ``train`` without meaning are left out."""
     seeds: int = Field(5, ge=1)
     arms: dict[str, ArmConfig] = Field(min_length=1)
     measure: MeasureConfig = MeasureConfig()
@@ -241,10 +241,16 @@ class StudyConfig(FrozenConfig):
         plain = {name: hypothesis.model_dump(mode="json") for name, hypothesis in self.hypotheses.items()}
         return digest(plain)
 
-    @property
-    def measure_sha256(self) -> str:
-        """Identity of how cells are measured."""
-        return digest(self.measure.model_dump(mode="json"))
+    def measure_sha256(self, arm: str) -> str:
+        """Identity of how the cells of an arm are measured."""
+        views = {name: view.model_dump(mode="json") for name, view in self.arms[arm].views.items()}
+        return digest([self.measure.model_dump(mode="json"), views])
+
+    def corpora_of(self, arm: str) -> tuple[str, ...]:
+        """Corpora that an arm runs on: mixtures on densities, all others on motion."""
+        chosen = self.arms[arm]
+        grid = chosen.objective is not None
+        return chosen.corpora or tuple(name for name, entry in self.corpora.items() if (entry.data is None) == grid)
 
     def seeds_of(self, arm: str) -> range:
         """Seeds of an arm."""
@@ -259,6 +265,7 @@ class Cell:
         study, arm, corpus, seed: which.
         config: the run, its data where the clips lie here; None for a landmark or a grid.
         key: the hash of all that decides it, 16 hexadecimal digits.
+        data: how the clips of the corpus are read; None for a grid.
     """
 
     study: str
@@ -267,6 +274,7 @@ class Cell:
     seed: int
     config: RunConfig | None
     key: str
+    data: DataConfig | None
 
     @property
     def name(self) -> str:

@@ -1,4 +1,4 @@
-"""What a finished cell leaves: ``HASH.json`` in the study's results folder, enough to skip it anywhere and to report it.
+"""What a finished cell leaves: ``HASH.json`` in the results folder, enough to skip it anywhere and to report it.
 
 A file is there whole or not at all; the clips of a cell, where it kept some, are in ``HASH.clips.npz`` beside it.
 """

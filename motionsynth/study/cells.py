@@ -1,0 +1,321 @@
+"""One cell from plan to result: train (or go on), show, measure, keep; in a process of its own or in this one."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from motionsynth.errors import MotionSynthError, RunError, TrainingError
+from motionsynth.study.plan import Cell, StudyConfig
+from motionsynth.study.results import CLIPS, CellResult, ViewResult, save_result
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from motionsynth.corpus.motions import MotionSet
+    from motionsynth.run import Run
+    from motionsynth.study.plan import ViewConfig
+    from motionsynth.study.world import World
+
+__all__ = ["CellJob", "CellOutcome", "run_cell"]
+
+
+@dataclass(frozen=True)
+class CellJob:
+    """What a process needs to know to do a cell; small enough to be sent.
+
+    Args:
+        study: the plan.
+        cell: which.
+        runs: folder of the runs, each in a folder named by its cell's key.
+        results: folder of the results.
+        calibration: ``calibration.json`` of its corpus; None where the study reads no doses.
+        device: where it trains.
+        track: whether the run is delivered to MLflow when it is done.
+    """
+
+    study: StudyConfig
+    cell: Cell
+    runs: Path
+    results: Path
+    calibration: Path | None
+    device: str = "auto"
+    track: bool = True
+
+    @property
+    def run_dir(self) -> Path:
+        """Where its run is."""
+        return self.runs / self.cell.key
+
+
+@dataclass(frozen=True)
+class CellOutcome:
+    """How a cell ended.
+
+    Args:
+        result: what is kept of it; None where a signal stopped it or it failed: it is then done again.
+        exit_code: 130 or 143 where a signal stopped it.
+        error: why it failed, in one line.
+        warning: what went wrong beside the result, as an MLflow server that did not answer.
+    """
+
+    result: CellResult | None
+    exit_code: int = 0
+    error: str = ""
+    warning: str = ""
+
+
+def run_cell(job: CellJob) -> CellOutcome:
+    """Do a cell and keep its result; a run that diverges is a result, anything else that goes wrong is none.
+
+    The result is written last: a cell that has one is whole.
+    """
+    cell = job.cell
+    if cell.data is None:
+        return _keep(job, _grid(job), "")
+    try:
+        return _run_motion(job)
+    except MotionSynthError as error:
+        return CellOutcome(None, error=f"{cell.name}: {error}")
+
+
+def _grid(job: CellJob) -> CellResult:
+    from motionsynth.study.grids import measure_grid
+
+    began, cell = time.monotonic(), job.cell
+    figures = measure_grid(job.study.arms[cell.arm], job.study.corpora[cell.corpus], cell.seed)
+    view = job.study.arms[cell.arm].main_view
+    return _result(job, seconds={"measure": time.monotonic() - began}, views={view: ViewResult(figures)})
+
+
+def _run_motion(job: CellJob) -> CellOutcome:
+    from motionsynth.workflow import train_once
+
+    cell, run, trained_s = job.cell, None, 0.0
+    if cell.config is not None:
+        tags = {"study": cell.study, "arm": cell.arm, "corpus": cell.corpus}
+        try:
+            outcome = train_once(cell.config, run_dir=job.run_dir, device=job.device, track=False, tags=tags)
+        except TrainingError as error:
+            return _diverged(job, str(error))
+        if outcome.exit_code:
+            return CellOutcome(None, outcome.exit_code)
+        run = outcome.run
+        trained_s = 60 * max((row[1] for row in _curve(run, "budget/minutes")), default=0.0)
+    began = time.monotonic()
+    world = _world(job)
+    try:
+        shown = _shown_views(job, world, run)
+    except RunError as error:
+        if "diverged" not in error.reason:
+            raise
+        return _diverged(job, str(error))
+    views = _measured(job, world, run, shown)
+    if run is not None and cell.seed == 0 and job.study.measure.clips:
+        from motionsynth.study.clips import keep_clips
+
+        job.results.mkdir(parents=True, exist_ok=True)
+        keep_clips(shown, job.results / f"{cell.key}{CLIPS}", job.study.measure.clips)
+    seconds = {"train": trained_s, "measure": time.monotonic() - began}
+    result = _result(job, run=run, world=world, seconds=seconds, views=views)
+    return _keep(job, result, _deliver(job, run))
+
+
+def _diverged(job: CellJob, error: str) -> CellOutcome:
+    from motionsynth.run import open_run
+
+    run = open_run(job.run_dir)
+    result = _result(job, run=run, state="diverged", error=error)
+    return _keep(job, result, _deliver(job, run))
+
+
+def _keep(job: CellJob, result: CellResult, warning: str) -> CellOutcome:
+    save_result(result, job.results)
+    return CellOutcome(result, warning=warning)
+
+
+def _shown_views(job: CellJob, world: World, run: Run | None) -> dict[str, MotionSet]:
+    from motionsynth.study.landmarks import landmark
+
+    cell, arm, corpus = job.cell, job.study.arms[job.cell.arm], world.reference.corpus
+    if run is not None:
+        return {name: _shown(job, world, run, view) for name, view in arm.views.items()}
+    like = None
+    if arm.landmark == "untrained":
+        from motionsynth.study.load import run_of
+
+        like = run_of(job.study, str(arm.set["like"]), cell.corpus, folder=corpus.config.path)
+    found = landmark(arm, corpus, job.study.measure.count, cell.seed, like)
+    return {arm.main_view: found}
+
+
+def _shown(job: CellJob, world: World, run: Run, view: ViewConfig) -> MotionSet:
+    """Windows of a run as a view shows them; the same latents in every arm, whatever the seed of the training."""
+    from motionsynth.families.base import Draw
+    from motionsynth.sampling import draw_from
+    from motionsynth.study.landmarks import drawn_motions
+    from motionsynth.training.determinism import torch_threads
+
+    measure = job.study.measure
+    with torch_threads(run.config.train.threads):
+        family = run.load_family(ema=view.ema)
+        if view.reconstruct:
+            return _reconstructed(world, run, family)
+        how = Draw(prior=view.prior, show=view.show)
+        drawn_NTD = draw_from(family, measure.count, measure.seed, how)
+    if not drawn_NTD.isfinite().all():
+        raise RunError(run.path, "draws values that are not finite: its training has diverged")
+    return drawn_motions(drawn_NTD, world.reference.corpus, job.cell.key)
+
+
+def _reconstructed(world: World, run: Run, family: Any) -> MotionSet:
+    """Held-out windows there and back, with the takes that they are of."""
+    from dataclasses import replace
+
+    import torch
+
+    from motionsynth.corpus.windows import Batch
+    from motionsynth.families.capabilities import Reconstructs
+
+    if not isinstance(family, Reconstructs):
+        raise RunError(run.path, f"{run.record.family} gives no window back: no view of it can reconstruct")
+    held = world.reference.motions("test").draw(world.measure.count, world.measure.seed)
+    normaliser = world.reference.corpus.normaliser
+    parts: list[Tensor] = []
+    with torch.no_grad():
+        for part_BTD in torch.split(normaliser.normalise(held.features_NTD), 256):
+            mask_BT = torch.ones(part_BTD.shape[:2], dtype=torch.bool)
+            parts.append(family.reconstruct(Batch(part_BTD, mask_BT, {})).float())
+    return replace(held, features_NTD=normaliser.denormalise(torch.cat(parts)))
+
+
+def _measured(job: CellJob, world: World, run: Run | None, shown: Mapping[str, MotionSet]) -> dict[str, ViewResult]:
+    from motionsynth.calibration.bench import one_thread
+    from motionsynth.study.measure import measure_view
+    from motionsynth.study.world import Shown
+
+    arm = job.study.arms[job.cell.arm]
+    with one_thread():
+        return {
+            name: measure_view(world, Shown(arm, arm.views[name], job.cell.seed, motions, run))
+            for name, motions in shown.items()
+        }
+
+
+_worlds: dict[tuple[str, str, str], World] = {}
+"""Of this process: corpora are read, and held-out windows described, once."""
+
+
+def _world(job: CellJob) -> World:
+    from motionsynth.calibration.record import load_calibration
+    from motionsynth.study.measure import open_world
+
+    assert job.cell.data is not None
+    key = (job.cell.data.model_dump_json(), str(job.calibration), job.study.measure.model_dump_json())
+    if key not in _worlds:
+        curves = load_calibration(job.calibration) if job.calibration else None
+        whole = job.cell.data.model_copy(update={"keep": {}})  # all arms are judged in the whole corpus
+        _worlds[key] = open_world(whole, job.study.measure, curves)
+    return _worlds[key]
+
+
+def _deliver(job: CellJob, run: Run | None) -> str:
+    """Bring the run to MLflow; one line where the store did not take it, which costs nothing of the result."""
+    if run is None or not job.track:
+        return ""
+    from motionsynth.tracking.sync import sync_run
+
+    return sync_run(run.path).warning or ""
+
+
+def _result(
+    job: CellJob,
+    *,
+    seconds: Mapping[str, float] | None = None,
+    run: Run | None = None,
+    world: World | None = None,
+    views: Mapping[str, ViewResult] | None = None,
+    state: str = "finished",
+    error: str = "",
+) -> CellResult:
+    from motionsynth import __version__
+    from motionsynth.provenance import git_commit
+
+    cell, study = job.cell, job.study
+    return CellResult(
+        study=study.name,
+        arm=cell.arm,
+        corpus=cell.corpus,
+        seed=cell.seed,
+        key=cell.key,
+        state="diverged" if state == "diverged" else "finished",
+        error=error,
+        hypotheses_sha256=study.hypotheses_sha256,
+        measure_sha256=study.measure_sha256(cell.arm),
+        fingerprint=world.reference.corpus.fingerprint if world else run.record.corpus_fingerprint if run else "",
+        judge=world.judge.identity if world else "",
+        config=_plain(cell),
+        steps=run.record.step if run else 0,
+        seconds=dict(seconds or {}),
+        parameters=_sizes(run) if run and state == "finished" else {},
+        machine=_machine(job, run),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        versions={"motionsynth": __version__, "commit": git_commit()},
+        curve=[row for row in _curve(run, "validation/frechet") if abs(row[2]) < float("inf")] if run else [],
+        views=dict(views or {}),
+        notes=list(dict.fromkeys(world.reference.motions("test").notes)) if world else [],
+    )
+
+
+def _plain(cell: Cell) -> dict[str, Any]:
+    """The resolved run, without where clips lie."""
+    from motionsynth.config import plain_config
+
+    if cell.config is None:
+        return {}
+    plain = plain_config(cell.config)
+    return {**plain, "data": {key: value for key, value in plain["data"].items() if key not in ("path", "second")}}
+
+
+def _sizes(run: Run) -> dict[str, int]:
+    """Numbers in each network; all under one name where a family has none."""
+    family = run.load_family()
+    sizes = {name: sum(p.numel() for p in network.parameters()) for name, network in family.named_children()}
+    return {name: size for name, size in sizes.items() if size} or {
+        "model": sum(p.numel() for p in family.parameters())
+    }
+
+
+def _machine(job: CellJob, run: Run | None) -> dict[str, Any]:
+    import torch
+
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        models = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
+        cpu = models[0] if models else cpu
+    gpu = job.device != "cpu" and torch.cuda.is_available()
+    return {
+        "device": torch.cuda.get_device_name() if gpu else "CPU",
+        "processor": cpu,
+        "cores": os.cpu_count() or 1,
+        "threads": run.config.train.threads if run else 1,
+        "torch": torch.__version__,
+    }
+
+
+def _curve(run: Run, name: str) -> list[tuple[int, float, float]]:
+    """(step, minutes, value) of a figure of the journal."""
+    from motionsynth.training.journal import read_journal
+
+    return [
+        (row.step, row.metrics.get("budget/minutes", 0.0), row.metrics[name])
+        for row in read_journal(run.journal_path)
+        if name in row.metrics
+    ]

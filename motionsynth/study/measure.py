@@ -1,0 +1,171 @@
+"""What a view of a cell is measured by: the suite of figures, dose readings, a spectrum, and further instruments.
+
+Shapes: N windows, T frames, D features, F frequencies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from motionsynth.study.results import DoseReading, ViewResult
+from motionsynth.study.world import Found, Shown, World
+
+if TYPE_CHECKING:
+    from motionsynth.calibration.record import Calibration
+    from motionsynth.config import DataConfig
+    from motionsynth.metrics.descriptors import Descriptors
+    from motionsynth.metrics.registry import Chosen
+    from motionsynth.study.plan import MeasureConfig
+
+__all__ = ["INSTRUMENTS", "measure_view", "open_world", "read_dose"]
+
+
+def open_world(data: DataConfig, measure: MeasureConfig, calibration: Calibration | None) -> World:
+    """Read the clips and the extractor that judges them, which is trained where none is kept.
+
+    Raises:
+        CorpusError, ExtractorError: they cannot be used.
+    """
+    from motionsynth.corpus.corpus import open_corpus
+    from motionsynth.evaluation.reference import Reference
+    from motionsynth.extractors import extractor_for
+
+    corpus = open_corpus(data)
+    return World(Reference(corpus, "test"), extractor_for(corpus), calibration, measure)
+
+
+def measure_view(world: World, shown: Shown) -> ViewResult:
+    """All that a study's instruments find in one view."""
+    found: Found = {}
+    spectrum: dict[str, list[float]] = {}
+    for name in world.measure.instruments:
+        if name == "suite":
+            figures, spectrum = _suite(world, shown)
+            found |= figures
+        else:
+            found |= INSTRUMENTS[name](world, shown)
+    figures = {key: value for key, value in found.items() if not isinstance(value, str)}
+    undefined = {key: value for key, value in found.items() if isinstance(value, str)}
+    return ViewResult(figures, undefined, _doses(world, figures), spectrum)
+
+
+def _suite(world: World, shown: Shown) -> tuple[Found, dict[str, list[float]]]:
+    """Every figure that was chosen, without intervals: those of a study are over training seeds."""
+    from motionsynth.evaluation.motions import as_one_kind
+    from motionsynth.metrics.record import Sets
+    from motionsynth.metrics.suite import score
+
+    reference, train = _held(world)
+    motions = as_one_kind(shown.motions.draw(len(reference.motion_NTD), world.measure.seed))
+    generated = world.judge.describe(motions)
+    figures = score(Sets(generated, reference, train), _chosen(world), seed=world.measure.seed)
+    found: Found = {
+        key: figure.value if figure.value is not None else figure.note or "undefined" for key, figure in figures.items()
+    }
+    return found | _likelihood(world, shown), _spectrum(generated, reference)
+
+
+def _likelihood(world: World, shown: Shown) -> Found:
+    """How probable held-out windows are to the model, where it has a density and the figure was asked for."""
+    from motionsynth.evaluation.likelihood import log_density_figures
+    from motionsynth.metrics.likelihood import LIKELIHOOD
+
+    wanted = {metric.name for measure, _ in _chosen(world, densities=True) for metric in measure.metrics}
+    if shown.run is None or not wanted & {metric.name for metric in LIKELIHOOD.metrics}:
+        return {}
+    windows = [world.reference.motions(split).draw(world.measure.count, world.measure.seed) for split in _SPLITS]
+    held, _ = log_density_figures(
+        shown.run, *windows, wanted=wanted, resamples=0, seed=world.measure.seed, device="cpu"
+    )
+    return {
+        key: figure.value if figure.value is not None else figure.note or "undefined" for key, figure in held.items()
+    }
+
+
+_SPLITS: Final = ("test", "train")
+
+
+@lru_cache(maxsize=2)
+def _held(world: World) -> tuple[Descriptors, Descriptors | None]:
+    """The held-out windows of a world, and its training split where a figure asks what was copied; kept a process."""
+    from motionsynth.evaluation.motions import as_one_kind
+
+    measure = world.measure
+    reference = as_one_kind(world.reference.motions("test").draw(measure.count, measure.seed))
+    asks = [space for of, space in _chosen(world) if "train" in of.needs and space]
+    train = None
+    if any("train" in of.needs for of, _ in _chosen(world)):
+        whole = as_one_kind(world.reference.motions("train", mirrored=True))
+        train = world.judge.describe(whole, spaces=tuple(dict.fromkeys(asks)) or None)
+    return world.judge.describe(reference), train
+
+
+def _chosen(world: World, *, densities: bool = False) -> list[Chosen]:
+    from motionsynth.metrics.likelihood import LIKELIHOOD
+    from motionsynth.metrics.registry import MEASURES, choose
+
+    measures = (*MEASURES, LIKELIHOOD)
+    chosen = choose(world.measure.metrics, world.measure.features, world.judge.spaces, measures=measures)
+    names = {metric.name for metric in LIKELIHOOD.metrics}
+    return [(of, space) for of, space in chosen if (of.metrics[0].name in names) == densities]
+
+
+def _spectrum(generated: Descriptors, reference: Descriptors) -> dict[str, list[float]]:
+    """Mean energy of joint velocities by frequency against held-out motion's, and the same of mean logarithms, in dB.
+
+    The first weighs windows by their energy, the second all windows alike.
+    """
+    from motionsynth.metrics.spectra import ENERGY_FLOOR, frequencies_hz, window_energy
+
+    ours_NF, theirs_NF = (window_energy(windows) + ENERGY_FLOOR for windows in (generated, reference))
+    means_F = 10 * (ours_NF.mean(0).log10() - theirs_NF.mean(0).log10())
+    logs_F = 10 * (ours_NF.log10().mean(0) - theirs_NF.log10().mean(0))
+    frequencies = frequencies_hz(generated.motion_NTD.shape[1], generated.spec.frame_rate)
+    return {"frequencies_hz": frequencies.tolist(), "decibels": means_F.tolist(), "decibels_log": logs_F.tolist()}
+
+
+def _doses(world: World, figures: Mapping[str, float]) -> dict[str, DoseReading]:
+    if world.calibration is None:
+        return {}
+    found = {axis: read_dose(world.calibration, axis, figures) for axis in world.calibration.headlines}
+    return {axis: reading for axis, reading in found.items() if reading is not None}
+
+
+def read_dose(calibration: Calibration, axis: str, figures: Mapping[str, float]) -> DoseReading | None:
+    """The headline figure of an axis read backwards; None where the figure is not there."""
+    import numpy as np
+
+    from motionsynth.calibration.curve import Curve
+    from motionsynth.calibration.reading import read_figure
+
+    key = calibration.headlines[axis].key
+    verdict = calibration.verdict(key, axis)
+    if key not in figures or verdict is None:
+        return None
+    kind = calibration.config.axes[axis].dose
+    sign = float(np.sign(verdict.rho or 1.0))
+    curve = Curve.fit(calibration.series(key), kind, verdict.doses, sign, calibration.ground)
+    reading = read_figure(calibration, verdict, figures[key])
+    share = curve.invert(figures[key]) / float(curve.severity_D[-1])
+    return DoseReading(key, share, reading.state, reading.dose, kind, reading.sentence)
+
+
+def _walker_coordinates(world: World, shown: Shown) -> Found:
+    from motionsynth.study.walker_coordinates import walker_coordinates
+
+    return walker_coordinates(world, shown)
+
+
+def _translation(world: World, shown: Shown) -> Found:
+    from motionsynth.study.translation import translation
+
+    return translation(world, shown)
+
+
+INSTRUMENTS: Final[dict[str, Callable[[World, Shown], Found]]] = {
+    "walker_coordinates": _walker_coordinates,
+    "translation": _translation,
+}
+"""Name -> what it finds in a view, beside the suite of ``motionsynth evaluate``."""

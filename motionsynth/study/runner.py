@@ -1,0 +1,239 @@
+"""A whole study: calibrate, train what is missing, measure, and write the report; stopped at any moment it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from motionsynth.errors import ConfigError, MotionSynthError, StudyError, unknown_word
+from motionsynth.study.cells import CellJob, CellOutcome, run_cell
+from motionsynth.study.engines import as_ended
+from motionsynth.study.load import Document, plan_cells
+from motionsynth.study.plan import Cell, StudyConfig
+from motionsynth.study.results import CellResult, read_results
+
+if TYPE_CHECKING:
+    from motionsynth.calibration.record import Calibration
+    from motionsynth.study.engines import Engine
+
+__all__ = ["Places", "Plan", "StudyOutcome", "make_plan", "prepare", "run_study"]
+
+Told = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a study reads and writes.
+
+    Args:
+        yaml: the study.
+        runs: folder of runs, and of calibrations that are made.
+        results: folder of results and report.
+        data: corpus -> folder of its clips, where that is another than the YAML says.
+    """
+
+    yaml: Path
+    runs: Path
+    results: Path
+    data: Mapping[str, Path] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        yaml: Path,
+        study: StudyConfig,
+        *,
+        runs: Path | None = None,
+        results: Path | None = None,
+        data: Mapping[str, Path] | None = None,
+    ) -> Places:
+        """``runs/study-NAME`` and the results folder of the YAML, or ``docs/results/NAME``, where none is named."""
+        return cls(
+            yaml,
+            runs or Path("runs") / f"study-{study.name}",
+            results or study.results or Path("docs/results") / study.name,
+            dict(data or {}),
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done, and what is done already.
+
+    Args:
+        study: the plan.
+        cells: all of them, in the order in which they are done.
+        done: results by key, of cells of the plan, measured as the study asks.
+    """
+
+    study: StudyConfig
+    cells: Sequence[Cell]
+    done: Mapping[str, CellResult]
+
+    @property
+    def left(self) -> list[Cell]:
+        """Cells without a result."""
+        return [cell for cell in self.cells if cell.key not in self.done]
+
+
+@dataclass(frozen=True)
+class StudyOutcome:
+    """How a study ended.
+
+    Args:
+        plan: with all results that there are now.
+        failed: a line for each cell that failed and will be done again.
+        warnings: what went wrong beside the results.
+        exit_code: 0; 1 where cells failed; 130 or 143 where a signal stopped it.
+    """
+
+    plan: Plan
+    failed: Sequence[str] = ()
+    warnings: Sequence[str] = ()
+    exit_code: int = 0
+
+
+def make_plan(study: StudyConfig, places: Places, *, only: Iterable[str] = ()) -> Plan:
+    """The cells of a study, or of some arms, and the results that there are.
+
+    Raises:
+        ConfigError: ``only`` names no arm, or ``data`` no corpus.
+        StudyError: a result is damaged, or was made on other clips than its neighbours.
+    """
+    only = list(only)
+    if stranger := next((arm for arm in only if arm not in study.arms), None):
+        raise ConfigError("--only", stranger, unknown_word("arm", stranger, study.arms))
+    cells = [cell for cell in plan_cells(study, places.yaml, data=places.data) if not only or cell.arm in only]
+    found = read_results(places.results)
+    done = {
+        cell.key: found[cell.key]
+        for cell in cells
+        if cell.key in found and found[cell.key].measure_sha256 == study.measure_sha256(cell.arm)
+    }
+    for corpus in study.corpora:
+        prints = {result.fingerprint for result in done.values() if result.corpus == corpus and result.fingerprint}
+        if len(prints) > 1:
+            raise StudyError(places.results, f"holds results of two different corpora called {corpus}; part them")
+    return Plan(study, cells, done)
+
+
+def prepare(plan: Plan, places: Places, *, jobs: int = 1, told: Told = lambda *_: None) -> dict[str, Path]:
+    """Open every corpus that cells are left of, calibrate it where that is missing, and check the hypotheses on it.
+
+    Returns:
+        Corpus -> its ``calibration.json``; corpora whose hypotheses need none, and grids, are not there.
+
+    Raises:
+        ConfigError: a hypothesis is about a figure that the calibration calls blind or invalid; names file and line.
+        StudyError: the clips of a corpus are missing.
+    """
+    from motionsynth.study.calibrated import calibration_of
+
+    study, document = plan.study, Document(places.yaml)
+    found: dict[str, Path] = {}
+    for corpus in dict.fromkeys(cell.corpus for cell in plan.left):
+        data = next((cell.data for cell in plan.left if cell.corpus == corpus), None)
+        if data is None:
+            continue
+        if absent := next((path for path in (data.path, data.second) if path and not path.exists()), None):
+            raise document.wrong(["corpora", corpus], f"{absent} is not there: {how_to_get(corpus, absent)}")
+        if "suite" in study.measure.instruments:
+            found[corpus] = calibration_of(study, corpus, data, places, jobs=jobs, told=told)
+    for corpus, path in found.items():
+        _check_endpoints(study, corpus, path, document)
+    return found
+
+
+def how_to_get(corpus: str, path: Path) -> str:
+    """What a person does to have the clips of a corpus."""
+    if corpus.startswith("walkers"):
+        return f"`motionsynth data make walkers --out {path}` makes it"
+    known: Final = ("bandai-namco-1", "bandai-namco-2", "lafan1")
+    named = next((name for name in known if corpus.startswith(name)), None)
+    first = f"`motionsynth data download {named}` fetches it; " if named else ""
+    return f"{first}--data {corpus}=FOLDER says where it is"
+
+
+def _check_endpoints(study: StudyConfig, corpus: str, path: Path, document: Document) -> None:
+    from motionsynth.calibration.record import load_calibration
+
+    calibration = load_calibration(path)
+    for name, hypothesis in study.hypotheses.items():
+        if hypothesis.corpora is not None and corpus not in hypothesis.corpora:
+            continue
+        if reason := _unfit(
+            calibration, hypothesis.endpoint.metric, hypothesis.endpoint.axis, hypothesis.endpoint.dose
+        ):
+            raise document.wrong(["hypotheses", name, "endpoint"], f"{reason} on {corpus}, says {path}")
+
+
+def _unfit(calibration: Calibration, metric: str | None, axis: str | None, dose: str | None) -> str | None:
+    """Why an endpoint can carry no verdict on a corpus; None where it can."""
+    axes = calibration.config.axes
+    if dose is not None:
+        if dose not in axes:
+            return unknown_word(f"axis {dose!r}", dose, axes)
+        return None if dose in calibration.headlines else f"no figure is valid on the axis {dose}"
+    if axis is None:
+        return None
+    if axis not in axes:
+        return unknown_word(f"axis {axis!r}", axis, axes)
+    assert metric is not None
+    verdict = calibration.verdict(metric, axis)
+    if verdict is None:
+        return f"{metric} was not calibrated"
+    return None if verdict.kind in ("valid", "range") else f"{metric} is {verdict.kind} for {axis} ({verdict.reason})"
+
+
+def run_study(
+    plan: Plan,
+    places: Places,
+    calibrations: Mapping[str, Path],
+    engine: Engine,
+    *,
+    device: str = "auto",
+    track: bool = True,
+    told: Callable[[Plan, Sequence[str]], None] = lambda *_: None,
+) -> StudyOutcome:
+    """Do every cell that has no result.
+
+    Args:
+        plan: of :func:`make_plan`.
+        places: where it reads and writes.
+        calibrations: of :func:`prepare`.
+        engine: what runs the cells.
+        device: where they train.
+        track: whether runs are delivered to MLflow.
+        told: called with the plan and what has failed whenever a cell has ended, and once before.
+    """
+    jobs = [
+        CellJob(plan.study, cell, places.runs, places.results, calibrations.get(cell.corpus), device, track)
+        for cell in plan.left
+    ]
+    done, failed, warnings, code = dict(plan.done), list[str](), list[str](), 0
+    told(plan, failed)
+    for job, future in as_ended(engine, run_cell, jobs):
+        outcome = _outcome(job, future)
+        if outcome.result is not None:
+            done[outcome.result.key] = outcome.result
+        if outcome.error:
+            failed.append(outcome.error)
+        if outcome.warning:
+            warnings.append(outcome.warning)
+        plan = Plan(plan.study, plan.cells, dict(done))
+        told(plan, failed)
+        if outcome.exit_code:
+            code = outcome.exit_code
+            break
+    return StudyOutcome(plan, failed, list(dict.fromkeys(warnings)), code or int(bool(failed)))
+
+
+def _outcome(job: CellJob, future: Future[CellOutcome]) -> CellOutcome:
+    """How a cell ended, whatever became of the process that it ran in."""
+    try:
+        return future.result()
+    except (MotionSynthError, OSError) as error:
+        return CellOutcome(None, error=f"{job.cell.name}: {error}")
