@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from motionsynth.errors import ConfigError, unknown_word
 from motionsynth.families import FAMILIES, family_class
@@ -60,6 +60,9 @@ class DataConfig(FrozenConfig):
     """Regular expression with named groups (``content``, ``style``, ``take``) searched in each file's name."""
     keep: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(default_factory=dict)
     """Label -> classes: only clips of these are learnt from, such as ``{style: [normal, elderly]}``; empty for all."""
+    clips: Path | None = None
+    """Text file that lists the clips of ``path`` to use, one a line, from the folder of the YAML that names it; null
+    for all."""
     on_bad_file: Literal["stop", "skip"] = "stop"
     """What to do with a file that cannot be used; skipped files are counted and listed."""
     frame_rate: float = Field(30.0, gt=0)
@@ -79,6 +82,11 @@ class DataConfig(FrozenConfig):
     mirror: bool = False
     """Whether the training split also holds each clip mirrored left to right."""
     split: SplitConfig = SplitConfig()
+
+    @field_validator("clips")
+    @classmethod
+    def _from_anywhere(cls, clips: Path | None) -> Path | None:
+        return clips.absolute() if clips else None  # a run that is resumed from another folder finds it too
 
 
 class TrainConfig(FrozenConfig):
@@ -164,13 +172,22 @@ def load_config(path: str | Path, *, data: str | Path | None = None, overrides: 
         ConfigError: a file cannot be read, a key is unknown, or a value does not fit; names file and key.
     """
     document = read_yaml(Path(path))
+    if "data" in document:
+        document["data"] = _with_list(document["data"], Path(path))
     if data is not None:
         section = document.setdefault("data", {})
         is_yaml = Path(data).suffix in (".yaml", ".yml")
-        section |= read_yaml(Path(data)) if is_yaml else {"path": str(data)}
+        section |= _with_list(read_yaml(Path(data)), Path(data)) if is_yaml else {"path": str(data)}
     for override in overrides:
         _override(document, override)
     return parse_config(document, path)
+
+
+def _with_list(section: Any, path: Path) -> Any:
+    """A data section whose list of clips is named from where its YAML lies, not from where the command runs."""
+    if isinstance(section, dict) and isinstance(section.get("clips"), str):
+        return section | {"clips": str(path.parent / section["clips"])}
+    return section
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -285,7 +302,7 @@ def _is_model(node: Any) -> bool:
 
 def dump_config(config: RunConfig) -> str:
     """The resolved configuration as YAML; reads back to an equal one."""
-    return yaml.safe_dump(plain_config(config), sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump(_said(config), sort_keys=False, allow_unicode=True)
 
 
 def config_hash(config: RunConfig) -> str:
@@ -294,9 +311,22 @@ def config_hash(config: RunConfig) -> str:
 
 
 def plain_config(config: RunConfig) -> dict[str, Any]:
-    """The resolved configuration as plain values, without keys that say nothing."""
+    """What identifies a run, as plain values without keys that say nothing; a list of clips counts by its names.
+
+    Raises:
+        ConfigError: the list of clips cannot be read.
+    """
+    plain = _said(config)
+    if config.data.clips is not None:
+        from motionsynth.corpus.selection import names_sha256, read_clip_names
+
+        plain["data"]["clips"] = names_sha256(read_clip_names(config.data.clips))
+    return plain
+
+
+def _said(config: RunConfig) -> dict[str, Any]:
     plain: dict[str, Any] = config.model_dump(mode="json")
-    for key in ("second", "keep"):
+    for key in ("second", "keep", "clips"):
         if not plain["data"][key]:  # not said where they say nothing: so runs from before they were keep their hash
             del plain["data"][key]
     plain["family"] = config.family.model_dump(mode="json")

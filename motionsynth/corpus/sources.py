@@ -1,4 +1,4 @@
-"""Which files a corpus is made of: one folder or two, and of their clips those of the classes that are kept.
+"""Which files a corpus is made of: one folder or two, and of their clips those that are listed and of classes kept.
 
 Where a second folder joins, every file's name begins with that of its corpus, ``walkers/walk_001.bvh``, and a label
 ``corpus`` tells the two apart; of the other labels those are left that both have.
@@ -11,13 +11,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
 from motionsynth.corpus.cache import FeatureStore
 from motionsynth.corpus.labels import ClipLabels, Labels, read_labels
 from motionsynth.corpus.reading import find_files
+from motionsynth.corpus.selection import choose_files, names_sha256
 from motionsynth.corpus.split import Split, Take, split_takes
 from motionsynth.corpus.stretches import SharedStretch
 from motionsynth.errors import CorpusError, unknown_word
@@ -86,24 +87,29 @@ class Sources:
 
 
 def find_sources(config: DataConfig) -> Sources:
-    """List the files, read their labels, and keep those of the classes wanted.
+    """List the files, choose those of ``data.clips``, read their labels, and keep those of the classes wanted.
 
     Raises:
-        CorpusError: there is no such folder, labels cannot be read, or what is to be kept is not there.
+        CorpusError: there is no such folder, labels cannot be read, or what is listed or to be kept is not there.
     """
     places, names = corpus_places(config), corpus_names(config)
     found = [find_files(path) for path in places]
+    chosen = _choose(config, found[0][1])
+    found[0] = found[0][0], chosen.files
     labels = [read_labels(root, files, config.labels, config.pattern) for root, files in found]
+    for file in chosen.others:
+        labels[0].faults.pop(file, None)  # labels.csv may tell of clips that are not listed
     parts = [
         Source(root, f"{name}/" if name else "", tuple(files), path.is_file())
         for (root, files), name, path in zip(found, names, places, strict=True)
     ]
-    notes: tuple[str, ...] = ()
+    notes = chosen.notes
     joined = labels[0]
     if config.second is not None:
-        joined, notes = _join_labels(labels, names)
+        joined, told = _join_labels(labels, names)
+        notes += told
     if not config.keep:
-        return Sources(tuple(parts), joined, 0, "", notes)
+        return Sources(tuple(parts), joined, 0, chosen.selection, notes)
     kept = _kept(joined, config.keep, config.path)
     parts = [
         replace(part, files=tuple(f for f in part.files if part.prefix + f in kept or part.prefix + f in joined.faults))
@@ -114,7 +120,27 @@ def find_sources(config: DataConfig) -> Sources:
     clips = {file: clip for file, clip in joined.clips.items() if file in kept}
     left_out = len(joined.clips) - len(clips)
     selection = json.dumps({label: sorted(classes) for label, classes in config.keep.items()}, sort_keys=True)
-    return Sources(tuple(parts), replace(joined, clips=clips), left_out, selection, notes)
+    return Sources(tuple(parts), replace(joined, clips=clips), left_out, chosen.selection + selection, notes)
+
+
+class _Chosen(NamedTuple):
+    """What a list of clips leaves of its folder."""
+
+    files: list[str]
+    others: set[str]
+    selection: str
+    """Identity of the choice; empty where all are used, which is then the folder as it is."""
+    notes: tuple[str, ...]
+
+
+def _choose(config: DataConfig, found: list[str]) -> _Chosen:
+    if config.clips is None:
+        return _Chosen(found, set(), "", ())
+    files = choose_files(config.path, found, config.clips)
+    if len(files) == len(found):
+        return _Chosen(files, set(), "", ())
+    note = f"{len(files)} of the {len(found)} files in {config.path} are used: those that {config.clips} lists"
+    return _Chosen(files, set(found) - set(files), names_sha256(files), (note,))
 
 
 def join_stores(sources: Sources, stores: Sequence[FeatureStore]) -> FeatureStore:

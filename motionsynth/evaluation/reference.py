@@ -160,7 +160,7 @@ def _data_config(place: Path, run: Run | None) -> DataConfig:
     if run is None or place.suffix in _YAML:
         return load_config(run.path / "config.yaml" if run else baseline("vae"), data=place).data
     # a pattern that reads labels from the names of one corpus says nothing of another's
-    own = {"path": place, "labels": "auto", "pattern": None, "keep": {}, "second": None}
+    own = {"path": place, "labels": "auto", "pattern": None, "clips": None, "keep": {}, "second": None}
     return run.config.data.model_copy(update=own)
 
 

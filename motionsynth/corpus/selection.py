@@ -1,0 +1,73 @@
+"""A list of clips by name: which of a folder's files a corpus is, so that another copy of the folder gives the same.
+
+The list is a text file, one name a line as POSIX path inside the folder; empty lines and lines that begin with ``#``
+say nothing. Its order decides nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from motionsynth.errors import ConfigError, CorpusError
+
+__all__ = ["choose_files", "names_sha256", "read_clip_names"]
+
+_SHOWN = 3
+
+
+def read_clip_names(path: Path) -> tuple[str, ...]:
+    """The names in a list of clips, sorted.
+
+    Raises:
+        ConfigError: the list cannot be read, is empty, or names a clip twice; names file and line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ConfigError(path, None, f"cannot be read as data.clips: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(path, None, "is not UTF-8 text") from error
+    lines: dict[str, int] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        name = line.strip().removeprefix("./")
+        if not name or name.startswith("#"):
+            continue
+        if name in lines:
+            raise ConfigError(f"{path}:{number}", None, f"{name} is listed twice, first on line {lines[name]}")
+        lines[name] = number
+    if not lines:
+        raise ConfigError(path, None, "names no clip")
+    return tuple(sorted(lines))
+
+
+def names_sha256(names: Sequence[str]) -> str:
+    """Identity of a choice of clips, wherever its list lies."""
+    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()
+
+
+def choose_files(path: Path, found: Sequence[str], listing: Path) -> list[str]:
+    """Those of a folder's files that a list names, sorted.
+
+    Args:
+        path: the folder.
+        found: POSIX paths of the files inside it.
+        listing: the list.
+
+    Raises:
+        ConfigError: the list cannot be read.
+        CorpusError: it names clips that are not there.
+    """
+    names = read_clip_names(listing)
+    if missing := sorted(set(names) - set(found)):
+        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+        raise CorpusError(
+            f"{path}: lacks {len(missing)} of the {len(names)} clips that {listing} names: "
+            f"{', '.join(missing[:_SHOWN])}{more}; {_remedy(path, missing)}"
+        )
+    return list(names)
+
+
+def _remedy(path: Path, missing: Sequence[str]) -> str:
+    return "put them there, or let data.clips name another list"
