@@ -20,7 +20,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 __all__ = [
     "BvhError",
@@ -42,6 +42,17 @@ class MotionSynthError(Exception):
 
     exit_code: ClassVar[int] = 2
     """What the command line exits with."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # an exception is otherwise rebuilt from its message alone, and one that takes more than that breaks the pipe
+        # by which a process of a pool hands it over
+        return _rebuilt, (type(self), self.args, dict(self.__dict__))
+
+
+def _rebuilt(kind: type[MotionSynthError], args: tuple[Any, ...], state: dict[str, Any]) -> MotionSynthError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 class BvhError(MotionSynthError):

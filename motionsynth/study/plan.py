@@ -142,6 +142,14 @@ class MeasureConfig(FrozenConfig):
     """What is measured with."""
     clips: int = Field(4, ge=0)
     """Clips of seed 0 that are kept for the report, from the same latents in every arm."""
+    between: dict[str, tuple[str, str]] | None = Field(None, min_length=1, max_length=1)
+    """A label and two of its classes, such as ``{style: [elderly, normal]}``: what ``translation`` goes between."""
+
+    @model_validator(mode="after")
+    def _translation_has_ends(self) -> MeasureConfig:
+        if ("translation" in self.instruments) != (self.between is not None):
+            raise ValueError("the instrument translation and between: {LABEL: [CLASS, CLASS]} go together")
+        return self
 
 
 class CalibrationChoice(FrozenConfig):
