@@ -1,0 +1,393 @@
+"""What becomes of held-out motion that is brought from one class of a label to another: style, content, sharpness.
+
+Both classes are compared over the same contents, as many windows of each in either: else what a style's clips are of
+would count as style. Ratios are natural logarithms, means over windows: 0 is as sharp, below 0 smoother, above sharper.
+
+Shapes: N windows, B windows of a batch, T frames, D features, X numbers of a window.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from motionsynth.corpus.windows import Batch
+from motionsynth.errors import RunError, StudyError, unknown_word
+from motionsynth.evaluation.motions import as_one_kind
+from motionsynth.families.capabilities import Decodes, Encodes, Translates
+from motionsynth.metrics.neighbours import nearest
+from motionsynth.metrics.record import Sets
+from motionsynth.metrics.registry import choose
+from motionsynth.metrics.suite import score
+from motionsynth.training.determinism import torch_threads
+
+if TYPE_CHECKING:
+    from motionsynth.corpus.motions import MotionSet
+    from motionsynth.corpus.split import SplitName
+    from motionsynth.extractors import Extractor
+    from motionsynth.families.base import Family
+    from motionsynth.metrics.descriptors import Descriptors
+    from motionsynth.run import Run
+    from motionsynth.study.world import Found, Shown, World
+
+__all__ = ["Domain", "Translator", "domains", "translation"]
+
+_BATCH: Final = 64
+_RATIOS: Final = ("energy_above_5hz", "share_above_5hz", "jerk_ratio", "acceleration_ratio")
+"""Metrics of ``metrics.spectra`` and ``metrics.derivatives``; each has a twin that compares within cells."""
+_TITLES: Final = {"jerk_ratio": "jerk", "acceleration_ratio": "acceleration"}
+
+
+def translation(world: World, shown: Shown) -> Found:
+    """Bring held-out windows of each class to the other, and measure what they have become.
+
+    ``shown.run`` does it, by :class:`Translator`; of landmarks ``nearest_other`` answers with the nearest training
+    window of the other class, by the root mean square over the normalised numbers of whole windows, and any other
+    leaves windows as they are.
+
+    | key | |
+    |---|---|
+    | ``style_seen`` | share in which the judge sees the class that windows were brought to |
+    | ``style_before``, ``style_real`` | the same of the sources, and of real windows of that class |
+    | ``content_kept`` | share in which it sees the content that the source has |
+    | ``content_before`` | the same of the sources |
+    | ``frechet.SPACE`` | to real held-out windows of that class |
+    | ``R_change`` | log ratio to the window's own source, mean over windows; R is ``energy_above_5hz``, ... |
+    | ``R_against_target`` | log ratio to real windows of that class and the same content, mean over contents |
+    | ``R_own_change`` | as ``R_change``, of windows brought to the class that they have: by the way there alone |
+    | ``foot_skate_against_target`` | log ratio of the speed of planted feet |
+    | ``moved``, ``cycle`` | root mean square of the change, and of what is left of it there and back; normalised |
+    | ``apart`` | the same from the source to the nearest training window of that class |
+    | ``windows`` | N of each direction |
+
+    Keys begin with ``translation/``: means over both directions; those of one with ``translation.to_CLASS/``.
+
+    Args:
+        world: whose ``measure.between`` names the label and both classes.
+        shown: its run, or landmark; its motions are not looked at.
+
+    Raises:
+        StudyError: the corpus, or the run, knows no such classes; or the run was trained on what it is judged by.
+        RunError: it cannot translate, or comes to numbers that are not finite.
+    """
+    ends = domains(world)
+    translator = Translator.of(world, shown.run) if shown.run is not None else None
+    found: Found = {}
+    directions = []
+    for source, target in (ends, ends[::-1]):
+        directions.append(_direction(world, shown, translator, source, target))
+        found |= {f"translation.to_{target.name}/{key}": value for key, value in directions[-1].items()}
+    return _means(directions) | found
+
+
+@dataclass(frozen=True, eq=False)
+class Domain:
+    """Real windows of one class.
+
+    Args:
+        label: such as ``style``.
+        name: of the class, such as ``elderly``.
+        held: the held-out windows, features as files have them.
+        described: the same as metrics see them; their cells are the true contents.
+        content_N: (N,) index of the content that each has, among the judge's; None where it tells none.
+        train_NX: the training windows of the class, normalised and flat.
+    """
+
+    label: str
+    name: str
+    held: MotionSet
+    described: Descriptors
+    content_N: Tensor | None
+    train_NX: Tensor
+
+
+@lru_cache(maxsize=2)
+def domains(world: World) -> tuple[Domain, Domain]:
+    """Both classes of ``measure.between``: of each content equally many held-out windows, ``count`` in all at most.
+
+    Raises:
+        StudyError: the corpus has no such label or class, or a class has no held-out window of a shared content.
+    """
+    assert world.measure.between is not None
+    ((label, names),) = world.measure.between.items()
+    known = world.reference.corpus.label_names
+    path = world.reference.corpus.config.path
+    if label not in known:
+        raise StudyError(path, f"measure.between: {unknown_word(f'label {label!r}', label, known)}")
+    for name in names:
+        if name not in known[label]:
+            raise StudyError(path, f"measure.between: {unknown_word(f'{label} {name!r}', name, known[label])}")
+    index = [known[label].index(name) for name in names]
+    held = [_of_class(world, world.reference.split, label, of) for of in index]
+    content = _content(world.judge, label)
+    said = [motions.labels[content] if content in motions.labels else _zeros(motions) for motions in held]
+    chosen = _matched(said, world.measure.count, world.measure.seed)
+    if len(chosen[0]) < 2:
+        raise StudyError(path, f"measure.between: {names[0]} and {names[1]} share no content in held-out motion")
+    first, second = (
+        _domain(world, label, name, of, motions.subset(index_N), content)
+        for name, of, motions, index_N in zip(names, index, held, chosen, strict=True)
+    )
+    return first, second
+
+
+def _domain(world: World, label: str, name: str, index: int, held: MotionSet, content: str | None) -> Domain:
+    corpus = world.reference.corpus
+    train = _of_class(world, "train", label, index)
+    content_N = None
+    if content is not None and content in held.labels:
+        place = torch.tensor([world.judge.labels[content].index(known) for known in corpus.label_names[content]])
+        content_N = place[held.labels[content]]
+    train_NX = corpus.normaliser.normalise(train.features_NTD).flatten(1)
+    return Domain(label, name, held, _described(world, held, content_N), content_N, train_NX)
+
+
+def _of_class(world: World, split: SplitName, label: str, index: int) -> MotionSet:
+    motions = world.reference.motions(split)
+    return motions.subset((motions.labels[label] == index).nonzero()[:, 0])
+
+
+def _content(judge: Extractor, label: str) -> str | None:
+    """The label beside ``label`` that the judge tells."""
+    return next((name for name in judge.labels if name != label), None)
+
+
+def _zeros(motions: MotionSet) -> Tensor:
+    return torch.zeros(len(motions), dtype=torch.int64)
+
+
+def _matched(contents: Sequence[Tensor], count: int, seed: int) -> list[Tensor]:
+    """Indices of equally many windows of each content in both sets: as many as the smaller has, at random."""
+    rng = np.random.default_rng(seed)
+    parts: list[list[Tensor]] = [[], []]
+    for content in sorted(set(contents[0].tolist()) & set(contents[1].tolist())):
+        places = [(of_N == content).nonzero()[:, 0] for of_N in contents]
+        fewest = min(map(len, places))
+        for part, place_N in zip(parts, places, strict=True):
+            part.append(place_N[torch.from_numpy(np.sort(rng.choice(len(place_N), fewest, replace=False)))])
+    joined = [torch.cat(part) if part else torch.zeros(0, dtype=torch.int64) for part in parts]
+    if len(joined[0]) <= count:
+        return joined
+    # the same rows of both: rows of both are of the same contents
+    kept_N = torch.from_numpy(np.sort(rng.choice(len(joined[0]), count, replace=False)))
+    return [index_N[kept_N] for index_N in joined]
+
+
+def _described(world: World, motions: MotionSet, content_N: Tensor | None) -> Descriptors:
+    described = world.judge.describe(as_one_kind(motions))
+    return replace(described, cell_N=content_N, cell_names=())
+
+
+@dataclass(frozen=True, eq=False)
+class Translator:
+    """A run that brings windows of one class to another, in the features of files.
+
+    A family that translates does so; one that encodes and decodes under a condition on the label encodes a window under
+    its own class and decodes the code, the posterior's mean, under the other.
+
+    Args:
+        run: the run.
+        family: what it has learnt.
+        label: whose classes it goes between.
+    """
+
+    run: Run
+    family: Family
+    label: str
+
+    @classmethod
+    def of(cls, world: World, run: Run) -> Translator:
+        """A run whose training clips are none of those that it is judged by; raises as :func:`translation` does."""
+        assert world.measure.between is not None
+        ((label, names),) = world.measure.between.items()
+        for name in names:
+            if name not in run.record.labels.get(label, ()):
+                raise StudyError(run.path, f"knows no {label} {name!r}, so it cannot bring anything to it")
+        seen = {entry["file"] for entry in run.splits()["splits"]["train"]}
+        if shared := seen & {take for domain in domains(world) for take in domain.held.takes}:
+            raise StudyError(
+                run.path, f"has learnt from {len(shared)} clips that it is judged by, such as {min(shared)}"
+            )
+        family = run.load_family()
+        conditional = label in getattr(run.config.family, "condition", ())
+        codes = isinstance(family, Encodes) and isinstance(family, Decodes)
+        own = isinstance(family, Translates) and family.domain_label() == label
+        if not own and not (codes and conditional):
+            raise RunError(
+                run.path,
+                f"{run.record.family} does not go between classes of {label}: it needs translators between them, or "
+                f"codes and family.condition: [{label}]",
+            )
+        return cls(run, family, label)
+
+    def bring(self, motions: MotionSet, labels: Mapping[str, Sequence[str]], to: str, came_from: str) -> MotionSet:
+        """Windows of class ``came_from``, brought to class ``to``.
+
+        Args:
+            motions: the windows.
+            labels: label name -> class names, by which ``motions.labels`` are to be read.
+            to: name of a class.
+            came_from: name of a class.
+        """
+        normaliser, names = self.run.normaliser(), self.run.record.labels[self.label]
+        batches = self._batches(motions, labels, names.index(came_from))
+        with torch.no_grad(), torch_threads(self.run.config.train.threads):
+            brought_NTD = normaliser.denormalise(torch.cat([self._bring(b, names.index(to)).float() for b in batches]))
+        if not brought_NTD.isfinite().all():
+            raise RunError(self.run.path, "translates to values that are not finite: its training has diverged")
+        return replace(motions, features_NTD=brought_NTD)
+
+    def _bring(self, batch: Batch, to: int) -> Tensor:
+        family = self.family
+        if isinstance(family, Translates):
+            return family.translate(batch, to)
+        assert isinstance(family, Encodes) and isinstance(family, Decodes)  # see ``of``
+        other = batch._replace(labels=batch.labels | {self.label: torch.full_like(batch.labels[self.label], to)})
+        return family.decode(family.encode(batch), family.side(other), batch.motion_BTD.shape[1])
+
+    def _batches(self, motions: MotionSet, labels: Mapping[str, Sequence[str]], own: int) -> Iterator[Batch]:
+        """Windows as the run's family takes them, with the labels that it is told."""
+        given = {self.label: torch.full((len(motions),), own)}
+        for name in getattr(self.run.config.family, "condition", ()):
+            if name != self.label:
+                given[name] = _renamed(self.run, name, motions.labels[name], labels[name])
+        normalised_NTD = self.run.normaliser().normalise(motions.features_NTD)
+        for index_B in torch.split(torch.arange(len(motions)), _BATCH):
+            motion_BTD = normalised_NTD[index_B]
+            mask_BT = torch.ones(motion_BTD.shape[:2], dtype=torch.bool)
+            yield Batch(motion_BTD, mask_BT, {name: value[index_B] for name, value in given.items()})
+
+
+def _renamed(run: Run, label: str, index_N: Tensor, names: Sequence[str]) -> Tensor:
+    """(N,) a run's class indices of a label, from those of a corpus that may know more of them."""
+    known = run.record.labels[label]
+    used = [names[i] for i in sorted(set(index_N.tolist()))]
+    if strange := [name for name in used if name not in known]:
+        raise StudyError(run.path, f"is told {label}, and does not know {', '.join(strange)}")
+    place_C = torch.tensor([known.index(name) if name in known else 0 for name in names])
+    return place_C[index_N]
+
+
+class _Brought(NamedTuple):
+    """What became of the windows of one class."""
+
+    there: MotionSet
+    back: MotionSet | None = None
+    own: MotionSet | None = None
+    """The same windows, brought to the class that they have."""
+
+
+def _brought(world: World, shown: Shown, translator: Translator | None, source: Domain, target: Domain) -> _Brought:
+    held = source.held
+    if translator is not None:
+        labels = world.reference.corpus.label_names
+        there = translator.bring(held, labels, target.name, source.name)
+        back = translator.bring(there, labels, source.name, target.name)
+        return _Brought(there, back, translator.bring(held, labels, source.name, source.name))
+    if shown.arm.landmark != "nearest_other":
+        return _Brought(held)
+    corpus = world.reference.corpus
+    index_N = nearest(corpus.normaliser.normalise(held.features_NTD).flatten(1), target.train_NX).index_NK[:, 0]
+    chosen_NTD = target.train_NX[index_N].reshape(held.features_NTD.shape)
+    return _Brought(replace(held, features_NTD=corpus.normaliser.denormalise(chosen_NTD)))
+
+
+def _direction(
+    world: World, shown: Shown, translator: Translator | None, source: Domain, target: Domain
+) -> dict[str, float | str]:
+    brought = _brought(world, shown, translator, source, target)
+    normaliser = world.reference.corpus.normaliser
+    before_NX = normaliser.normalise(source.held.features_NTD).flatten(1)
+    after = _described(world, brought.there, source.content_N)
+    found: dict[str, float | str] = {"windows": float(len(before_NX))}
+    found |= _seen(world.judge, source, target, after)
+    found |= _scored(Sets(after, source.described), _RATIOS, "change")
+    against = (*(f"{name}_within" for name in _RATIOS), "foot_skate_relative")
+    found |= _scored(Sets(after, target.described), against, "against_target")
+    found |= _distances(Sets(after, target.described), world)
+    found["moved"] = _rms(normaliser.normalise(brought.there.features_NTD).flatten(1) - before_NX)
+    nearest_N = nearest(before_NX, target.train_NX).distance_NK[:, 0]
+    found["apart"] = float((nearest_N.square().mean() / before_NX.shape[1]).sqrt())
+    if brought.back is not None:
+        found["cycle"] = _rms(normaliser.normalise(brought.back.features_NTD).flatten(1) - before_NX)
+    if brought.own is not None:
+        own = _described(world, brought.own, source.content_N)
+        found |= _scored(Sets(own, source.described), _RATIOS, "own_change")
+    return found
+
+
+def _seen(judge: Extractor, source: Domain, target: Domain, after: Descriptors) -> dict[str, float | str]:
+    """How often the judge's classifier sees the class brought to, and the content that sources have."""
+    sees = [_told(judge, of) for of in (source.described, after, target.described)]
+    nothing = f"the judge does not tell {target.label}"
+    found: dict[str, float | str] = {}
+    if target.label in sees[0] and target.name in judge.labels[target.label]:
+        wanted = judge.labels[target.label].index(target.name)
+        shares = [_share(of[target.label] == wanted) for of in sees]
+        found |= dict(zip(("style_before", "style_seen", "style_real"), shares, strict=True))
+    else:
+        found |= dict.fromkeys(("style_before", "style_seen", "style_real"), nothing)
+    content = _content(judge, target.label)
+    if content in sees[0] and source.content_N is not None:
+        found["content_before"] = _share(sees[0][content] == source.content_N)
+        found["content_kept"] = _share(sees[1][content] == source.content_N)
+    else:
+        found |= dict.fromkeys(("content_before", "content_kept"), "the judge tells no other label")
+    return found
+
+
+def _told(judge: Extractor, windows: Descriptors) -> dict[str, Tensor]:
+    """Label name -> (N,) the class that the judge's classifier sees; empty where it has none."""
+    if judge.networks is None or judge.networks.classifier is None:
+        return {}
+    with torch.no_grad():
+        scores = judge.networks.classify(judge.normaliser.normalise(windows.features_NTD))[1]
+    return {name: score.argmax(1) for name, score in zip(judge.labels, scores, strict=True)}
+
+
+def _scored(sets: Sets, metrics: Sequence[str], end: str) -> dict[str, float | str]:
+    """Logarithms of metrics that are ratios, under the names that this instrument gives them."""
+    found: dict[str, float | str] = {}
+    for figure in score(sets, choose(metrics, None, ())).values():
+        name = figure.metric.name.removesuffix("_within").removesuffix("_relative")
+        key = f"{_TITLES.get(name, name)}_{end}"
+        if figure.value is None:
+            found[key] = figure.note or "undefined"
+        else:
+            found[key] = math.log(figure.value) if figure.value > 0 else "the ratio is 0, which has no logarithm"
+    return found
+
+
+def _distances(sets: Sets, world: World) -> dict[str, float | str]:
+    figures = score(sets, choose(["frechet"], None, world.judge.spaces))
+    return {
+        key.rpartition("/")[2]: figure.note or "undefined" if figure.value is None else figure.value
+        for key, figure in figures.items()
+    }
+
+
+def _share(hit_N: Tensor) -> float:
+    return float(hit_N.double().mean())
+
+
+def _rms(difference: Tensor) -> float:
+    """Root of the mean square."""
+    return float(difference.double().square().mean().sqrt())
+
+
+def _means(directions: Sequence[Mapping[str, float | str]]) -> Found:
+    """Means over both directions; why one of them has none, where one has none."""
+    found: Found = {}
+    for key in directions[0]:
+        values = [of[key] for of in directions]
+        reasons = [value for value in values if isinstance(value, str)]
+        numbers = [value for value in values if not isinstance(value, str)]
+        found[f"translation/{key}"] = reasons[0] if reasons else math.fsum(numbers) / len(numbers)
+    return found
