@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import ExitStack
@@ -17,6 +15,7 @@ from motionsynth.calibration.plan import KINDS, CalibrationConfig, Dose
 from motionsynth.calibration.record import Calibration, DoseFigures, FigureRecord, save_calibration
 from motionsynth.durable import write_bytes
 from motionsynth.errors import ConfigError
+from motionsynth.processes import follow_parent
 
 if TYPE_CHECKING:
     from motionsynth.config import DataConfig
@@ -152,18 +151,6 @@ def _start(job: Job) -> None:
     stack = ExitStack()
     stack.enter_context(one_thread())
     _process.update(bench=open_job(job), stack=stack)
-
-
-def follow_parent() -> None:
-    """End this worker when the process that started it is killed: nobody else would ever tell it to."""
-    from multiprocessing import parent_process
-
-    def wait_for_it() -> None:
-        if parent := parent_process():
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=wait_for_it, daemon=True).start()
 
 
 def _measure(dose: Dose) -> DoseFigures:

@@ -1,0 +1,47 @@
+"""What the tests' engines run: functions of a module, so that other processes find them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from motionsynth.errors import BvhError
+from motionsynth.training.signals import StopRequest
+
+
+def square(value: int) -> int:
+    return value * value
+
+
+def pid_of(value: int) -> int:
+    time.sleep(0.05)
+    return os.getpid()
+
+
+def unusable(path: Path) -> None:
+    raise BvhError(path, 7, "has no frames")
+
+
+def die_at_two(value: int) -> int:
+    if value == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return value * value
+
+
+def train_until_stopped(path: Path) -> str:
+    """As training does: note that it began, and on a signal leave something behind and return."""
+    with StopRequest() as stop:
+        path.with_suffix(".pid").write_text(str(os.getpid()))
+        while stop.signal is None:
+            time.sleep(0.02)
+        time.sleep(0.3)  # a checkpoint is being written
+        path.with_suffix(".saved").write_text(signal.Signals(stop.signal).name)
+    return "stopped"
+
+
+def measure_for_ever(path: Path) -> None:
+    """What has no checkpoint to write."""
+    path.with_suffix(".pid").write_text(str(os.getpid()))
+    time.sleep(600)
