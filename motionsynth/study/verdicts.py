@@ -1,0 +1,274 @@
+"""The verdicts of a study: every hypothesis on every corpus, in numbers and in a sentence.
+
+    supported     the difference is there, in the stated direction (Holm-adjusted p at most alpha)
+    refuted       it is there, in the opposite direction
+    equivalent    it is smaller than the margin (Holm-adjusted TOST), whether or not it is zero
+    undecided     none of these can be told with the seeds that there are
+    none          nothing may be told: an arm is not trained to a useful quality, fewer than two seeds are paired, or
+                  the calibration does not call the figure valid
+
+The families over which Holm's rule runs, and what they promise, are told in ``study.statistics``. All statements of the
+YAML count in them, tested or not: what runs well or badly does not change how strictly the others are judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from motionsynth.study.evidence import Evidence, gather, index_cells
+from motionsynth.study.load import arm_view
+from motionsynth.study.plan import HypothesisConfig, StudyConfig
+from motionsynth.study.statistics import Comparison, Decision, Direction, Effect, Kind, compare, decide
+
+if TYPE_CHECKING:
+    from motionsynth.calibration.record import Calibration
+    from motionsynth.study.results import CellResult
+
+__all__ = ["Verdict", "judge", "statements"]
+
+_ROUNDING: Final = 2e-6
+"""Numbers of cells are kept to seven digits: differences that vary by less than this share of them do not vary."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One hypothesis on one corpus.
+
+    Args:
+        name, says: of the hypothesis.
+        corpus: on which.
+        endpoint: key of the figure; of a dose ``dose.AXIS``.
+        valid: why it may carry a verdict.
+        first, second: ``ARM@VIEW``.
+        direction: of ``first - second``, as stated.
+        margin: smallest difference of interest.
+        kind: the verdict.
+        seeds: of the pairs.
+        values: of ``first`` and ``second``, one pair a seed.
+        comparison: what the pairs say by themselves; None where no verdict may be drawn from them.
+        decision: what they say among the other statements.
+        alpha: what each family of tests is held at; intervals have 1 - alpha.
+        sentence: the verdict in words.
+        reservations: what a reader should know, as sentences.
+        machines: where the runs were made.
+    """
+
+    name: str
+    says: str
+    corpus: str
+    endpoint: str
+    valid: str
+    first: str
+    second: str
+    direction: Direction
+    margin: float
+    kind: Kind
+    seeds: tuple[int, ...]
+    values: tuple[tuple[float, float], ...]
+    comparison: Comparison | None
+    decision: Decision
+    alpha: float
+    sentence: str
+    reservations: tuple[str, ...]
+    machines: tuple[str, ...]
+
+    @property
+    def mean(self) -> float | None:
+        """Mean of ``first - second``."""
+        return self.comparison.mean if self.comparison else None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The t interval of the mean, not adjusted for other statements; None where there is none."""
+        known = self.comparison
+        return (known.low, known.high) if known and known.low is not None and known.high is not None else None
+
+    @property
+    def effect(self) -> Effect | None:
+        """Hedges' g with its interval; None where there is no spread to build one from."""
+        return self.comparison.effect if self.comparison else None
+
+
+def statements(study: StudyConfig) -> Iterator[tuple[str, HypothesisConfig, str]]:
+    """Name, hypothesis and corpus of all that is tested; where no corpus is named, those that both arms run on."""
+    for name, hypothesis in study.hypotheses.items():
+        both = [set(study.corpora_of(arm_view(side, study)[0])) for side in (hypothesis.first, hypothesis.second)]
+        for corpus in hypothesis.corpora or [corpus for corpus in study.corpora if corpus in both[0] & both[1]]:
+            yield name, hypothesis, corpus
+
+
+def judge(
+    study: StudyConfig, results: Mapping[str, CellResult], calibrations: Mapping[str, Calibration] | None = None
+) -> tuple[Verdict, ...]:
+    """Every verdict of a study, in the order of its hypotheses.
+
+    Args:
+        study: the plan.
+        results: by key, of the cells of this plan; those that are missing are told as reservations.
+        calibrations: corpus -> calibration, by which figures are valid; where none is given its word is taken, as
+            studies are refused before they run.
+
+    Raises:
+        ValueError: two results are of one arm, corpus and seed.
+    """
+    cells = index_cells(study, results)
+    alpha = round(1 - study.confidence, 12)
+    cases = [
+        _case(
+            study, name, hypothesis, corpus, gather(study, hypothesis, corpus, cells), (calibrations or {}).get(corpus)
+        )
+        for name, hypothesis, corpus in statements(study)
+    ]
+    decisions = decide([case.comparison for case in cases], [case.hypothesis.direction for case in cases], alpha=alpha)
+    return tuple(_verdict(study, case, decision, alpha) for case, decision in zip(cases, decisions, strict=True))
+
+
+@dataclass(frozen=True, eq=False)
+class _Case:
+    """One statement with what is known of it by itself."""
+
+    name: str
+    hypothesis: HypothesisConfig
+    corpus: str
+    evidence: Evidence
+    barred: str
+    valid: str
+    comparison: Comparison | None
+
+
+def _case(
+    study: StudyConfig,
+    name: str,
+    hypothesis: HypothesisConfig,
+    corpus: str,
+    found: Evidence,
+    calibration: Calibration | None,
+) -> _Case:
+    valid, invalid = _validity(hypothesis, found, corpus, calibration)
+    barred = found.barred or invalid
+    if not barred and len(found.seeds) < 2:
+        barred = f"{len(found.seeds) or 'no'} seed pair{'s' * (len(found.seeds) != 1)}, where two are the least"
+    comparison = None
+    if not barred:
+        resolution = _ROUNDING * max(map(abs, (*found.first, *found.second)))
+        difference = [one - two for one, two in zip(found.first, found.second, strict=True)]
+        comparison = compare(difference, margin=hypothesis.margin, confidence=study.confidence, resolution=resolution)
+    return _Case(name, hypothesis, corpus, found, barred, valid, comparison)
+
+
+def _validity(
+    hypothesis: HypothesisConfig, found: Evidence, corpus: str, calibration: Calibration | None
+) -> tuple[str, str]:
+    """Why an endpoint may carry a verdict, and why it may not; one of the two is empty."""
+    endpoint = hypothesis.endpoint
+    if endpoint.dose is not None:
+        keys = found.keys or ((calibration.headlines[endpoint.dose].key,) if calibration else ())
+        if len(keys) > 1:
+            return "", f"cells have their {endpoint.dose} dose from different figures ({', '.join(keys)})"
+        return f"{keys[0] if keys else 'headline figure'}, which speaks for {endpoint.dose} by calibration", ""
+    if endpoint.axis is None:
+        return endpoint.because, ""
+    known = calibration.verdict(endpoint.metric or "", endpoint.axis) if calibration else None
+    if calibration is None:
+        return f"valid for {endpoint.axis} by calibration", ""
+    if known is None or known.kind not in ("valid", "range"):
+        kind = known.kind if known else "not judged"
+        return "", f"{endpoint.metric} is {kind} for {endpoint.axis} on {corpus} by calibration"
+    limits = f" ({known.reason})" if known.kind == "range" else ""
+    return f"valid for {endpoint.axis} by calibration{limits}", ""
+
+
+def _verdict(study: StudyConfig, case: _Case, decision: Decision, alpha: float) -> Verdict:
+    hypothesis, found = case.hypothesis, case.evidence
+    endpoint = hypothesis.endpoint
+    return Verdict(
+        case.name,
+        hypothesis.says,
+        case.corpus,
+        endpoint.metric or f"dose.{endpoint.dose}",
+        case.valid,
+        "@".join(arm_view(hypothesis.first, study)),
+        "@".join(arm_view(hypothesis.second, study)),
+        hypothesis.direction,
+        hypothesis.margin,
+        decision.kind,
+        found.seeds,
+        tuple(zip(found.first, found.second, strict=True)),
+        case.comparison,
+        decision,
+        alpha,
+        _sentence(study, case, decision, alpha),
+        found.reservations,
+        found.machines,
+    )
+
+
+_HEADS: Final[dict[Kind, str]] = {
+    "supported": "Supported on {}: ",
+    "refuted": "Refuted on {}, the opposite is the case: ",
+    "equivalent": "Equivalent on {}, no difference of interest: ",
+    "undecided": "Undecided on {}: ",
+    "none": "No verdict on {}: ",
+}
+
+
+def _sentence(study: StudyConfig, case: _Case, decision: Decision, alpha: float) -> str:
+    """Such as ``Supported on walkers: VAE is above GAN in ... by 0.31 (95 % interval 0.22 to 0.4, ...``."""
+    head = _HEADS[decision.kind].format(study.corpora[case.corpus].title or case.corpus)
+    known, hypothesis = case.comparison, case.hypothesis
+    if known is None or known.mean is None:
+        return f"{head}{case.barred}."
+    first, second = (_shown(study, side) for side in (hypothesis.first, hypothesis.second))
+    endpoint = hypothesis.endpoint
+    what = endpoint.metric or f"the {endpoint.dose} dose (share of its axis)"
+    place = "above" if known.mean > 0 else "below"
+    by = f"is {place} {second} in {what} by {abs(known.mean):.3g}" if known.mean else f"equals {second} in {what}"
+    pairs = f"{known.count} seed pairs"
+    if known.low is None:
+        spread = f"the same in all {pairs}, so judged by its sign alone"
+    else:
+        spread = f"{100 * (1 - alpha):g} % interval {known.low:.3g} to {known.high:.3g}, {pairs}"
+    return f"{head}{first} {by} ({spread}), {_consequence(known, decision, hypothesis, alpha)}."
+
+
+def _shown(study: StudyConfig, side: str) -> str:
+    arm, view = arm_view(side, study)
+    title = study.arms[arm].title or arm
+    return title if view == study.arms[arm].main_view else f"{title} ({view.replace('_', ' ')})"
+
+
+def _consequence(known: Comparison, decision: Decision, hypothesis: HypothesisConfig, alpha: float) -> str:
+    """What the difference means against the margin and among the other statements."""
+    margin = f"{hypothesis.margin:g}, the smallest difference of interest"
+    mean = known.mean or 0.0
+    ends = sorted((known.low, known.high)) if known.low is not None and known.high is not None else [mean, mean]
+    differs = min(decision.p_adjusted, decision.p_opposite) <= alpha
+    if decision.kind == "equivalent":
+        zero = ", though not 0" if differs else ""
+        return f"less than {margin}{zero} (TOST, adjusted {_p(decision.p_equivalent)})"
+    if decision.kind in ("supported", "refuted"):
+        told = _p(decision.p_adjusted if decision.kind == "supported" else decision.p_opposite)
+        least = min(abs(end) for end in ends) if ends[0] * ends[1] > 0 else 0.0
+        limit = hypothesis.margin * (1 - 1e-9)  # as numbers are rounded
+        if least >= limit:
+            return f"more than {margin} (adjusted {told})"
+        if abs(mean) >= limit:
+            return f"which reaches {margin}, though less is not excluded (adjusted {told})"
+        return f"which stays below {margin} (adjusted {told})"
+    if known.method == "sign":
+        return f"which so few pairs cannot tell among {decision.tests} tests"
+    if ends[0] * ends[1] > 0:
+        told = _p(min(decision.p_adjusted, decision.p_opposite))
+        return f"which by itself is no chance, but may be one among {decision.tests} tests (adjusted {told})"
+    if max(abs(end) for end in ends) < hypothesis.margin:
+        return (
+            f"which by itself is less than {margin}, but not surely so among {decision.tests // 2} statements "
+            f"(TOST, adjusted {_p(decision.p_equivalent)})"
+        )
+    return f"which excludes neither 0 nor {margin}"
+
+
+def _p(value: float) -> str:
+    return "p < 0.001" if value < 0.001 else f"p = {value:.2g}"
