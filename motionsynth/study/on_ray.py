@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
@@ -16,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from motionsynth.errors import StudyError
+from motionsynth.errors import ConfigError, StudyError
 from motionsynth.study.engines import WorkerDiedError
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class RayEngine:
 
     def __enter__(self) -> Self:
         ray, local = self._ray, self._address is None
+        _refuse_silent(self._address)
         try:
             with _signals_kept():
                 ray.init(
@@ -123,6 +125,19 @@ def _there(
         return function(*arguments), None
     except Exception as error:
         return None, error
+
+
+def _refuse_silent(address: str | None) -> None:
+    """Ask whether anything listens at an address: Ray itself would try for minutes."""
+    if address is None or address == "auto":
+        return
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or "/" in host:
+        raise ConfigError(None, "--address", f"must be HOST:PORT, as `ray start --head` prints it (got {address!r})")
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except (OSError, OverflowError) as error:
+        raise StudyError(address, f"no Ray answers there: {error}; `ray start --head` starts one") from error
 
 
 @contextmanager

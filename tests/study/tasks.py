@@ -45,3 +45,11 @@ def measure_for_ever(path: Path) -> None:
     """What has no checkpoint to write."""
     path.with_suffix(".pid").write_text(str(os.getpid()))
     time.sleep(600)
+
+
+def node_of(value: int) -> tuple[str, str]:
+    """Folder and Ray node that this runs in."""
+    import ray
+
+    time.sleep(0.5)
+    return str(Path.cwd()), str(ray.get_runtime_context().get_node_id())
