@@ -11,33 +11,31 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from motionsynth.corpus.windows import Batch
-from motionsynth.errors import RunError, StudyError, unknown_word
-from motionsynth.evaluation.motions import as_one_kind
+from motionsynth.errors import RunError, StudyError
 from motionsynth.families.capabilities import Decodes, Encodes, Translates
 from motionsynth.metrics.neighbours import nearest
 from motionsynth.metrics.record import Sets
 from motionsynth.metrics.registry import choose
 from motionsynth.metrics.suite import score
+from motionsynth.study.domains import Domain, content_label, described, domains
 from motionsynth.training.determinism import torch_threads
 
 if TYPE_CHECKING:
     from motionsynth.corpus.motions import MotionSet
-    from motionsynth.corpus.split import SplitName
     from motionsynth.extractors import Extractor
     from motionsynth.families.base import Family
     from motionsynth.metrics.descriptors import Descriptors
     from motionsynth.run import Run
     from motionsynth.study.world import Found, Shown, World
 
-__all__ = ["Domain", "Translator", "domains", "translation"]
+__all__ = ["Translator", "translation"]
 
 _BATCH: Final = 64
 _RATIOS: Final = ("energy_above_5hz", "share_above_5hz", "jerk_ratio", "acceleration_ratio")
@@ -88,104 +86,6 @@ def translation(world: World, shown: Shown) -> Found:
 
 
 @dataclass(frozen=True, eq=False)
-class Domain:
-    """Real windows of one class.
-
-    Args:
-        label: such as ``style``.
-        name: of the class, such as ``elderly``.
-        held: the held-out windows, features as files have them.
-        described: the same as metrics see them; their cells are the true contents.
-        content_N: (N,) index of the content that each has, among the judge's; None where it tells none.
-        train_NX: the training windows of the class, normalised and flat.
-    """
-
-    label: str
-    name: str
-    held: MotionSet
-    described: Descriptors
-    content_N: Tensor | None
-    train_NX: Tensor
-
-
-@lru_cache(maxsize=2)
-def domains(world: World) -> tuple[Domain, Domain]:
-    """Both classes of ``measure.between``: of each content equally many held-out windows, ``count`` in all at most.
-
-    Raises:
-        StudyError: the corpus has no such label or class, or a class has no held-out window of a shared content.
-    """
-    assert world.measure.between is not None
-    ((label, names),) = world.measure.between.items()
-    known = world.reference.corpus.label_names
-    path = world.reference.corpus.config.path
-    if label not in known:
-        raise StudyError(path, f"measure.between: {unknown_word(f'label {label!r}', label, known)}")
-    for name in names:
-        if name not in known[label]:
-            raise StudyError(path, f"measure.between: {unknown_word(f'{label} {name!r}', name, known[label])}")
-    index = [known[label].index(name) for name in names]
-    held = [_of_class(world, world.reference.split, label, of) for of in index]
-    content = _content(world.judge, label)
-    said = [motions.labels[content] if content in motions.labels else _zeros(motions) for motions in held]
-    chosen = _matched(said, world.measure.count, world.measure.seed)
-    if len(chosen[0]) < 2:
-        raise StudyError(path, f"measure.between: {names[0]} and {names[1]} share no content in held-out motion")
-    first, second = (
-        _domain(world, label, name, of, motions.subset(index_N), content)
-        for name, of, motions, index_N in zip(names, index, held, chosen, strict=True)
-    )
-    return first, second
-
-
-def _domain(world: World, label: str, name: str, index: int, held: MotionSet, content: str | None) -> Domain:
-    corpus = world.reference.corpus
-    train = _of_class(world, "train", label, index)
-    content_N = None
-    if content is not None and content in held.labels:
-        place = torch.tensor([world.judge.labels[content].index(known) for known in corpus.label_names[content]])
-        content_N = place[held.labels[content]]
-    train_NX = corpus.normaliser.normalise(train.features_NTD).flatten(1)
-    return Domain(label, name, held, _described(world, held, content_N), content_N, train_NX)
-
-
-def _of_class(world: World, split: SplitName, label: str, index: int) -> MotionSet:
-    motions = world.reference.motions(split)
-    return motions.subset((motions.labels[label] == index).nonzero()[:, 0])
-
-
-def _content(judge: Extractor, label: str) -> str | None:
-    """The label beside ``label`` that the judge tells."""
-    return next((name for name in judge.labels if name != label), None)
-
-
-def _zeros(motions: MotionSet) -> Tensor:
-    return torch.zeros(len(motions), dtype=torch.int64)
-
-
-def _matched(contents: Sequence[Tensor], count: int, seed: int) -> list[Tensor]:
-    """Indices of equally many windows of each content in both sets: as many as the smaller has, at random."""
-    rng = np.random.default_rng(seed)
-    parts: list[list[Tensor]] = [[], []]
-    for content in sorted(set(contents[0].tolist()) & set(contents[1].tolist())):
-        places = [(of_N == content).nonzero()[:, 0] for of_N in contents]
-        fewest = min(map(len, places))
-        for part, place_N in zip(parts, places, strict=True):
-            part.append(place_N[torch.from_numpy(np.sort(rng.choice(len(place_N), fewest, replace=False)))])
-    joined = [torch.cat(part) if part else torch.zeros(0, dtype=torch.int64) for part in parts]
-    if len(joined[0]) <= count:
-        return joined
-    # the same rows of both: rows of both are of the same contents
-    kept_N = torch.from_numpy(np.sort(rng.choice(len(joined[0]), count, replace=False)))
-    return [index_N[kept_N] for index_N in joined]
-
-
-def _described(world: World, motions: MotionSet, content_N: Tensor | None) -> Descriptors:
-    described = world.judge.describe(as_one_kind(motions))
-    return replace(described, cell_N=content_N, cell_names=())
-
-
-@dataclass(frozen=True, eq=False)
 class Translator:
     """A run that brings windows of one class to another, in the features of files.
 
@@ -227,34 +127,41 @@ class Translator:
             )
         return cls(run, family, label)
 
-    def bring(self, motions: MotionSet, labels: Mapping[str, Sequence[str]], to: str, came_from: str) -> MotionSet:
-        """Windows of class ``came_from``, brought to class ``to``.
+    def bring(self, motions: MotionSet, labels: Mapping[str, Sequence[str]], *way: str) -> MotionSet:
+        """Windows brought from class to class.
 
         Args:
-            motions: the windows.
+            motions: the windows, all of the first class of the way.
             labels: label name -> class names, by which ``motions.labels`` are to be read.
-            to: name of a class.
-            came_from: name of a class.
+            way: names of classes: where they come from, where they go, and where they go from there.
         """
         normaliser, names = self.run.normaliser(), self.run.record.labels[self.label]
-        batches = self._batches(motions, labels, names.index(came_from))
+        parts = []
         with torch.no_grad(), torch_threads(self.run.config.train.threads):
-            brought_NTD = normaliser.denormalise(torch.cat([self._bring(b, names.index(to)).float() for b in batches]))
+            for batch in self._batches(motions, labels):
+                brought_BTD = batch.motion_BTD
+                for own, to in pairwise(names.index(name) for name in way):
+                    brought_BTD = self._bring(batch._replace(motion_BTD=brought_BTD), own, to).float()
+                parts.append(brought_BTD)
+        brought_NTD = normaliser.denormalise(torch.cat(parts))
         if not brought_NTD.isfinite().all():
             raise RunError(self.run.path, "translates to values that are not finite: its training has diverged")
         return replace(motions, features_NTD=brought_NTD)
 
-    def _bring(self, batch: Batch, to: int) -> Tensor:
+    def _bring(self, batch: Batch, own: int, to: int) -> Tensor:
         family = self.family
         if isinstance(family, Translates):
             return family.translate(batch, to)
         assert isinstance(family, Encodes) and isinstance(family, Decodes)  # see ``of``
-        other = batch._replace(labels=batch.labels | {self.label: torch.full_like(batch.labels[self.label], to)})
-        return family.decode(family.encode(batch), family.side(other), batch.motion_BTD.shape[1])
+        under = [
+            batch._replace(labels=batch.labels | {self.label: torch.full((len(batch.motion_BTD),), index)})
+            for index in (own, to)
+        ]
+        return family.decode(family.encode(under[0]), family.side(under[1]), batch.motion_BTD.shape[1])
 
-    def _batches(self, motions: MotionSet, labels: Mapping[str, Sequence[str]], own: int) -> Iterator[Batch]:
-        """Windows as the run's family takes them, with the labels that it is told."""
-        given = {self.label: torch.full((len(motions),), own)}
+    def _batches(self, motions: MotionSet, labels: Mapping[str, Sequence[str]]) -> Iterator[Batch]:
+        """Windows as the run's family takes them, with the other labels that it is told."""
+        given = {}
         for name in getattr(self.run.config.family, "condition", ()):
             if name != self.label:
                 given[name] = _renamed(self.run, name, motions.labels[name], labels[name])
@@ -288,9 +195,8 @@ def _brought(world: World, shown: Shown, translator: Translator | None, source: 
     held = source.held
     if translator is not None:
         labels = world.reference.corpus.label_names
-        there = translator.bring(held, labels, target.name, source.name)
-        back = translator.bring(there, labels, source.name, target.name)
-        return _Brought(there, back, translator.bring(held, labels, source.name, source.name))
+        ways = ((target,), (target, source), (source,))
+        return _Brought(*(translator.bring(held, labels, *(of.name for of in (source, *way))) for way in ways))
     if shown.arm.landmark != "nearest_other":
         return _Brought(held)
     corpus = world.reference.corpus
@@ -305,7 +211,7 @@ def _direction(
     brought = _brought(world, shown, translator, source, target)
     normaliser = world.reference.corpus.normaliser
     before_NX = normaliser.normalise(source.held.features_NTD).flatten(1)
-    after = _described(world, brought.there, source.content_N)
+    after = described(world, brought.there, source.content_N)
     found: dict[str, float | str] = {"windows": float(len(before_NX))}
     found |= _seen(world.judge, source, target, after)
     found |= _scored(Sets(after, source.described), _RATIOS, "change")
@@ -318,7 +224,7 @@ def _direction(
     if brought.back is not None:
         found["cycle"] = _rms(normaliser.normalise(brought.back.features_NTD).flatten(1) - before_NX)
     if brought.own is not None:
-        own = _described(world, brought.own, source.content_N)
+        own = described(world, brought.own, source.content_N)
         found |= _scored(Sets(own, source.described), _RATIOS, "own_change")
     return found
 
@@ -334,7 +240,7 @@ def _seen(judge: Extractor, source: Domain, target: Domain, after: Descriptors) 
         found |= dict(zip(("style_before", "style_seen", "style_real"), shares, strict=True))
     else:
         found |= dict.fromkeys(("style_before", "style_seen", "style_real"), nothing)
-    content = _content(judge, target.label)
+    content = content_label(judge, target.label)
     if content in sees[0] and source.content_N is not None:
         found["content_before"] = _share(sees[0][content] == source.content_N)
         found["content_kept"] = _share(sees[1][content] == source.content_N)
