@@ -1,0 +1,208 @@
+"""The walkers' own coordinates, on windows whose cells, parameters and damage are known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from motionsynth.corpus.motions import MotionSet
+from motionsynth.corpus.walker_cells import CELLS, Cell
+from motionsynth.features.canonical import canonical
+from motionsynth.features.spec import FeatureSpec
+from motionsynth.study import walker_fit
+from motionsynth.study.plan import ArmConfig, MeasureConfig, ViewConfig
+from motionsynth.study.walker_coordinates import KEYS, measure_walkers, walker_coordinates
+from motionsynth.study.walker_fit import Judge, Judged, WalkerFit, fit_for, fit_walkers, residuals_cm
+from motionsynth.study.walker_windows import exact_weights, fresh_windows, seen_names, walker_window
+from motionsynth.study.world import Shown, World
+from tests.extractors.corpora import walkers_corpus, walkers_extractor
+
+FRAMES, STRIDE, FIT, DRAWN = 32, 16, 200, 400
+NAMES = tuple(CELLS)
+
+
+def spec() -> FeatureSpec:
+    return walkers_corpus().spec
+
+
+def moments(features: Any) -> Any:
+    """What the tests' judge looks at."""
+    return np.concatenate([features.mean(1), features.std(1)], 1)
+
+
+@lru_cache(maxsize=1)
+def judge() -> Judge:
+    """Linear discriminants of means and deviations; all windows count as realistic."""
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+    drawn = [fresh_windows(cell, 30, 9, spec(), frames=FRAMES, stride=STRIDE).features_NTD for cell in CELLS.values()]
+    told = np.repeat(np.arange(len(CELLS)), 30)
+    lda = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.1).fit(moments(np.concatenate(drawn)), told)
+    return lambda features: Judged(lda.predict(moments(features)), np.ones(len(features), dtype=bool))
+
+
+@lru_cache(maxsize=1)
+def fitted() -> WalkerFit:
+    return fit_walkers(judge(), spec(), frames=FRAMES, stride=STRIDE, count=FIT)
+
+
+def narrowed(cell: Cell, share: float) -> Cell:
+    """The cell with all ranges but the phase's cut to their middle."""
+    ranges = {
+        name: (low, high)
+        if name == "phase"
+        else (low + (1 - share) * (high - low) / 2, high - (1 - share) * (high - low) / 2)
+        for name, (low, high) in cell.ranges.items()
+    }
+    return replace(cell, ranges=MappingProxyType(ranges))
+
+
+@lru_cache(maxsize=4)
+def windows(share: float = 1.0) -> tuple[MotionSet, Any]:
+    """Fresh windows in the exact weights, and their cells; parameters in the middle ``share`` of their range."""
+    counts = np.floor(exact_weights(FRAMES, STRIDE) * DRAWN + 0.5).astype(int)
+    drawn = [
+        fresh_windows(narrowed(cell, share), int(count), 5, spec(), frames=FRAMES, stride=STRIDE).features_NTD
+        for cell, count in zip(CELLS.values(), counts, strict=True)
+    ]
+    features = canonical(torch.from_numpy(np.concatenate(drawn)), spec())
+    names = tuple(map(str, range(len(features))))
+    return MotionSet(features, spec(), names, names, {}, 15.0), np.repeat(np.arange(len(CELLS)), counts)
+
+
+def measured(motions: MotionSet) -> dict[str, float]:
+    found = measure_walkers(fitted(), judge(), motions)
+    assert set(found) == set(KEYS) and not [value for value in found.values() if isinstance(value, str)]
+    return {key: float(value) for key, value in found.items()}
+
+
+def changed(motions: MotionSet, features: Any) -> MotionSet:
+    return replace(motions, features_NTD=canonical(features, spec()))
+
+
+def test_windows_of_the_corpus_are_right_in_everything() -> None:
+    found = measured(windows()[0])
+    assert abs(found["known/kl_forward"]) < 0.4 and abs(found["known/kl_reverse"]) < 0.4
+    assert found["known/cell_kl_forward"] < 0.03 and found["known/cell_kl_reverse"] < 0.03
+    assert found["known/spread_inside"] == pytest.approx(1.0, abs=0.07)
+    # below 1, as with few windows the fits that leave out a fifth read worse than the one on all
+    assert found["known/residual"] == pytest.approx(1.0, abs=0.3)
+    assert found["known/off_manifold_share"] < 0.12
+    assert found["known/outside_share"] < 0.03
+    assert found["known/unrealistic_share"] == 0.0
+
+
+def test_dropped_cells_are_found_in_the_direction_that_they_have() -> None:
+    motions, _ = windows()
+    there = np.isin(judge()(motions.features_NTD.numpy()).cell_N, np.arange(0, len(CELLS), 2))
+    found = measured(motions.subset(torch.from_numpy(np.flatnonzero(there))))
+    p = fitted().cell_weights
+    kept = p[::2].sum()
+    assert found["known/cell_kl_reverse"] == pytest.approx(-np.log(kept), abs=0.06)
+    # an empty cell has the weight of half a window
+    missing = p[1::2]
+    lost = float((missing * np.log(missing / (0.5 / (there.sum() + 6)))).sum())
+    assert found["known/cell_kl_forward"] == pytest.approx(lost + kept * np.log(kept), abs=0.06)
+    assert found["known/cell_kl_forward"] > 2 * found["known/cell_kl_reverse"]
+
+
+def test_a_narrow_range_narrows_the_spread_by_its_factor() -> None:
+    found = measured(windows(0.4)[0])
+    assert found["known/spread_inside"] == pytest.approx(0.4, abs=0.1)
+    assert found["known/inside_kl_reverse"] > 2.0
+    assert found["known/inside_kl_forward"] > found["known/inside_kl_reverse"]
+    assert found["known/residual"] < 1.1
+
+
+def test_averages_of_two_windows_are_off_the_manifold() -> None:
+    motions, _ = windows()
+    order = torch.randperm(len(motions), generator=torch.Generator().manual_seed(0))
+    found = measured(changed(motions, (motions.features_NTD + motions.features_NTD[order]) / 2))
+    assert found["known/residual"] > 2.0
+    assert found["known/off_manifold_share"] > 0.5
+
+
+def test_low_passed_windows_are_off_the_manifold() -> None:
+    from scipy.signal import butter, sosfiltfilt
+
+    motions, _ = windows()
+    smooth = sosfiltfilt(butter(4, 1 / 15, output="sos"), motions.features_NTD.numpy(), axis=1)
+    found = measured(changed(motions, torch.from_numpy(smooth.copy()).float()))
+    assert found["known/residual"] > 1.5
+
+
+def test_windows_that_are_not_realistic_are_only_counted() -> None:
+    motions, _ = windows()
+    half = np.arange(len(motions)) % 2 == 0
+    told = judge()(motions.features_NTD.numpy())
+    found = measure_walkers(fitted(), lambda _: Judged(told.cell_N, half), motions)
+    assert found["known/unrealistic_share"] == pytest.approx(0.5, abs=0.01)
+    assert found["known/cell_kl_forward"] == pytest.approx(0.0, abs=0.03)
+    none = measure_walkers(fitted(), lambda _: Judged(told.cell_N, half & ~half), motions)
+    assert none["known/kl_forward"] == "no window is realistic"
+    assert none["known/unrealistic_share"] == 1.0
+
+
+@pytest.mark.parametrize("name", ["walk/normal", "raise/elderly", "kick/active"])
+def test_a_window_is_made_again_from_what_it_shows(name: str) -> None:
+    cell = CELLS[name]
+    still = replace(cell, ranges=MappingProxyType({**cell.ranges, "jitter": (0.0, 0.0)}))
+    fresh = fresh_windows(still, 12, 1, spec(), frames=FRAMES, stride=STRIDE)
+    found = residuals_cm(cell, fresh.features_NTD, fresh.truth_NP, spec())
+    # to the frame, as gestures start on one: a few millimetres
+    assert float(np.median(found)) < 0.5
+    seen = dict(zip(seen_names(cell), fresh.truth_NP[0], strict=True))
+    other = walker_window(cell, {**seen, "phase": (seen["phase"] + 0.3) % 1.0}, spec(), frames=FRAMES)
+    assert float(residuals_cm(cell, other[None], fresh.truth_NP[:1], spec())[0]) > 2 * found[0]
+
+
+def test_exact_weights_are_those_of_counted_windows() -> None:
+    weights = exact_weights(64, 4)
+    assert weights.sum() == pytest.approx(1.0)
+    # idle: 0.02 of the clips, of 64 to 200 frames, with 1 + ceil((F - 64) / 4) windows each
+    windows_of = {
+        name: cell.weight
+        * np.mean([max(0, 1 + -(-(F - 64) // 4)) if F >= 64 else 0 for F in range(cell.frames[0], cell.frames[1] + 1)])
+        for name, cell in CELLS.items()
+    }
+    assert weights[NAMES.index("idle/normal")] == pytest.approx(windows_of["idle/normal"] / sum(windows_of.values()))
+
+
+def test_a_fit_is_kept_and_mended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def fit(*args: Any, **kwargs: Any) -> WalkerFit:
+        calls.append(1)
+        return fitted()
+
+    monkeypatch.setattr(walker_fit, "fit_walkers", fit)
+    monkeypatch.setenv("MOTIONSYNTH_CACHE", str(tmp_path))
+
+    def get(identity: str = "a") -> WalkerFit:
+        return fit_for(judge(), identity, spec(), frames=FRAMES, stride=STRIDE)
+
+    get()
+    kept = get()
+    assert len(calls) == 1
+    assert measure_walkers(kept, judge(), windows()[0]) == measure_walkers(fitted(), judge(), windows()[0])
+    get("b")
+    assert len(calls) == 2
+    (first, *_) = sorted(tmp_path.rglob("*.npz"))
+    first.write_bytes(first.read_bytes()[:1000])
+    get("a"), get("b")
+    assert len(calls) == 3
+
+
+def test_another_corpus_has_no_coordinates() -> None:
+    from motionsynth.evaluation.reference import Reference
+
+    world = World(Reference(walkers_corpus(), "test"), walkers_extractor(networks=False), None, MeasureConfig())
+    shown = Shown(ArmConfig(landmark="real"), ViewConfig(), 0, windows()[0], None)
+    assert set(walker_coordinates(world, shown).values()) == {"the judge does not tell the walkers' cells apart"}
