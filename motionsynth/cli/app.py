@@ -24,6 +24,7 @@ from motionsynth.cli import (
     metrics,
     reconstruct,
     runs,
+    study,
     theory,
     train,
     translate,
@@ -57,6 +58,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("calibrate")(calibrate.calibrate)
 app.command("metrics")(metrics.metrics)
 app.add_typer(extractor.app, name="extractor")
+app.add_typer(study.app, name="study")
 app.command("theory")(theory.theory)
 app.command("view")(view.view)
 app.command("ui")(ui.ui)

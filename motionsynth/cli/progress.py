@@ -11,14 +11,16 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-__all__ = ["CorpusBar", "StageBar", "TrainingBar", "bar"]
+__all__ = ["CorpusBar", "Display", "StageBar", "TrainingBar", "bar", "duration"]
 
 _LINE_SECONDS = 10.0
 """Between two plain lines, so that a log of hours stays readable."""
 
 
-class _Display:
+class Display:
     """A bar that appears with its first news, so that several may wait side by side: a terminal shows one at a time."""
+
+    line_seconds = _LINE_SECONDS
 
     def __init__(self, title: str, console: Console | None) -> None:
         self.title = title
@@ -55,13 +57,13 @@ class _Display:
                 self._bar.start()
             self._bar.update(self._bar.task_ids[0], completed=done, total=total, details=details)
         elif done >= total or time.monotonic() >= self._next_line:
-            self._next_line = time.monotonic() + _LINE_SECONDS
+            self._next_line = time.monotonic() + self.line_seconds
             self.console.print(f"{self.title} {done}/{total} {details}".strip(), soft_wrap=True, markup=False)
         if done >= total:
             self.close()
 
 
-class TrainingBar(_Display):
+class TrainingBar(Display):
     """Steps, loss terms, steps a second and time left; told by the trainer at every row of the journal.
 
     Args:
@@ -82,11 +84,11 @@ class TrainingBar(_Display):
             for name, value in metrics.items()
             if name.startswith("train/") and not name.endswith(hidden)
         ]
-        speed = f"{steps_per_second:.1f} steps/s  {_duration(seconds_left)} left"
+        speed = f"{steps_per_second:.1f} steps/s  {duration(seconds_left)} left"
         self.show(step, total, "  ".join([speed, *terms]))
 
 
-class CorpusBar(_Display):
+class CorpusBar(Display):
     """Files read, of all that there are; called with (done, all)."""
 
     def __init__(self, title: str = "corpus", console: Console | None = None) -> None:
@@ -103,7 +105,7 @@ class StageBar:
     def __init__(self, console: Console | None = None) -> None:
         self._console = console
         self._title = ""
-        self._display: _Display | None = None
+        self._display: Display | None = None
         self._began, self._done_before = 0.0, 0
 
     def __enter__(self) -> Self:
@@ -120,22 +122,23 @@ class StageBar:
         if title != self._title or self._display is None:
             if self._display:
                 self._display.close()
-            self._title, self._display = title, _Display(title, self._console)
+            self._title, self._display = title, Display(title, self._console)
             self._began, self._done_before = time.monotonic(), done
         # nothing is known of the pace of what was done before the first news
         spent, paced = time.monotonic() - self._began, done - self._done_before
-        left = f"{_duration(spent * (total - done) / paced)} left" if paced > 0 and done < total else ""
+        left = f"{duration(spent * (total - done) / paced)} left" if paced > 0 and done < total else ""
         self._display.show(done, total, left)
 
 
 @contextmanager
 def bar(title: str, *, unit: str) -> Iterator[Callable[[int, int], None]]:
     """A bar for work that is counted; yields a function to call with (done, all)."""
-    with _Display(title, None) as display:
+    with Display(title, None) as display:
         yield lambda done, total: display.show(done, total, unit)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """``1:02:03``, or ``2:03`` below an hour."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

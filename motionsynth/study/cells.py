@@ -99,7 +99,8 @@ def _run_motion(job: CellJob) -> CellOutcome:
 
     cell, run, trained_s = job.cell, None, 0.0
     if cell.config is not None:
-        tags = {"study": cell.study, "arm": cell.arm, "corpus": cell.corpus}
+        tags = {"study": cell.study, "arm": cell.arm, "corpus": cell.corpus, "seed": str(cell.seed)}
+        tags["mlflow.runName"] = cell.name
         try:
             outcome = train_once(cell.config, run_dir=job.run_dir, device=job.device, track=False, tags=tags)
         except TrainingError as error:
