@@ -97,8 +97,8 @@ def _in_metres(figure: Figure, scale: float) -> Figure:
 
 
 def _packed(shown: Shown, step: int) -> bytes:
-    arrays: dict[str, npt.NDArray[Any]] = {}
-    views = {}
+    arrays: dict[str, Any] = {}
+    views: dict[str, dict[str, Any] | None] = {}
     for place, (name, clips) in enumerate(shown.items()):
         if not clips:
             views[name] = None
@@ -128,8 +128,9 @@ def _bones(whole_NTJ3: npt.NDArray[np.int64], parents: Sequence[int]) -> npt.NDA
 
 
 def _planes(bones_NTJ3: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
-    """(2, N, J, 3, T) low and high bytes of differences in time, which wrap around as int16 do."""
-    coded = np.diff(bones_NTJ3, axis=1, prepend=0).astype("<u2").transpose(0, 2, 3, 1)
+    """(2, N, J, 3, T) low and high bytes of differences in time: 0, -1, 1, -2, ... as 0, 1, 2, 3, modulo 2^16."""
+    change = np.diff(bones_NTJ3, axis=1, prepend=0).astype(np.int16).transpose(0, 2, 3, 1)
+    coded = (change << 1 ^ change >> 15).view(np.uint16)
     return np.stack([coded & 0xFF, coded >> 8]).astype(np.uint8)
 
 
@@ -137,10 +138,11 @@ def _unpacked(view: Mapping[str, Any] | None, planes: npt.NDArray[np.uint8]) -> 
     if view is None:
         return []
     coded = planes[0].astype(np.uint16) | planes[1].astype(np.uint16) << 8
-    whole_NTJ3 = coded.transpose(0, 3, 1, 2).cumsum(axis=1, dtype=np.uint16).astype(np.int16)
+    change = (coded >> 1).view(np.int16) ^ -(coded & 1).view(np.int16)
+    whole_NTJ3 = change.transpose(0, 3, 1, 2).cumsum(axis=1, dtype=np.int16)
     for joint in _outwards(view["parents"]):
         whole_NTJ3[:, :, joint] += whole_NTJ3[:, :, view["parents"][joint]]
-    shared = {key: tuple(value) if isinstance(value := view[key], list) else value for key in _SHARED}
+    shared: dict[str, Any] = {key: tuple(value) if isinstance(value := view[key], list) else value for key in _SHARED}
     return [
         Drawn(Figure(positions=millimetres / _MILLIMETRES, **shared, **own), view["frame_time"])
         for millimetres, own in zip(whole_NTJ3, view["clips"], strict=True)

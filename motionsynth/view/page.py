@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Block",
     "Cell",
+    "Code",
     "Column",
     "Headline",
     "Notes",
@@ -55,6 +56,13 @@ class Notes:
 
     items: Sequence[str]
     quiet: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """Text to copy, such as commands, as it stands."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +152,14 @@ class Picture:
         title: in bold before the caption.
         caption: below the picture.
         wide: whether it takes the whole width; pictures that follow one another stand side by side.
+        file: what it is called where pictures become files; by its title where empty.
     """
 
     svg: str
     title: str = ""
     caption: str = ""
     wide: bool = False
+    file: str = ""
 
     def markup(self) -> Markup:
         """The picture as trusted markup."""
@@ -168,7 +178,7 @@ class Player:
     height: int = 640
 
 
-Block = Paragraph | Notes | Headline | Table | Picture | Player
+Block = Paragraph | Notes | Code | Headline | Table | Picture | Player
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import re
 from typing import Any, Final
 from xml.etree import ElementTree
 
-__all__ = ["EDGE", "INK", "QUIET", "SERIES", "named", "svg_text"]
+__all__ = ["EDGE", "INK", "QUIET", "SERIES", "named", "standalone_svg", "svg_text"]
 
 INK: Final = "#23272d"
 QUIET: Final = "#6a707a"
@@ -34,6 +34,24 @@ _MARK: Final = "named:"
 def named(artist: Any, name: str) -> None:
     """Give a part of a figure a name: a tooltip, and the attribute ``data-name`` in the SVG."""
     artist.set_gid(_MARK + name)
+
+
+_DARK: Final = {
+    "--quiet": "#969ca6", "--edge": "#2f343b", "--series-0": "#f79a5a", "--series-1": "#6fb1f5",
+    "--series-2": "#5fc9a2", "--series-3": "#d59bd1", "--series-4": "#dcbc4b", "--series-5": "#83cfe8",
+}  # fmt: skip
+"""As ``page.html`` has them."""
+
+
+def standalone_svg(svg: str) -> str:
+    """A picture of :func:`svg_text` as a file of its own, on a ground as light or dark as its reader's system."""
+    dark = "".join(f"{name}:{colour};" for name, colour in _DARK.items())
+    style = (
+        f"svg{{color:{INK};background:#fdfdfc;font-family:system-ui,-apple-system,'Segoe UI',Roboto,sans-serif}}"
+        f"@media (prefers-color-scheme:dark){{svg{{color:#e9e7e3;background:#1a1d21;{dark}}}}}"
+    )
+    end_of_tag = svg.index(">") + 1
+    return f"{svg[:end_of_tag]}<style>{style}</style>{svg[end_of_tag:]}\n"
 
 
 def svg_text(figure: Any, alt: str) -> str:

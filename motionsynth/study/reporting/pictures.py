@@ -1,0 +1,239 @@
+"""The report's pictures: effects, doses, spectra, and quality against compute."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+import numpy as np
+
+from motionsynth.study.reporting.gather import Entry, Gathered, Mean
+from motionsynth.study.reporting.statements import TONES, contrast
+from motionsynth.study.reporting.words import axis_words, dose_text, figure_words
+from motionsynth.study.verdicts import Verdict
+from motionsynth.view.axes import Scale
+from motionsynth.view.charts import Line, line_chart
+from motionsynth.view.forest import Effect, forest_chart
+from motionsynth.view.numbers import interval_texts, number_text
+from motionsynth.view.page import Picture
+from motionsynth.view.plane import Point, plane_chart
+
+__all__ = ["curve_pictures", "dose_picture", "forest_picture", "spectra_pictures"]
+
+_WIDE: Final = 940.0
+_TALL: Final = 380.0
+_LADDER: Final[Mapping[str, Sequence[float]]] = {
+    "low_pass": (10, 6, 4, 2.5, 1.5, 0.8),
+    "cells": (0.25, 0.5, 0.75, 0.9),
+}
+"""Kind of dose -> amounts that an axis is labelled with."""
+_CORNERS: Final = (
+    (0.015, 0.012, "like real motion"),
+    (0.985, 0.012, "blurred, covers the modes"),
+    (0.015, 0.985, "sharp, modes missing"),
+    (0.985, 0.985, "blurred, modes missing"),
+)
+
+
+def forest_picture(gathered: Gathered, verdicts: Sequence[Verdict]) -> Picture | None:
+    """Every contrast with its interval, in margins, positive where the statement says so; None without verdicts."""
+    if not verdicts:
+        return None
+    rows: list[Effect | str] = []
+    for corpus in dict.fromkeys(verdict.corpus for verdict in verdicts):
+        rows.append(gathered.corpus_title(corpus))
+        rows += [_effect(gathered, verdict) for verdict in verdicts if verdict.corpus == corpus]
+    svg = forest_chart(
+        rows,
+        x_label="difference of the two arms, in smallest effects of interest",
+        zone=(-1.0, 1.0),
+        sides=("against the statement", "as the statement says"),
+        legend=[("for", "supported"), ("against", "refuted"), ("small", "equivalent"), ("open", "undecided"),
+                ("none", "no verdict")],
+        alt=f"Differences of {len(verdicts)} contrasts with their intervals, in smallest effects of interest",
+    )  # fmt: skip
+    caption = (
+        "Mean difference of two arms over seed pairs with its t interval, divided by the smallest effect of interest; "
+        "small dots are seeds. Turned so that right is what the statement says. Grey: too small to matter. At the "
+        "right the difference, first arm less second, in its own unit. Intervals are not corrected for the number of "
+        "statements; verdicts are."
+    )
+    return Picture(svg, "Effects", caption, wide=True, file="effects")
+
+
+def _effect(gathered: Gathered, verdict: Verdict) -> Effect:
+    unit = (-1.0 if verdict.direction == "less" else 1.0) / verdict.margin
+    words = _endpoint(gathered, verdict)
+    name = f"{contrast(gathered, verdict)}: {words}"
+    dots = [unit * (first - second) for first, second in verdict.values]
+    if verdict.mean is None:
+        return Effect(name, None, text="no verdict", tone="none")
+    if verdict.interval is None:
+        return Effect(name, unit * verdict.mean, None, None, number_text(verdict.mean), TONES[verdict.kind], dots)
+    value, start, end = interval_texts(verdict.mean, *verdict.interval)
+    low, high = sorted(unit * edge for edge in verdict.interval)
+    return Effect(name, unit * verdict.mean, low, high, f"{value} ({start} to {end})", TONES[verdict.kind], dots)
+
+
+def _endpoint(gathered: Gathered, verdict: Verdict) -> str:
+    """The endpoint in as few words as a row has room for."""
+    endpoint = gathered.study.hypotheses[verdict.name].endpoint
+    if endpoint.dose is not None:
+        return f"{endpoint.dose} dose"
+    return figure_words(endpoint.metric or "").removesuffix(", within cells")
+
+
+def dose_picture(
+    gathered: Gathered,
+    corpus: str,
+    entries: Sequence[Entry],
+    *,
+    tier: str = "",
+    axes: tuple[str, str] = ("blur", "drop"),
+) -> Picture | None:
+    """Each entry as a point on two axes of doses; None where fewer than two have both readings."""
+    points, placed = [], []
+    for entry in entries:
+        at = [entry.share(axis) for axis in axes]
+        if at[0] is None or at[1] is None:
+            continue
+        tips = "; ".join(f"{axis_words(axis)}: {dose_text(entry, axis)}" for axis in axes)
+        x_range, y_range = _range(at[0]), _range(at[1])
+        landmark = entry.config.tier == "landmark"
+        group = f"{entry.arm} " if landmark else entry.arm
+        points.append(
+            Point(entry.name, at[0].value, at[1].value, x_range, y_range, group, landmark, f"{entry.name} · {tips}")
+        )
+        placed.append(entry)
+    if len(points) < 2:
+        return None
+    ticks = [_dose_ticks(placed, axis) for axis in axes]
+    svg = plane_chart(
+        points,
+        x_label=_axis_label(axes[0], ticks[0]),
+        y_label=_axis_label(axes[1], ticks[1]),
+        x_ticks=ticks[0],
+        y_ticks=ticks[1],
+        corners=_CORNERS if axes == ("blur", "drop") else (),
+        alt=f"{axis_words(axes[1])} against {axis_words(axes[0])} on {gathered.corpus_title(corpus)}",
+    )
+    caption = (
+        "Where each arm stands when its figures are read as damage to real motion: to the right as smooth as real "
+        "motion low-passed that far, upwards covering as little as real motion with so many modes dropped. Mean over "
+        "seeds with t intervals; hollow marks are other views of the arm that a thin line joins; stars are landmarks. "
+        "A point on the left edge is no smoother than real motion, or rougher than it (see the tables)."
+    )
+    title = f"Doses on {gathered.corpus_title(corpus)}" + (f", {tier}" if tier else "")
+    return Picture(svg, title, caption, wide=True, file=f"doses {corpus} {tier}")
+
+
+def _axis_label(axis: str, ticks: Sequence[tuple[float, str]]) -> str:
+    return axis_words(axis) if ticks else f"{axis_words(axis)} (0: real motion, 1: the strongest dose)"
+
+
+def _range(mean: Mean) -> tuple[float, float] | None:
+    if mean.low is None or mean.high is None:
+        return None
+    return max(0.0, mean.low), min(1.0, mean.high)
+
+
+def _dose_ticks(entries: Sequence[Entry], axis: str) -> list[tuple[float, str]]:
+    """Amounts where they lie on the axis, found from the readings themselves; none where these do not tell."""
+    from motionsynth.calibration.curve import amount_text
+    from motionsynth.calibration.plan import KINDS
+
+    readings = [r for entry in entries for r in entry.readings(axis) if r.dose is not None and r.kind in _LADDER]
+    if not readings:
+        return []
+    kind = readings[0].kind
+    scale = math.log if KINDS[kind].scale == "log" else float
+    known = sorted((scale(r.dose), r.share) for r in readings if r.dose is not None and (r.dose > 0 or scale is float))
+    if not known or known[-1][0] - known[0][0] < 0.05:
+        return []
+    (first, at_first), (last, at_last) = known[0], known[-1]
+    ticks = [(0.0, "real")]
+    for amount in _LADDER[kind]:
+        share = at_first + (scale(amount) - first) * (at_last - at_first) / (last - first)
+        if 0.03 < share < 1.03:
+            ticks.append((share, amount_text(kind, amount)))
+    return ticks
+
+
+def spectra_pictures(gathered: Gathered, corpus: str, entries: Sequence[Entry], *, tier: str = "") -> Iterator[Picture]:
+    """Spectra against real motion: every arm as it is shown first, then each arm with several views by itself."""
+    shown = [entry for entry in entries if entry.main]
+    lines = [line for entry in shown if (line := _spectrum(entry, entry.title)) is not None]
+    where = gathered.corpus_title(corpus)
+    if lines:
+        caption = (
+            "Spectrum of joint velocities in decibels against real motion: mean of logarithms, so that every window "
+            "weighs the same, and mean over seeds. Falling away to the right: blur. Rising: jitter. Lower everywhere: "
+            "subdued motion."
+        )
+        svg = _decibels(lines, _WIDE, _TALL)
+        yield Picture(svg, f"Spectra on {where}", caption, wide=True, file=f"spectra {corpus} {tier}")
+    for entry in shown:
+        views = [other for other in entries if other.arm == entry.arm]
+        lines = [line for other in views if (line := _spectrum(other, other.view.replace("_", " "))) is not None]
+        if len(lines) > 1:
+            svg = _decibels(lines, 460.0, 300.0)
+            yield Picture(svg, f"Spectra of {entry.title}", "Its views.", file=f"spectra {corpus} {entry.arm}")
+
+
+def _spectrum(entry: Entry, name: str) -> Line | None:
+    spectra = [view.spectrum for view in entry.views if view.spectrum]
+    if not spectra:
+        return None
+    hertz = np.asarray(spectra[0]["frequencies_hz"], np.float64)
+    key = "decibels_log" if all("decibels_log" in spectrum for spectrum in spectra) else "decibels"
+    decibels = np.stack([np.asarray(s[key], np.float64) for s in spectra if len(s[key]) == len(hertz)])
+    return Line(name, hertz, decibels.mean(0), role="reference" if entry.config.landmark == "real" else "")
+
+
+def _decibels(lines: Sequence[Line], width: float, height: float) -> str:
+    return line_chart(
+        lines,
+        x_label="frequency (Hz)",
+        y_label="against real motion (dB)",
+        x_scale="log",
+        x_ticks=[hz for hz in (0.5, 1, 2, 3, 5, 8, 12) if hz <= max(float(np.max(line.x)) for line in lines)],
+        width=width,
+        height=height,
+    )
+
+
+def curve_pictures(gathered: Gathered, corpus: str, entries: Sequence[Entry], *, tier: str = "") -> Iterator[Picture]:
+    """The Fréchet distance to validation windows over minutes and over steps of training, one line an arm."""
+    shown = [entry for entry in entries if entry.main]
+    for place, unit, scale in ((1, "minutes of training", "log"), (0, "steps of training", "linear")):
+        lines = [line for entry in shown if (line := _curve(entry, place)) is not None]
+        if not lines:
+            return
+        svg = line_chart(
+            lines, x_label=unit, y_label="Fréchet distance to validation", x_scale=_scale(scale), y_scale="log",
+            width=460.0, height=340.0,
+        )  # fmt: skip
+        caption = "Mean over seeds; band: least and greatest." if place else "The same by steps."
+        words = unit.split()[0]
+        title = f"Quality by {words} on {gathered.corpus_title(corpus)}"
+        yield Picture(svg, title, caption, file=f"quality {words} {corpus} {tier}")
+
+
+def _scale(name: str) -> Scale:
+    return "log" if name == "log" else "linear"
+
+
+def _curve(entry: Entry, place: int) -> Line | None:
+    by_step: dict[int, list[tuple[float, float]]] = {}
+    for result in entry.results:
+        for row in result.curve:
+            by_step.setdefault(row[0], []).append((float(row[place]), row[2]))
+    most = max(map(len, by_step.values()), default=0)
+    rows = [np.array(rows) for _, rows in sorted(by_step.items()) if len(rows) == most]
+    if len(rows) < 2:
+        return None
+    x = [float(row[:, 0].mean()) for row in rows]
+    y, low, high = ([float(how(row[:, 1])) for row in rows] for how in (np.mean, np.min, np.max))
+    band = (low, high) if most > 1 else ((), ())
+    return Line(entry.title, x, y, *band)

@@ -1,0 +1,136 @@
+"""The verdicts as the report tells them: sentences first, then the numbers behind each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final, Literal
+
+from motionsynth.study.reporting.gather import Gathered
+from motionsynth.study.reporting.words import axis_words, figure_words
+from motionsynth.study.verdicts import Verdict, judge
+from motionsynth.view.forest import Tone
+from motionsynth.view.numbers import number_text
+from motionsynth.view.page import Block, Cell, Column, Notes, Paragraph, Table, figure_cell
+
+if TYPE_CHECKING:
+    from motionsynth.calibration.record import Calibration
+    from motionsynth.study.statistics import Kind
+
+__all__ = ["TONES", "contrast", "endpoint_words", "summary", "verdict_blocks", "verdicts_of"]
+
+TONES: Final[Mapping[Kind, Tone]] = {
+    "supported": "for",
+    "refuted": "against",
+    "equivalent": "small",
+    "undecided": "open",
+    "none": "none",
+}
+_WORDS: Final[Mapping[Kind, str]] = {**{kind: kind for kind in TONES}, "none": "no verdict"}
+_MARKS: Final[Mapping[Kind, Literal["good", "bad", "dim", ""]]] = {
+    "supported": "good",
+    "refuted": "bad",
+    "undecided": "dim",
+    "none": "dim",
+}
+
+
+def verdicts_of(gathered: Gathered, calibrations: Mapping[str, Calibration] | None = None) -> tuple[Verdict, ...]:
+    """Every hypothesis on every corpus, judged by the cells that count."""
+    return judge(gathered.study, {result.key: result for result in gathered.cells}, calibrations)
+
+
+def summary(gathered: Gathered, verdicts: Sequence[Verdict]) -> list[str]:
+    """What the study came to, in a sentence for each verdict that says something, and one that counts the others."""
+    if not verdicts:
+        done = sum(result.state == "finished" for result in gathered.cells)
+        return [f"This study states no hypothesis: it describes. {done} of its cells are finished."]
+    counts = Counter(verdict.kind for verdict in verdicts)
+    told = ", ".join(f"{counts[kind]} {word}" for kind, word in _WORDS.items() if counts[kind])
+    statements = (
+        "statement, a hypothesis on a corpus" if len(verdicts) == 1 else "statements, each a hypothesis on a corpus"
+    )
+    return [f"Of {len(verdicts)} {statements}: {told}."]
+
+
+def verdict_blocks(gathered: Gathered, verdicts: Sequence[Verdict]) -> list[Block]:
+    """The verdicts in sentences, by hypothesis, and the table of their numbers."""
+    blocks: list[Block] = []
+    for name in dict.fromkeys(verdict.name for verdict in verdicts):
+        mine = [verdict for verdict in verdicts if verdict.name == name]
+        blocks.append(Paragraph(mine[0].says))
+        blocks.append(Notes([verdict.sentence for verdict in mine], quiet=False))
+    return [*blocks, _table(gathered, verdicts), *_reservations(gathered, verdicts)]
+
+
+def contrast(gathered: Gathered, verdict: Verdict) -> str:
+    """Such as ``VAE − GAN``."""
+    return " − ".join(_side(gathered, side) for side in (verdict.first, verdict.second))
+
+
+def endpoint_words(gathered: Gathered, verdict: Verdict) -> str:
+    """The endpoint in words."""
+    endpoint = gathered.study.hypotheses[verdict.name].endpoint
+    if endpoint.dose is not None:
+        return f"{axis_words(endpoint.dose)} (share of the axis)"
+    words = figure_words(endpoint.metric or "")
+    return f"log of {words}" if endpoint.log else words
+
+
+def _side(gathered: Gathered, side: str) -> str:
+    arm, _, view = side.partition("@")
+    config = gathered.study.arms[arm]
+    title = config.title or arm
+    return title if view == config.main_view else f"{title}, {view.replace('_', ' ')}"
+
+
+def _table(gathered: Gathered, verdicts: Sequence[Verdict]) -> Table:
+    percent = f"{gathered.study.confidence:.0%}"
+    columns = [
+        Column("hypothesis", figure=False), Column("corpus", figure=False), Column("verdict", figure=False),
+        Column("difference", f"{percent} interval"), Column("margin"), Column("p", "Holm"),
+        Column("equivalence p", "TOST, Holm"), Column("Hedges' g"), Column("seed pairs"),
+        Column("metric", figure=False), Column("machine", figure=False),
+    ]  # fmt: skip
+    rows = [_row(gathered, verdict) for verdict in verdicts]
+    notes = [
+        "Difference: first arm less second, mean over seed pairs. p: of the statement as it stands, corrected by "
+        "Holm's rule for all statements of the study in both directions; intervals are not corrected."
+    ]
+    return Table(columns, rows, caption="The numbers behind the verdicts", notes=notes)
+
+
+def _row(gathered: Gathered, verdict: Verdict) -> list[Cell | str | float | None]:
+    low, high = verdict.interval or (None, None)
+    tested = verdict.comparison is not None and verdict.kind != "none"
+    decision, effect = verdict.decision, verdict.effect
+    return [
+        Cell(contrast(gathered, verdict), note=verdict.name, tip=verdict.says),
+        gathered.corpus_title(verdict.corpus),
+        Cell(_WORDS[verdict.kind], tip=verdict.sentence, tone=_MARKS.get(verdict.kind, "")),
+        figure_cell(verdict.mean, low, high),
+        number_text(verdict.margin, padded=False),
+        _probability(decision.p_adjusted) if tested else "–",
+        _probability(decision.p_equivalent) if tested else "–",
+        figure_cell(effect.g, effect.low, effect.high) if effect else "–",
+        Cell(str(len(verdict.seeds)), tip=f"seeds {', '.join(map(str, verdict.seeds))}"),
+        Cell(endpoint_words(gathered, verdict), note=verdict.valid, tip=verdict.endpoint),
+        ", ".join(verdict.machines) or "–",
+    ]
+
+
+def _probability(p: float) -> str:
+    return "< 0.001" if p < 0.001 else number_text(p, 2)
+
+
+def _reservations(gathered: Gathered, verdicts: Sequence[Verdict]) -> list[Block]:
+    """Each reservation once, with the statements that it touches."""
+    touched: dict[str, list[str]] = {}
+    for verdict in verdicts:
+        where = f"{verdict.name} on {gathered.corpus_title(verdict.corpus)}"
+        for sentence in verdict.reservations:
+            touched.setdefault(sentence, []).append(where)
+    if not touched:
+        return []
+    items = [f"{sentence} ({'; '.join(where)})" for sentence, where in touched.items()]
+    return [Paragraph("What to know of them:"), Notes(items)]

@@ -1,0 +1,194 @@
+"""The report's tables: every arm in every view with means and intervals over seeds, its cost, and what went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import numpy as np
+
+from motionsynth.study.plan import Cell as PlannedCell
+from motionsynth.study.reporting.gather import Entry, Gathered, mean_of
+from motionsynth.study.reporting.words import axes_of, axis_words, dose_text, figure_words, keys_of, metric_of
+from motionsynth.study.results import CellResult
+from motionsynth.view.numbers import number_text
+from motionsynth.view.page import Block, Cell, Column, Paragraph, Table, figure_cell
+
+__all__ = ["cost_table", "dose_table", "figure_tables", "ledger", "runs_table"]
+
+Row = list[Cell | str | float | None]
+_MOST: Final = 8
+"""Figures side by side."""
+_COLLAPSE: Final = ("drop", "collapse")
+"""Axes beyond whose strongest dose a run has collapsed."""
+
+
+def dose_table(gathered: Gathered, entries: Sequence[Entry], landmarks: Sequence[Entry]) -> Table | None:
+    """Where each view lies on every axis of the calibration; None where nothing was read."""
+    axes = axes_of([*entries, *landmarks])
+    if not axes:
+        return None
+    columns = [Column("arm", figure=False), Column("seeds"), *(Column(axis_words(axis), "%") for axis in axes)]
+
+    def row(entry: Entry) -> Row:
+        return [*_head(gathered, entry), *(_share_cell(entry, axis) for axis in axes)]
+
+    notes = [
+        "Share of the axis in percent: 0 real motion, 100 the strongest dose of the calibration; mean over seeds with "
+        "its t interval; below it the same as an amount."
+    ]
+    return Table(columns, _rows(row, entries, landmarks), caption="In doses of damaged real motion", notes=notes)
+
+
+def figure_tables(
+    gathered: Gathered, entries: Sequence[Entry], landmarks: Sequence[Entry], endpoints: Sequence[str]
+) -> Iterator[Table]:
+    """The main figures of each view, a table for each group of figures."""
+    for group, keys in keys_of([*entries, *landmarks], endpoints).items():
+        for start in range(0, len(keys), _MOST):
+            part = keys[start : start + _MOST]
+
+            def row(entry: Entry, part: Sequence[str] = part) -> Row:
+                return [*_head(gathered, entry), *(_figure_cell(entry, key) for key in part)]
+
+            columns = [Column("arm", figure=False), Column("seeds"), *(_column(key) for key in part)]
+            words = group.replace("_", " ").capitalize() or "Figures"
+            caption = words if not start else f"{words}, continued"
+            yield Table(columns, _rows(row, entries, landmarks), caption=caption)
+
+
+def cost_table(gathered: Gathered, corpus: str, entries: Sequence[Entry]) -> Table | None:
+    """Numbers in each network, steps and seconds of each arm; None where nothing was trained."""
+    rows: list[Row] = []
+    for entry in (entry for entry in entries if entry.main and any(result.parameters for result in entry.results)):
+        first = entry.results[0]
+        networks = ", ".join(f"{name} {number_text(count)}" for name, count in first.parameters.items())
+        spent = [
+            mean_of([r.seconds[what] for r in entry.results if what in r.seconds], entry.confidence)
+            for what in ("train", "measure")
+        ]
+        plain = [figure_cell(m.value if m else None, m.low if m else None, m.high if m else None) for m in spent]
+        devices = sorted({str(result.machine.get("device", "cpu")) for result in entry.results})
+        total = number_text(float(sum(first.parameters.values())))
+        steps = sorted({result.steps for result in entry.results})
+        shown = " to ".join(number_text(float(step), 6, padded=False) for step in dict.fromkeys((steps[0], steps[-1])))
+        rows.append([Cell(entry.title, note=networks), total, shown, *plain, ", ".join(devices)])
+    if not rows:
+        return None
+    columns = [
+        Column("arm", figure=False), Column("parameters"), Column("steps"), Column("training", "s"),
+        Column("measuring", "s"), Column("device", figure=False),
+    ]  # fmt: skip
+    return Table(columns, rows, caption=f"What each arm costs on {gathered.corpus_title(corpus)}")
+
+
+def ledger(gathered: Gathered) -> list[Block]:
+    """Runs that diverged, failed or collapsed, arms of no use, and cells that are missing."""
+    rows: list[Row] = []
+    for result in gathered.cells:
+        if result.state != "finished":
+            rows.append([Cell(result.name), Cell(result.state, tone="bad"), result.error, result.key])
+        elif axes := _collapsed(gathered, result):
+            view = result.views[gathered.study.arms[result.arm].main_view]
+            what = "; ".join(view.doses[axis].sentence for axis in axes)
+            rows.append([Cell(result.name), Cell("collapsed", tone="bad"), what, result.key])
+    for corpus in gathered.corpora:
+        for arm in gathered.study.arms:
+            if reason := gathered.not_useful(arm, corpus):
+                what = f"{figure_words(gathered.study.useful.figure)}: {reason}" if gathered.study.useful else reason
+                rows.append([Cell(f"{arm}/{corpus}"), Cell("not trained to use", tone="bad"), what, ""])
+    states = [result.state for result in gathered.cells]
+    counts = [f"{states.count('finished')} cells finished", *(f"{states.count(s)} {s}" for s in ("diverged", "failed"))]
+    blocks: list[Block] = [Paragraph(", ".join(counts) + f", {len(gathered.missing)} missing.")]
+    if rows:
+        columns = [Column(name, figure=False) for name in ("run", "outcome", "what happened", "key")]
+        blocks.append(Table(columns, rows))
+    else:
+        blocks.append(Paragraph("No run diverged, failed or collapsed, and every arm was trained to use."))
+    if gathered.missing:
+        blocks.append(_missing(gathered.missing))
+    if gathered.left_out:
+        words = (
+            f"{gathered.left_out} results in the folder belong to no cell of the plan as it stands; they are left out."
+        )
+        blocks.append(Paragraph(words, quiet=True))
+    return blocks
+
+
+def runs_table(gathered: Gathered) -> Table:
+    """Every run with its key, which names its file."""
+    columns = [
+        Column("run", figure=False), Column("state", figure=False), Column("steps"), Column("training", "s"),
+        Column("device", figure=False), Column("created", figure=False), Column("results", figure=False),
+    ]  # fmt: skip
+    rows: list[Row] = [
+        [
+            result.name, result.state, number_text(float(result.steps), 6, padded=False),
+            number_text(result.seconds.get("train")), str(result.machine.get("device", "")), result.created,
+            f"{result.key}.json",
+        ]
+        for result in gathered.cells
+    ]  # fmt: skip
+    return Table(columns, rows)
+
+
+def _rows(row: object, entries: Sequence[Entry], landmarks: Sequence[Entry]) -> list[Row]:
+    assert callable(row)
+    rows: list[Row] = [row(entry) for entry in entries]
+    if landmarks:
+        rows += [[Cell("landmarks")], *(row(entry) for entry in landmarks)]
+    return rows
+
+
+def _head(gathered: Gathered, entry: Entry) -> Row:
+    """The arm's name, marked where it was not trained to use, and its number of seeds."""
+    reason = gathered.not_useful(entry.arm, entry.corpus) if entry.main else ""
+    note = "" if entry.main and len(entry.config.views) == 1 else entry.view.replace("_", " ")
+    if reason:
+        note = "; ".join(part for part in (note, "not trained to use: no verdict") if part)
+    name = Cell(entry.title, note=note, tip=reason, tone="bad" if reason else "")
+    return [name, str(len(entry.results))]
+
+
+def _share_cell(entry: Entry, axis: str) -> Cell:
+    mean = entry.share(axis)
+    if mean is None:
+        return Cell("–", tone="dim")
+    low, high = (None if end is None else 100 * end for end in (mean.low, mean.high))
+    cell = figure_cell(100 * mean.value, low, high) if low != high else Cell(number_text(100 * mean.value))
+    sentences = dict.fromkeys(reading.sentence for reading in entry.readings(axis))
+    return Cell(cell.text, cell.interval, dose_text(entry, axis), "; ".join(sentences))
+
+
+def _figure_cell(entry: Entry, key: str) -> Cell:
+    mean, reason = entry.figure(key), entry.undefined(key)
+    if mean is None:
+        return Cell("–", note="", tip=reason, tone="dim")
+    cell = Cell(number_text(mean.value)) if mean.low == mean.high else figure_cell(mean.value, mean.low, mean.high)
+    short = f"{len(mean.values)} of {len(entry.results)} seeds" if len(mean.values) < len(entry.results) else ""
+    spread = f"over seeds: {', '.join(number_text(value) for value in np.sort(mean.values))}"
+    return Cell(cell.text, cell.interval, short, "; ".join(part for part in (spread, reason) if part))
+
+
+def _column(key: str) -> Column:
+    metric = metric_of(key)
+    if metric is None:
+        return Column(figure_words(key), note=key)
+    return Column(figure_words(key), metric.unit, metric.better, note=f"{key}: {metric.summary}")
+
+
+def _collapsed(gathered: Gathered, result: CellResult) -> list[str]:
+    arm = gathered.study.arms[result.arm]
+    view = result.views.get(arm.main_view)
+    if arm.tier == "landmark" or view is None:
+        return []
+    return [axis for axis in _COLLAPSE if axis in view.doses and view.doses[axis].state == "beyond"]
+
+
+def _missing(cells: Sequence[PlannedCell]) -> Table:
+    seeds: dict[tuple[str, str], list[int]] = {}
+    for cell in cells:
+        seeds.setdefault((cell.arm, cell.corpus), []).append(cell.seed)
+    rows: list[Row] = [[arm, corpus, ", ".join(map(str, sorted(of)))] for (arm, corpus), of in seeds.items()]
+    columns = [Column(name, figure=False) for name in ("arm", "corpus", "seeds")]
+    return Table(columns, rows, caption="Cells of the plan without a result")
