@@ -4,6 +4,7 @@
     ├── BvhError(path, line, reason)         a BVH file cannot be read or written
     ├── ConfigError(path, key, reason)       a configuration file or ``--set`` is wrong
     ├── CorpusError                          a folder of clips cannot become training data
+    ├── DownloadError(url, reason)           what a corpus is made of cannot be fetched, or is not what it should be
     ├── ExtractorError(path, reason)         a feature extractor is damaged, or does not fit the motion
     ├── RanksError                           processes that train one model have lost one another
     ├── RunError(path, reason)               a run directory is missing, damaged or of another kind
@@ -26,6 +27,7 @@ __all__ = [
     "BvhError",
     "ConfigError",
     "CorpusError",
+    "DownloadError",
     "ExtractorError",
     "MotionSynthError",
     "RanksError",
@@ -73,6 +75,16 @@ class ConfigError(MotionSynthError):
 
 class CorpusError(MotionSynthError):
     """A folder of clips cannot become training data."""
+
+
+class DownloadError(MotionSynthError):
+    """What a corpus is made of cannot be fetched, or what came is not what its checksum promises."""
+
+    exit_code = 1
+
+    def __init__(self, url: str, reason: str) -> None:
+        self.url, self.reason = url, reason
+        super().__init__(f"{url}: {reason}")
 
 
 class ExtractorError(MotionSynthError):

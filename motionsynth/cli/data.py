@@ -1,4 +1,4 @@
-"""``motionsynth data``: make, inspect and convert motion."""
+"""``motionsynth data``: make, download, inspect and convert motion."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from typing import Annotated
 
 import typer
 
+from motionsynth.cli.download import download
+
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="Make, inspect and convert motion.")
+app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="Make, download, inspect and convert motion.")
+app.command()(download)
 
 
 @app.command()

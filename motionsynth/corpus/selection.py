@@ -70,4 +70,10 @@ def choose_files(path: Path, found: Sequence[str], listing: Path) -> list[str]:
 
 
 def _remedy(path: Path, missing: Sequence[str]) -> str:
-    return "put them there, or let data.clips name another list"
+    from motionsynth.corpus.offers import offer_with
+
+    offer = offer_with(missing)
+    if offer is None:
+        return "put them there, or let data.clips name another list"
+    where = "" if path == offer.folder else f" --out {path}"
+    return f"'motionsynth data download {offer.name}{where}' fetches them"

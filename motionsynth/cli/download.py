@@ -1,0 +1,120 @@
+"""``motionsynth data download``: fetch a corpus of motion capture from its makers."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from motionsynth.errors import MotionSynthError
+
+if TYPE_CHECKING:
+    from motionsynth.corpus.fetch import Survey
+
+__all__ = ["download"]
+
+_SHOWN = 3
+
+
+def download(
+    corpus: Annotated[str, typer.Argument(help="bandai-namco-1, bandai-namco-2 or lafan1.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder of the clips; `data/CORPUS` if left out.")
+    ] = None,
+    accept_licence: Annotated[
+        bool,
+        typer.Option(
+            "--accept-licence", "--accept-license", help="Accept the licence without being asked, in scripts."
+        ),
+    ] = False,
+    mirror: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Fetch from here instead: the same files, or the archive as a browser saves it."
+        ),
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, help="Seconds of silence after which a connection is dead.")
+    ] = 30.0,
+) -> None:
+    """Fetch a corpus of motion capture from its makers, after showing its source, licence and size.
+
+    Every file is checked against the checksums of `data/registry`; only what is missing or damaged is fetched, so a
+    download that was cut short is finished by the same command.
+
+    Example: `motionsynth data download bandai-namco-2`
+    """
+    from motionsynth.cli.progress import StageBar
+    from motionsynth.corpus.fetch import fetch_missing, survey_folder
+    from motionsynth.corpus.offers import offer_named
+    from motionsynth.corpus.transfer import Transfer
+    from motionsynth.durable import refuse_unwritable
+
+    offer = offer_named(corpus)
+    if mirror is not None and not mirror.startswith(("http://", "https://")):
+        raise typer.BadParameter(f"{mirror!r} must begin with http:// or https://", param_hint="--mirror")
+    folder = out or offer.folder
+    refuse_unwritable(folder)
+    with StageBar() as stage:
+        survey = survey_folder(offer, folder, stage)
+    if survey.complete:
+        typer.echo(f"all {len(survey.good)} clips are there and match their checksums; nothing to do", err=True)
+    else:
+        _show(survey, mirror)
+        _ask(accept_licence)
+        with StageBar() as stage:
+            survey = fetch_missing(survey, mirror=mirror, how=Transfer(timeout_s=timeout), progress=stage)
+        typer.echo(f"all {len(survey.good)} clips are there and match their checksums", err=True)
+    _tell_what_next(survey)
+    typer.echo(folder)
+
+
+def _show(survey: Survey, mirror: str | None) -> None:
+    offer = survey.offer
+    state = f"{len(survey.good)} files there"
+    for what, files in (("missing", survey.missing), ("damaged", survey.damaged)):
+        state += f", {len(files)} {what}" if files else ""
+    fetched = f"about {_size(offer.transfer_bytes)} to fetch" if not survey.good else "only what is missing is fetched"
+    typer.echo(
+        f"{offer.title}\n"
+        f"  source   {offer.source}" + (f" (from {mirror})" if mirror else "") + "\n"
+        f"  licence  {offer.licence}, {offer.licence_url}: {offer.terms}\n"
+        f"  cite     {offer.cite}\n"
+        f"  size     {offer.clips} clips, about {_size(offer.disk_bytes)}; {fetched}\n"
+        f"  folder   {survey.folder}: {state}",
+        err=True,
+    )
+
+
+def _ask(accepted: bool) -> None:
+    if accepted:
+        return
+    if not sys.stdin.isatty():
+        raise MotionSynthError(
+            "there is no terminal to ask on: read the licence above, and pass --accept-licence if you accept it; "
+            "nothing was fetched"
+        )
+    typer.confirm("Do you accept the licence, and shall it be fetched?", abort=True, err=True)
+
+
+def _tell_what_next(survey: Survey) -> None:
+    from motionsynth.corpus.offers import shipped_data_config
+
+    if survey.strangers:
+        more = " …" if len(survey.strangers) > _SHOWN else ""
+        typer.echo(
+            f"warning: {len(survey.strangers)} other BVH files lie in {survey.folder}, and would be learnt from too: "
+            f"{', '.join(survey.strangers[:_SHOWN])}{more}",
+            err=True,
+        )
+    section = shipped_data_config(survey.offer.name)
+    if section is not None:
+        here = section.relative_to(Path.cwd()) if section.is_relative_to(Path.cwd()) else section
+        place = "" if survey.folder == survey.offer.folder else f" --set data.path={survey.folder}"
+        typer.echo(f"next: motionsynth train vae --data {here}{place}", err=True)
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 10**9 else f"{count / 1e6:.0f} MB"
