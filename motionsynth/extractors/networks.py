@@ -63,13 +63,14 @@ class Networks(NamedTuple):
         return {name: config.model_dump(mode="json") for name, config in configs.items() if config is not None}
 
     def tensors(self) -> dict[str, Tensor]:
-        """All weights by name."""
+        """All weights by name, without the density that codes may be drawn from: it decides nothing of a judgement."""
         networks = {_AUTOENCODER: self.autoencoder, _CLASSIFIER: self.classifier}
         return {
             f"{name}.{key}": value
             for name, network in networks.items()
             if network is not None
             for key, value in network.state_dict().items()
+            if not key.startswith("latent_density.")
         }
 
     @classmethod

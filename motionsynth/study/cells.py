@@ -172,7 +172,7 @@ def _shown(job: CellJob, world: World, run: Run, view: ViewConfig) -> MotionSet:
         drawn_NTD = draw_from(family, measure.count, measure.seed, how)
     if not drawn_NTD.isfinite().all():
         raise RunError(run.path, "draws values that are not finite: its training has diverged")
-    return drawn_motions(drawn_NTD, world.reference.corpus, job.cell.key)
+    return drawn_motions(drawn_NTD, run.normaliser(), run.spec(), job.cell.key)
 
 
 def _reconstructed(world: World, run: Run, family: Any) -> MotionSet:
@@ -192,7 +192,8 @@ def _reconstructed(world: World, run: Run, family: Any) -> MotionSet:
     with torch.no_grad():
         for part_BTD in torch.split(normaliser.normalise(held.features_NTD), 256):
             mask_BT = torch.ones(part_BTD.shape[:2], dtype=torch.bool)
-            parts.append(family.reconstruct(Batch(part_BTD, mask_BT, {})).float())
+            labels = {name: value[len(parts) * 256 :][:256] for name, value in held.labels.items()}
+            parts.append(family.reconstruct(Batch(part_BTD, mask_BT, labels)).float())
     return replace(held, features_NTD=normaliser.denormalise(torch.cat(parts)))
 
 

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from motionsynth.config import RunConfig
     from motionsynth.corpus.corpus import Corpus
     from motionsynth.corpus.motions import MotionSet
+    from motionsynth.features.normalise import Normaliser
+    from motionsynth.features.spec import FeatureSpec
     from motionsynth.study.plan import ArmConfig
 
-__all__ = ["landmark"]
+__all__ = ["drawn_motions", "landmark"]
 
 
 def landmark(arm: ArmConfig, corpus: Corpus, count: int, seed: int, like: RunConfig | None) -> MotionSet:
@@ -105,16 +107,16 @@ def _untrained(like: RunConfig, corpus: Corpus, count: int, seed: int) -> Motion
     family.begin(corpus.windows("train"))
     # nothing is fitted on the latents of an untrained network
     prior = next((prior for prior in family.priors if prior != "fitted"), None)
-    return drawn_motions(draw_from(family, count, seed, Draw(prior=prior)), corpus, "untrained")
+    drawn_NTD = draw_from(family, count, seed, Draw(prior=prior))
+    return drawn_motions(drawn_NTD, corpus.normaliser, corpus.spec, "untrained")
 
 
-def drawn_motions(drawn_NTD: Tensor, corpus: Corpus, name: str) -> MotionSet:
+def drawn_motions(drawn_NTD: Tensor, normaliser: Normaliser, spec: FeatureSpec, name: str) -> MotionSet:
     """Normalised windows as motion, each a take of its own."""
     from motionsynth.corpus.motions import MotionSet
 
     names = tuple(f"{name}:{number}" for number in range(len(drawn_NTD)))
-    features_NTD = corpus.normaliser.denormalise(drawn_NTD)
-    return MotionSet(features_NTD, corpus.spec, names, names, {}, corpus.spec.frame_rate / 2)
+    return MotionSet(normaliser.denormalise(drawn_NTD), spec, names, names, {}, spec.frame_rate / 2)
 
 
 def _own_takes(motions: MotionSet) -> MotionSet:

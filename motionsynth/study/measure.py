@@ -46,7 +46,7 @@ def measure_view(world: World, shown: Shown) -> ViewResult:
             found |= figures
         else:
             found |= INSTRUMENTS[name](world, shown)
-    figures = {key: value for key, value in found.items() if not isinstance(value, str)}
+    figures = {key: value for key, value in found.items() if isinstance(value, float)}
     undefined = {key: value for key, value in found.items() if isinstance(value, str)}
     return ViewResult(figures, undefined, _doses(world, figures), spectrum)
 
