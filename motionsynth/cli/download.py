@@ -56,12 +56,12 @@ def download(
     if mirror is not None and not mirror.startswith(("http://", "https://")):
         raise typer.BadParameter(f"{mirror!r} must begin with http:// or https://", param_hint="--mirror")
     folder = out or offer.folder
-    refuse_unwritable(folder)
     with StageBar() as stage:
         survey = survey_folder(offer, folder, stage)
     if survey.complete:
         typer.echo(f"all {len(survey.good)} clips are there and match their checksums; nothing to do", err=True)
     else:
+        refuse_unwritable(folder)
         _show(survey, mirror)
         _ask(accept_licence)
         with StageBar() as stage:

@@ -28,6 +28,7 @@ Progress = Callable[[str, int, int], None]
 _SINGLY: Final = 256
 """Up to as many clips are asked for one by one; more come faster as the archive of all."""
 _MOST_ARCHIVE_BYTES: Final = 2 * 2**30
+_MOST_REFUSED: Final = 20
 _SUMS: Final = "SHA256SUMS"
 """What a verified archive held, for corpora whose registry knows the archive alone; ``sha256sum -c`` reads it."""
 _ASIDE: Final = ".damaged"
@@ -190,6 +191,8 @@ class _Source:
                 self._one(file, folder)
             except RefusedError as error:
                 refused.append(error)
+                if len(refused) == _MOST_REFUSED:
+                    break  # the source is not what it should be: no use in asking for thousands
             except DownloadError as error:
                 kept = f"{len(wanted) - len(left) + number - 1 - len(refused)} of {len(wanted)}"
                 raise DownloadError(error.url, f"{error.reason}; {kept} files came and are kept") from error
@@ -226,9 +229,11 @@ class _Source:
     def _meter(self) -> Meter | None:
         if self.progress is None:
             return None
-        return Meter(
-            lambda done, total: self._tell("download, MB", done // 10**6, total // 10**6), self.offer.transfer_bytes
-        )
+        return Meter(self._tell_bytes, self.offer.transfer_bytes)
+
+    def _tell_bytes(self, done: int, total: int) -> None:
+        whole = max(1, round(total / 1e6))
+        self._tell("download, MB", whole if done == total else min(done // 10**6, whole - 1), whole)
 
     def _tell(self, what: str, done: int, total: int) -> None:
         if self.progress:

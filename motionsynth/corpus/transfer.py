@@ -65,7 +65,7 @@ class Meter:
 
     def close(self) -> None:
         """All has come."""
-        total = max(self.total, self._done, self._expected, 1)
+        total = max(self.total, self._done, 1)
         self._show(total, total)
 
 

@@ -7,7 +7,9 @@ are never followed or made; sizes are checked against a bound before anything is
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import io
 import re
 import stat
 import tarfile
@@ -23,8 +25,9 @@ __all__ = ["MOST_CLIP_BYTES", "ArchiveError", "Unpacked", "place", "unpack_tar",
 
 MOST_CLIP_BYTES: Final = 256 * 2**20
 """No clip of a corpus is larger than this."""
-_MOST_BYTES: Final = 4 * 2**30
-"""No archive of a corpus holds more than this."""
+_MOST_BYTES: Final = 2 * 2**30
+"""No archive of a corpus unpacks to more than this."""
+_TOO_MUCH: Final = "it unpacks to more than a corpus can be"
 _CHUNK: Final = 2**18
 
 
@@ -79,14 +82,12 @@ def unpack_tar(
     """
     archive.seek(0)
     done: set[str] = set()
-    total = 0
     try:
-        with tarfile.open(fileobj=archive, mode="r|gz") as tar:
+        with gzip.GzipFile(fileobj=archive) as stream, tarfile.open(fileobj=_Bounded(stream), mode="r|") as tar:
             for member in tar:
                 _refuse_stray(member.name)
-                total += max(member.size, 0)
-                if total > _MOST_BYTES:
-                    raise ArchiveError("it unpacks to more than a corpus can be")
+                if member.size > _MOST_BYTES:
+                    raise ArchiveError(_TOO_MUCH)
                 path = member.name.partition("/")[2]
                 if path in wanted and _take(tar, member, folder / PurePosixPath(path).name, wanted[path]):
                     done.add(PurePosixPath(path).name)
@@ -99,6 +100,20 @@ def unpack_tar(
             raise
         return Unpacked(frozenset(done), str(error))
     return Unpacked(frozenset(done), "")
+
+
+class _Bounded(io.RawIOBase):
+    """A stream that ends in an error before it fills memory or disk: headers may swell as well as files."""
+
+    def __init__(self, stream: gzip.GzipFile) -> None:
+        self._stream, self._left = stream, _MOST_BYTES
+
+    def read(self, size: int = -1) -> bytes:
+        content = self._stream.read(size)
+        self._left -= len(content)
+        if self._left < 0:
+            raise ArchiveError(_TOO_MUCH)
+        return content
 
 
 def _take(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path, sha256: str) -> bool:
@@ -154,7 +169,7 @@ def _clips_of(members: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
             raise ArchiveError(f"it holds {name} twice")
         clips[name] = member
     if sum(member.file_size for member in members) > _MOST_BYTES:
-        raise ArchiveError("it unpacks to more than a corpus can be")
+        raise ArchiveError(_TOO_MUCH)
     if not clips:
         raise ArchiveError("it holds no BVH file")
     return clips

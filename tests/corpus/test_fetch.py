@@ -14,13 +14,17 @@ from pathlib import Path
 
 import pytest
 
+from motionsynth.config import load_config
 from motionsynth.corpus import fetch, offers, unpack
 from motionsynth.corpus.fetch import Survey, fetch_missing, survey_folder
+from motionsynth.corpus.labels import read_labels
 from motionsynth.corpus.offers import OFFERS, Offer, offer_named, offer_with, read_registry, shipped_data_config
 from motionsynth.corpus.selection import choose_files, read_clip_names
+from motionsynth.corpus.split import SPLITS, Take, split_takes
 from motionsynth.corpus.transfer import Transfer
 from motionsynth.corpus.unpack import ArchiveError, unpack_tar, unpack_zip
 from motionsynth.errors import CorpusError, DownloadError
+from motionsynth.workflow import baseline
 from tests.corpus.mirror import Fault, Mirror, serving
 
 INSIDE = "dataset/data"
@@ -190,6 +194,26 @@ def test_a_file_that_is_refused_does_not_stop_the_others(singly: Offer, mirror: 
     assert sorted(contents(tmp_path / "toy")) == ["walk_1.bvh", "walk_3.bvh", "walk_4.bvh"]
 
 
+def test_a_source_without_the_files_is_not_asked_for_all_of_them(
+    singly: Offer, mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch, "_MOST_REFUSED", 3)
+    mirror.files.clear()
+    with pytest.raises(DownloadError, match=r"404 Not Found \(and 2 more files\)"):
+        get(singly, tmp_path / "toy")
+    assert mirror.asked.total() == 3
+
+
+def test_progress_ends_once_where_it_should(packed: Offer, mirror: Mirror, tmp_path: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    survey = survey_folder(packed, tmp_path / "toy", lambda *news: told.append(news))
+    fetch_missing(survey, how=QUICK, progress=lambda *news: told.append(news))
+    assert [news for news in told if news[0] == "download, MB"][-1] == ("download, MB", 1, 1)
+    assert sum(news == ("download, MB", 1, 1) for news in told) == 1
+    assert [news for news in told if news[0] == "unpack"] == [("unpack", n, 5) for n in range(1, 6)]
+    assert told[4] == told[-1] == ("check", 5, 5)
+
+
 def test_a_server_that_recovers_is_asked_again(singly: Offer, mirror: Mirror, tmp_path: Path) -> None:
     for path, fault in zip(PATHS, ("busy", "truncate", "corrupt", "hang"), strict=False):
         mirror.fail(path, fault, times=1)  # type: ignore[arg-type]
@@ -247,6 +271,12 @@ def test_an_archive_that_breaks_off_leaves_what_came_whole(
     assert mirror.asked == {TARBALL: 2} | dict.fromkeys(PATHS[2:], 1)
 
 
+def test_a_page_instead_of_an_archive_is_told(packed: Offer, mirror: Mirror, tmp_path: Path) -> None:
+    mirror.files[TARBALL] = b"<html>please log in</html>" * 99
+    with pytest.raises(DownloadError, match=r"is no whole archive: Not a gzipped file .*; 0 of 5 files came whole"):
+        get(packed, tmp_path / "toy")
+
+
 @pytest.mark.parametrize("name", ["motion-0123/../../evil.bvh", "/tmp/evil.bvh", "..\\evil.bvh", "C:\\evil.bvh"])
 def test_an_archive_that_wants_out_is_refused(name: str, packed: Offer, mirror: Mirror, tmp_path: Path) -> None:
     mirror.files[TARBALL] = tar_of({name: b"evil"} | repository())
@@ -282,6 +312,9 @@ def test_archives_that_swell_are_refused(tmp_path: Path, monkeypatch: pytest.Mon
         unpack_tar(io.BytesIO(packed_tar), wanted, tmp_path)
     with pytest.raises(ArchiveError, match="more than a corpus can be"):
         unpack_zip(io.BytesIO(packed_zip), tmp_path)
+    swollen = tar_of({"top/walk.bvh": b"walk"}, lambda info: info.pax_headers.update(comment="x" * 10**6))
+    with pytest.raises(ArchiveError, match="more than a corpus can be"):
+        unpack_tar(io.BytesIO(swollen), wanted, tmp_path)
     monkeypatch.setattr(unpack, "MOST_CLIP_BYTES", 3)
     assert unpack_tar(io.BytesIO(tar_of({"top/walk.bvh": b"walk"})), wanted, tmp_path).names == set()
 
@@ -346,6 +379,30 @@ def test_registries_list_what_is_offered() -> None:
         assert section is not None and f"path: {offer.folder}\n" in section.read_text()
     with pytest.raises(CorpusError, match="unknown corpus 'lafan', did you mean lafan1"):
         offer_named("lafan")
+
+
+@pytest.mark.parametrize(("name", "classes"), [("bandai-namco-1", (16, 15)), ("bandai-namco-2", (10, 7))])
+def test_labels_are_read_from_the_names_of_a_corpus_and_leave_something_to_hold_out(
+    name: str, classes: tuple[int, int]
+) -> None:
+    files = [file.name for file in read_registry(name)]
+    config = load_config(baseline("vae"), data=shipped_data_config(name)).data
+    labels = read_labels(Path(), files, config.labels, config.pattern)
+    assert not labels.faults and len(labels.clips) == len(files)
+    found = [{clip.classes[label] for clip in labels.clips.values()} for label in labels.names]
+    assert sorted(map(len, found)) == sorted(classes)
+    split = split_takes([Take(file, labels.cell(file), labels.clips[file].take) for file in files], config.split)
+    shares = {there: len(split.files(there)) / len(files) for there in SPLITS}
+    assert shares["train"] > 0.6 and shares["validation"] > 0.08 and shares["test"] > 0.08
+
+
+def test_labels_of_lafan1_are_theme_take_and_subject() -> None:
+    config = load_config(baseline("vae"), data=shipped_data_config("lafan1")).data
+    files = ["aiming1_subject1.bvh", "fallAndGetUp2_subject3.bvh", "walk10_subject5.bvh"]
+    labels = read_labels(Path(), files, config.labels, config.pattern)
+    assert labels.names == ("content", "subject") and labels.cell_names == ("content",)
+    assert labels.clips[files[1]].classes == {"content": "fallAndGetUp", "subject": "subject3"}
+    assert [labels.clips[file].take for file in files] == ["1", "2", "10"]
 
 
 def test_registries_are_those_of_the_corpus(shared_mocap: Path) -> None:
