@@ -11,7 +11,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "motionsynth"
 
-TOP = ("cli", "catalogue", "run", "workflow", "generation", "latent_walks", "evaluation", "calibration")
+TOP = ("cli", "catalogue", "run", "workflow", "generation", "latent_walks", "evaluation", "calibration", "study")
 
 # layer -> what it must never import, at any depth of its own source
 FORBIDDEN = {
@@ -21,10 +21,10 @@ FORBIDDEN = {
     "nn": ("motion", "features", "families", "training", "metrics", "tracking", *TOP),
     "families": ("motion", "features", "training", "metrics", "tracking", "theory", *TOP),
     "corpus": ("nn", "training", "metrics", "tracking", *TOP),
-    "training": ("motion", "metrics", "tracking", "view", "cli", "workflow", "generation"),
+    "training": ("motion", "metrics", "tracking", "view", "cli", "workflow", "generation", "study"),
     "metrics": ("families", "nn", "training", "tracking", "extractors", *TOP),
     "extractors": ("tracking", "view", *TOP),
-    "tracking": ("motion", "families", "nn", "training", "metrics", "cli", "workflow", "generation"),
+    "tracking": ("motion", "families", "nn", "training", "metrics", "cli", "workflow", "generation", "study"),
     "theory": (
         "motion",
         "features",
@@ -38,6 +38,9 @@ FORBIDDEN = {
         "view",
         *TOP,
     ),
+    "evaluation": ("cli", "nn", "training.trainer", "study"),
+    "calibration": ("cli", "nn", "training.trainer", "study"),
+    "study": ("cli", "nn", "losses", "training.trainer"),
     "view": ("families", "nn", "training", "metrics", "tracking", "theory", *TOP),
 }
 

@@ -12,9 +12,11 @@ from motionsynth.calibration.plan import load_plan, shipped_plan
 from motionsynth.config import config_hash, dump_config, load_config
 from motionsynth.errors import ConfigError
 from motionsynth.families import FAMILIES
+from motionsynth.study.load import load_study, plan_cells
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 VAE = CONFIGS / "run" / "vae.yaml"
+STUDIES = sorted(path for path in (CONFIGS / "study").glob("*.yaml") if not path.stem.endswith("-calibration"))
 
 
 def test_every_family_has_a_baseline() -> None:
@@ -37,13 +39,23 @@ def test_data_configs_load(path: Path) -> None:
 
 
 def test_the_calibration_loads() -> None:
+    assert load_plan(CONFIGS / "study" / "smoke-calibration.yaml").repeats >= 3
     plan = load_plan(CONFIGS / "calibration.yaml")
     assert shipped_plan() == CONFIGS / "calibration.yaml"
     assert {axis.dose for axis in plan.axes.values()} <= {*plan.doses, "cells"}
 
 
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_every_study_is_whole(path: Path) -> None:
+    study = load_study(path)
+    assert study.name == path.stem
+    cells = plan_cells(study, path)
+    assert len({cell.key for cell in cells}) == len(cells) > 0
+
+
 def test_all_yaml_files_are_covered() -> None:
-    tested = {*(CONFIGS / "run").glob("*.yaml"), *(CONFIGS / "data").glob("*.yaml"), CONFIGS / "calibration.yaml"}
+    plans = {CONFIGS / "calibration.yaml", CONFIGS / "study" / "smoke-calibration.yaml"}
+    tested = {*(CONFIGS / "run").glob("*.yaml"), *(CONFIGS / "data").glob("*.yaml"), *STUDIES, *plans}
     assert set(CONFIGS.rglob("*.yaml")) == tested
 
 

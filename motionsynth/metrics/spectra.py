@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 __all__ = [
     "MEASURES",
     "LogSpectral",
-    "log_spectral",
     "frequencies_hz",
+    "log_spectral",
     "power_spectra",
     "velocity_spectra",
     "window_energy",

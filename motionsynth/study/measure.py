@@ -42,8 +42,8 @@ def measure_view(world: World, shown: Shown) -> ViewResult:
     spectrum: dict[str, list[float]] = {}
     for name in world.measure.instruments:
         if name == "suite":
-            figures, spectrum = _suite(world, shown)
-            found |= figures
+            suite, spectrum = _suite(world, shown)
+            found |= suite
         else:
             found |= INSTRUMENTS[name](world, shown)
     figures = {key: value for key, value in found.items() if isinstance(value, float)}
