@@ -19,9 +19,10 @@ def measure_grid(arm: ArmConfig, corpus: CorpusEntry, seed: int) -> dict[str, fl
         seed: of the four random starts; a fifth is the same for all seeds. The best of the five is kept.
 
     Returns:
-        In nats ``known/kl_forward`` KL(p || q), ``known/kl_reverse`` KL(q || p), ``known/softened`` 2 KL(p/2+q/2 || p)
-        and ``known/js``, p the data and q the fit, renormalised on the grid; ``known/modes``, how many of the eight
-        are covered; ``known/between``, mass farther than four standard deviations from every mode.
+        In nats ``known/kl_forward`` KL(p || q), ``known/kl_reverse`` KL(q || p), the first less the
+        second ``known/asymmetry``, ``known/softened`` 2 KL(p/2+q/2 || p) and ``known/js``, p the data and q the fit,
+        renormalised on the grid; ``known/modes``, how many of the eight are covered; ``known/between``, mass farther
+        than four standard deviations from every mode.
 
     Raises:
         ValueError: the arm is no mixture on a grid, the corpus no grid, or the components do not divide eight.
@@ -43,6 +44,7 @@ def measure_grid(arm: ArmConfig, corpus: CorpusEntry, seed: int) -> dict[str, fl
     return {
         "known/kl_forward": found["forward"],
         "known/kl_reverse": found["reverse"],
+        "known/asymmetry": found["forward"] - found["reverse"],
         "known/softened": found["softened"],
         "known/js": found["js"],
         "known/modes": float(fit.covered),

@@ -37,6 +37,7 @@ __all__ = ["KEYS", "judge_of", "measure_walkers", "not_walkers", "walker_coordin
 KEYS: Final = (
     "known/kl_forward",
     "known/kl_reverse",
+    "known/asymmetry",
     "known/cell_kl_forward",
     "known/cell_kl_reverse",
     "known/inside_kl_forward",
@@ -66,6 +67,7 @@ def walker_coordinates(world: World, shown: Shown) -> dict[str, float | str]:
         |---|---|---|
         | ``known/kl_forward`` | KL(p of the corpus, q of the windows), nats: cells and inside | 0 |
         | ``known/kl_reverse`` | KL(q, p) | 0 |
+        | ``known/asymmetry`` | the first less the second: above 0 where more is missing than is too much | 0 |
         | ``known/cell_kl_*`` | the part of the cells' weights | 0 |
         | ``known/inside_kl_*`` | the part inside cells | 0 |
         | ``known/spread_inside`` | distance of the quartiles of parameters inside cells, over the right one | 1 |
@@ -85,9 +87,20 @@ def walker_coordinates(world: World, shown: Shown) -> dict[str, float | str]:
 
 
 def measure_walkers(fitted: WalkerFit, judge: Judge, motions: MotionSet) -> dict[str, float | str]:
-    """The figures of canonical windows; see :func:`walker_coordinates`."""
+    """The figures of canonical windows; see :func:`walker_coordinates`.
+
+    Args:
+        fitted: to the judge's own windows.
+        judge: puts windows into cells.
+        motions: at least one window, as ``features.canonical`` has it.
+
+    Raises:
+        ValueError: the judge names a cell whose clips are all shorter than a window.
+    """
     features = motions.features_NTD.cpu().numpy()
     judged = judge(features)
+    if strange := {_NAMES[index] for index in judged.cell_N} - set(fitted.readers):
+        raise ValueError(f"the judge knows cells that have no window of this length: {', '.join(sorted(strange))}")
     slow = slow_part(features, motions.spec)
     read = {name: reader.read(slow[judged.cell_N == _NAMES.index(name)]) for name, reader in fitted.readers.items()}
     found: dict[str, float | str] = dict.fromkeys(KEYS, "no window is realistic")
@@ -155,6 +168,7 @@ def _divergences(fitted: WalkerFit, read: dict[str, FloatArray]) -> dict[str, fl
     return {
         "known/kl_forward": cells.forward + forward,
         "known/kl_reverse": cells.reverse + reverse,
+        "known/asymmetry": cells.forward + forward - cells.reverse - reverse,
         "known/cell_kl_forward": cells.forward,
         "known/cell_kl_reverse": cells.reverse,
         "known/inside_kl_forward": forward,

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from motionsynth.corpus.walker_body import FRAME_RATE
 from motionsynth.corpus.walker_cells import CELLS, Cell
 from motionsynth.motion.skeleton import FloatArray
 from motionsynth.study.divergences import Expected
@@ -44,6 +45,8 @@ IDENTIFIABLE: Final = 0.8
 """Least R^2 on windows left out of the fit with which a parameter counts as told by its window."""
 RESIDUALS: Final = 48
 """Fresh windows of each cell whose distance to their own walker's motion is the measure of others'."""
+_SLACK: Final = 0.1
+"""As far beyond its range, in parts of it, a parameter is believed when a walker is made anew."""
 _NAMES: Final = tuple(CELLS)
 
 Places = npt.NDArray[np.int64]
@@ -175,7 +178,7 @@ def residuals_cm(
 
     The root mean square over frames and joints of the distance between joints in the frame of the moving joint's
     heading and floor point, in centimetres. Parameters farther outside their range than a tenth of it are brought back
-    to there: beyond, legs do not reach.
+    to there: legs reach there in every corner, and not everywhere beyond.
 
     Args:
         cell: as which the windows are judged.
@@ -186,31 +189,22 @@ def residuals_cm(
     if not len(features_NTD):
         return np.zeros(0)
     names = seen_names(cell)
-    windows = [_nearest(cell, dict(zip(names, row, strict=True)), spec, features_NTD.shape[1]) for row in read_NP]
+    frames = features_NTD.shape[1]
+    held = [_within(cell, dict(zip(names, row, strict=True)), frames) for row in read_NP]
+    windows = [walker_window(cell, seen, spec, frames=frames) for seen in held]
     apart = _local_cm(features_NTD, spec) - _local_cm(np.stack(windows), spec)
     return np.asarray(np.sqrt((apart**2).sum(-1).mean((1, 2))))
 
 
-def _nearest(cell: Cell, seen: Mapping[str, float], spec: FeatureSpec, frames: int) -> npt.NDArray[np.float32]:
-    """The window of the parameters, brought back as far as the body asks for."""
-    for slack in (0.1, 0.0):
-        try:
-            return walker_window(cell, _within(cell, seen, frames, slack), spec, frames=frames)
-        except ValueError:
-            if not slack:
-                raise
-    raise AssertionError
-
-
-def _within(cell: Cell, seen: Mapping[str, float], frames: int, slack: float) -> dict[str, float]:
+def _within(cell: Cell, seen: Mapping[str, float], frames: int) -> dict[str, float]:
     ranges = {**cell.ranges}
     if "onset" in ranges:
         # as the window sees it: a window may start as late as the longest clip lets it
-        ranges["onset"] = (ranges["onset"][0] - (cell.frames[1] - frames) / 30.0, ranges["onset"][1])
+        ranges["onset"] = (ranges["onset"][0] - (cell.frames[1] - frames) / FRAME_RATE, ranges["onset"][1])
     held = {}
     for name, value in seen.items():
         low, high = ranges[name]
-        give = slack * (high - low)
+        give = _SLACK * (high - low)
         held[name] = value if name == PHASE else float(np.clip(value, low - give, high + give))
     return held
 
