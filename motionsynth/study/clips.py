@@ -71,7 +71,7 @@ def read_clips(path: Path) -> dict[str, list[Drawn]]:
         StudyError: the file cannot be read, is damaged, or is of another format; it is named.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             about = json.loads(bytes(stored["about"]))
             found, views = about["format"], dict(about["views"]) if about["format"] == FORMAT else {}
             shown = {name: _unpacked(view, stored[f"view{place}"]) for place, (name, view) in enumerate(views.items())}

@@ -11,12 +11,12 @@ from motionsynth.study.plan import Cell, StudyConfig
 from motionsynth.study.reporting.gather import Entry, Gathered
 from motionsynth.study.reporting.method import changed_hypotheses, reproduce
 from motionsynth.study.reporting.pictures import curve_pictures, dose_picture, forest_picture, spectra_pictures
-from motionsynth.study.reporting.statements import summary, verdict_blocks, verdicts_of
+from motionsynth.study.reporting.statements import glance, summary, verdict_blocks, verdicts_of
 from motionsynth.study.reporting.tables import cost_table, dose_table, figure_tables, ledger, runs_table
 from motionsynth.study.results import CLIPS, CellResult
 from motionsynth.study.verdicts import Verdict
 from motionsynth.view.markdown import write_markdown
-from motionsynth.view.page import Block, Headline, Paragraph, Picture, Player, Section, write_page
+from motionsynth.view.page import Block, Headline, Notes, Paragraph, Picture, Player, Section, write_page
 from motionsynth.view.player import Drawn, player_html
 
 if TYPE_CHECKING:
@@ -73,7 +73,10 @@ def write_report(
 
 
 def _answer(gathered: Gathered, verdicts: Sequence[Verdict]) -> Iterator[Section]:
-    yield Section("", [Headline(summary(gathered, verdicts), changed_hypotheses(gathered))])
+    blocks: list[Block] = [Headline(summary(gathered, verdicts), changed_hypotheses(gathered))]
+    if verdicts:
+        blocks.append(Notes(glance(gathered, verdicts), quiet=False))
+    yield Section("", blocks)
     if verdicts:
         picture = forest_picture(gathered, verdicts)
         yield Section("Verdicts", [*([picture] if picture else []), *verdict_blocks(gathered, verdicts)])

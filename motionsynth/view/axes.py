@@ -38,6 +38,9 @@ HEIGHT: Final = 300.0
 """In CSS pixels."""
 _LEGEND: Final = 60
 """Letters of a name in a legend."""
+_LETTER: Final = 5.6
+_SAMPLE: Final = 48.0
+"""Room of a letter, and of the line before a name, in CSS pixels."""
 
 
 @contextmanager
@@ -112,4 +115,5 @@ def legend(axes: Any) -> None:
     handles, labels = axes.get_legend_handles_labels()
     if labels:
         labels = [shortened(text, _LEGEND) for text in labels]
-        axes.figure.legend(handles, labels, loc="outside upper left", ncols=min(len(labels), 3))
+        room = 96 * axes.figure.get_figwidth() / (_SAMPLE + _LETTER * max(map(len, labels)))
+        axes.figure.legend(handles, labels, loc="outside upper left", ncols=max(1, min(len(labels), 3, int(room))))

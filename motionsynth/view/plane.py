@@ -15,7 +15,7 @@ __all__ = ["Point", "plane_chart"]
 
 WIDTH: Final = 940.0
 HEIGHT: Final = 560.0
-_LETTER: Final = 4.9
+_LETTER: Final = 5.7
 _LINE: Final = 12.0
 """Of a name, in CSS pixels."""
 _MARKS: Final = ("o", "s", "^", "D", "v", "P", "X", "p")
@@ -80,9 +80,8 @@ def plane_chart(
             if places:
                 axis.set_ticks([place for place, _ in places], [text for _, text in places])
         name_axes(axes, x_label, y_label)
-        for x, y, words in corners:
-            align = {"ha": "left" if x < 0.5 else "right", "va": "bottom" if y < 0.5 else "top"}
-            axes.text(x, y, words, transform=axes.transAxes, color=QUIET, fontsize=8.2, style="italic", **align)
+        for corner in corners:
+            _corner(axes, *corner)
         styles = _styles(points)
         first: dict[str, Point] = {}
         for point, (colour, mark, hollow) in zip(points, styles, strict=True):
@@ -90,7 +89,7 @@ def plane_chart(
             if start is not point:
                 axes.plot([start.x, point.x], [start.y, point.y], color=colour, linewidth=0.8, alpha=0.55, zorder=1.5)
             _point(axes, point, colour, mark, hollow)
-        _names(axes, points, styles)
+        _names(axes, points, styles, corners)
         return finish(alt or f"{y_label} against {x_label} of {', '.join(point.name for point in points)}")
 
 
@@ -123,7 +122,17 @@ def _point(axes: Any, point: Point, colour: str, mark: str, hollow: bool) -> Non
     named(drawn, point.tip or f"{point.name}: {point.x:.3g}, {point.y:.3g}")
 
 
-def _names(axes: Any, points: Sequence[Point], styles: Sequence[tuple[str, str, bool]]) -> None:
+def _corner(axes: Any, x: float, y: float, words: str) -> None:
+    align = {"ha": "left" if x < 0.5 else "right", "va": "bottom" if y < 0.5 else "top"}
+    axes.text(x, y, words, transform=axes.transAxes, color=QUIET, fontsize=8.2, style="italic", **align)
+
+
+def _names(
+    axes: Any,
+    points: Sequence[Point],
+    styles: Sequence[tuple[str, str, bool]],
+    corners: Sequence[tuple[float, float, str]],
+) -> None:
     """Put each name where it covers least; far from its point a thin line leads to it."""
     axes.figure.canvas.draw()
     scale = 96 / axes.figure.dpi
@@ -131,22 +140,40 @@ def _names(axes: Any, points: Sequence[Point], styles: Sequence[tuple[str, str, 
     frame = axes.get_window_extent()
     inside = (frame.x0 * scale, frame.y0 * scale, frame.x1 * scale, frame.y1 * scale)
     taken: list[Box] = [(x - 5, y - 5, x + 5, y + 5) for x, y in at]
+    taken += _whiskers(axes, points, scale)
+    for x, y, words in corners:
+        corner_x, corner_y = axes.transAxes.transform((x, y)) * scale
+        start = corner_x if x < 0.5 else corner_x - _LETTER * len(words)
+        bottom = corner_y if y < 0.5 else corner_y - _LINE
+        taken.append((start, bottom, start + _LETTER * len(words), bottom + _LINE))
     for point, (colour, *_), (x, y) in zip(points, styles, at, strict=True):
         size = _LETTER * len(point.name), _LINE
         box = min(_places(x, y, *size), key=lambda there: _cost(there[1], taken, inside, there[0]))[1]
         taken.append(box)
-        middle = ((box[0] + box[2]) / 2 - x, (box[1] + box[3]) / 2 - y)
         edge = np.clip((0.0, 0.0), (box[0] - x, box[1] - y), (box[2] - x, box[3] - y))
         if np.hypot(*edge) > 12:
             axes.annotate(
                 "", (point.x, point.y), edge * 0.75, textcoords="offset points",
                 arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 4},
             )  # fmt: skip
-        offset = middle[0] * 0.75, middle[1] * 0.75
+        # a name starts or ends at its point's side, whatever the letters of the reader's font are wide
+        side, start = ("left", box[0]) if edge[0] > 4 else ("right", box[2]) if edge[0] < -4 else ("center", None)
+        offset = ((box[0] + box[2]) / 2 if start is None else start) - x, (box[1] + box[3]) / 2 - y
         axes.annotate(
-            point.name, (point.x, point.y), offset, textcoords="offset points", ha="center", va="center", fontsize=8.2,
-            color=INK if point.landmark else colour, annotation_clip=False,
+            point.name, (point.x, point.y), np.multiply(offset, 0.75), textcoords="offset points", ha=side,
+            va="center", fontsize=8.2, color=INK if point.landmark else colour, annotation_clip=False,
         )  # fmt: skip
+
+
+def _whiskers(axes: Any, points: Sequence[Point], scale: float) -> list[Box]:
+    """Room that intervals take."""
+    boxes = []
+    for point in points:
+        for ends in ([(x, point.y) for x in point.x_range or ()], [(point.x, y) for y in point.y_range or ()]):
+            if ends:
+                low, high = axes.transData.transform(ends) * scale
+                boxes.append((low[0] - 1.5, low[1] - 1.5, high[0] + 1.5, high[1] + 1.5))
+    return boxes
 
 
 def _places(x: float, y: float, wide: float, tall: float) -> Iterator[tuple[float, Box]]:

@@ -52,8 +52,8 @@ def reproduce(gathered: Gathered) -> list[Block]:
 def _seeds(gathered: Gathered) -> str:
     study = gathered.study
     own = {arm.title or name: arm.seeds for name, arm in study.arms.items() if arm.seeds not in (None, study.seeds)}
-    other = f"; {', '.join(f'{name} {count}' for name, count in own.items())}" if own else ""
-    return f"Seeds: {study.seeds} an arm{other}."
+    other = "".join(f"; {count} of {name}" for name, count in own.items())
+    return f"Seeds: {study.seeds} of every arm{other}."
 
 
 def _identities(gathered: Gathered) -> Table:

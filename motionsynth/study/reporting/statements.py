@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from motionsynth.calibration.record import Calibration
     from motionsynth.study.statistics import Kind
 
-__all__ = ["TONES", "contrast", "endpoint_words", "summary", "verdict_blocks", "verdicts_of"]
+__all__ = ["TONES", "contrast", "endpoint_words", "glance", "summary", "verdict_blocks", "verdicts_of"]
 
 TONES: Final[Mapping[Kind, Tone]] = {
     "supported": "for",
@@ -46,11 +46,25 @@ def summary(gathered: Gathered, verdicts: Sequence[Verdict]) -> list[str]:
         done = sum(result.state == "finished" for result in gathered.cells)
         return [f"This study states no hypothesis: it describes. {done} of its cells are finished."]
     counts = Counter(verdict.kind for verdict in verdicts)
-    told = ", ".join(f"{counts[kind]} {word}" for kind, word in _WORDS.items() if counts[kind])
+    words = {**_WORDS, "none": "without verdict"}
+    told = ", ".join(f"{counts[kind]} {words[kind]}" for kind in TONES if counts[kind])
     statements = (
         "statement, a hypothesis on a corpus" if len(verdicts) == 1 else "statements, each a hypothesis on a corpus"
     )
     return [f"Of {len(verdicts)} {statements}: {told}."]
+
+
+def glance(gathered: Gathered, verdicts: Sequence[Verdict]) -> list[str]:
+    """Each hypothesis with its verdicts, in the fewest words."""
+    lines = []
+    for name in dict.fromkeys(verdict.name for verdict in verdicts):
+        mine = [verdict for verdict in verdicts if verdict.name == name]
+        kinds: dict[Kind, list[str]] = {}
+        for verdict in mine:
+            kinds.setdefault(verdict.kind, []).append(gathered.corpus_title(verdict.corpus))
+        told = "; ".join(f"{_WORDS[kind]} on {' and '.join(corpora)}" for kind, corpora in kinds.items())
+        lines.append(f"{mine[0].says.rstrip('.')}: {told}.")
+    return lines
 
 
 def verdict_blocks(gathered: Gathered, verdicts: Sequence[Verdict]) -> list[Block]:
@@ -72,7 +86,7 @@ def endpoint_words(gathered: Gathered, verdict: Verdict) -> str:
     """The endpoint in words."""
     endpoint = gathered.study.hypotheses[verdict.name].endpoint
     if endpoint.dose is not None:
-        return f"{axis_words(endpoint.dose)} (share of the axis)"
+        return axis_words(endpoint.dose)
     words = figure_words(endpoint.metric or "")
     return f"log of {words}" if endpoint.log else words
 
@@ -85,17 +99,20 @@ def _side(gathered: Gathered, side: str) -> str:
 
 
 def _table(gathered: Gathered, verdicts: Sequence[Verdict]) -> Table:
-    percent = f"{gathered.study.confidence:.0%}"
     columns = [
-        Column("hypothesis", figure=False), Column("corpus", figure=False), Column("verdict", figure=False),
-        Column("difference", f"{percent} interval"), Column("margin"), Column("p", "Holm"),
-        Column("equivalence p", "TOST, Holm"), Column("Hedges' g"), Column("seed pairs"),
-        Column("metric", figure=False), Column("machine", figure=False),
+        Column("contrast", figure=False), Column("verdict", figure=False),
+        Column("difference", f"{gathered.study.confidence:.0%} interval"), Column("p", "Holm"),
+        Column("p equivalent", "TOST, Holm"), Column("Hedges' g"), Column("pairs", "seeds"),
+        Column("metric, machine", figure=False),
     ]  # fmt: skip
-    rows = [_row(gathered, verdict) for verdict in verdicts]
+    rows: list[list[Cell | str | float | None]] = []
+    for corpus in dict.fromkeys(verdict.corpus for verdict in verdicts):
+        rows.append([Cell(gathered.corpus_title(corpus))])
+        rows += [_row(gathered, verdict) for verdict in verdicts if verdict.corpus == corpus]
     notes = [
-        "Difference: first arm less second, mean over seed pairs. p: of the statement as it stands, corrected by "
-        "Holm's rule for all statements of the study in both directions; intervals are not corrected."
+        "Difference: first arm less second, mean over seed pairs; margin: the smallest of interest. p: of the "
+        "statement as it stands, where it is refuted of its opposite; corrected by Holm's rule for all statements of the study "
+        "in both directions. Intervals are not corrected."
     ]
     return Table(columns, rows, caption="The numbers behind the verdicts", notes=notes)
 
@@ -104,18 +121,18 @@ def _row(gathered: Gathered, verdict: Verdict) -> list[Cell | str | float | None
     low, high = verdict.interval or (None, None)
     tested = verdict.comparison is not None and verdict.kind != "none"
     decision, effect = verdict.decision, verdict.effect
+    where = f"{verdict.valid}; on {', '.join(verdict.machines) or 'no machine yet'}"
+    ends = f"{number_text(effect.low, 2)} to {number_text(effect.high, 2)}" if effect else ""
+    p = decision.p_opposite if verdict.kind == "refuted" else decision.p_adjusted
     return [
         Cell(contrast(gathered, verdict), note=verdict.name, tip=verdict.says),
-        gathered.corpus_title(verdict.corpus),
         Cell(_WORDS[verdict.kind], tip=verdict.sentence, tone=_MARKS.get(verdict.kind, "")),
-        figure_cell(verdict.mean, low, high),
-        number_text(verdict.margin, padded=False),
-        _probability(decision.p_adjusted) if tested else "–",
+        figure_cell(verdict.mean, low, high, f"margin {number_text(verdict.margin, padded=False)}"),
+        _probability(p) if tested else "–",
         _probability(decision.p_equivalent) if tested else "–",
-        figure_cell(effect.g, effect.low, effect.high) if effect else "–",
+        Cell(number_text(effect.g, 2) if effect else "–", tip=ends),
         Cell(str(len(verdict.seeds)), tip=f"seeds {', '.join(map(str, verdict.seeds))}"),
-        Cell(endpoint_words(gathered, verdict), note=verdict.valid, tip=verdict.endpoint),
-        ", ".join(verdict.machines) or "–",
+        Cell(endpoint_words(gathered, verdict), note=where, tip=verdict.endpoint),
     ]
 
 
