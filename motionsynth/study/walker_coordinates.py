@@ -25,7 +25,7 @@ from motionsynth.motion.skeleton import FloatArray
 from motionsynth.study.divergences import cell_divergences, inside_divergences
 from motionsynth.study.walker_fit import Judge, Judged, WalkerFit, fit_for, residuals_cm
 from motionsynth.study.walker_reader import slow_part
-from motionsynth.study.walker_windows import PHASE, seen_names
+from motionsynth.study.walker_windows import PHASE, exact_weights, seen_names
 
 if TYPE_CHECKING:
     from motionsynth.corpus.motions import MotionSet
@@ -117,11 +117,14 @@ def measure_walkers(fitted: WalkerFit, judge: Judge, motions: MotionSet) -> dict
 
 def not_walkers(world: World) -> str:
     """Why a corpus has no known density; empty where it has."""
-    judge, spec = world.judge, world.judge.spec
+    judge, spec, config = world.judge, world.judge.spec, world.reference.corpus.config
     if spec.names != SKELETON.names or spec.frame_rate != FRAME_RATE:
         return "the corpus is not the walkers', whose density alone is known"
-    if judge.cell_source != "classifier" or not set(judge.cell_names) <= set(CELLS):
+    if judge.cell_source != "classifier":
         return "the judge does not tell the walkers' cells apart"
+    weights = exact_weights(config.window_frames, config.stride_frames)
+    if set(judge.cell_names) != {name for name, weight in zip(_NAMES, weights, strict=True) if weight}:
+        return "the corpus has not all cells of the walkers, so its density is another"
     return ""
 
 

@@ -25,6 +25,7 @@ import numpy.typing as npt
 
 from motionsynth.corpus.walker_body import FRAME_RATE
 from motionsynth.corpus.walker_cells import CELLS, Cell
+from motionsynth.corpus.walker_plan import VERSION as CORPUS_VERSION
 from motionsynth.motion.skeleton import FloatArray
 from motionsynth.study.divergences import Expected
 from motionsynth.study.walker_reader import Basis, Reader, determination, phase_error, slow_part
@@ -157,7 +158,7 @@ def fit_for(judge: Judge, identity: str, spec: FeatureSpec, *, frames: int, stri
     from motionsynth.corpus.cache import default_cache
     from motionsynth.durable import write_bytes
 
-    content = [VERSION, WINDOWS, identity, spec.to_dict(), frames, stride]
+    content = [VERSION, CORPUS_VERSION, WINDOWS, identity, spec.to_dict(), frames, stride]
     key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
     place = default_cache() / "walkers" / f"{key}.npz"
     if (kept := _load(place)) is not None:

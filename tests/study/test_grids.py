@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 
 from motionsynth.study.grids import measure_grid
+from motionsynth.study.load import load_study, plan_cells
 from motionsynth.study.plan import ArmConfig, CorpusEntry
 
 
@@ -46,3 +48,10 @@ def test_amounts_that_mean_nothing_are_refused(amounts: dict[str, int]) -> None:
 def test_an_arm_without_objective_is_refused() -> None:
     with pytest.raises(ValueError, match="objective"):
         measure_grid(ArmConfig(family="vae"), CorpusEntry(density="line"), 0)
+
+
+def test_the_shipped_plan_can_be_read() -> None:
+    path = Path(__file__).parents[2] / "configs" / "study" / "known-density.yaml"
+    cells = plan_cells(load_study(path), path)
+    assert {cell.corpus for cell in cells} == {"line", "ring", "walkers"}
+    assert len({cell.key for cell in cells}) == len(cells)

@@ -14,6 +14,7 @@ import torch
 
 from motionsynth.corpus.motions import MotionSet
 from motionsynth.corpus.walker_cells import CELLS, Cell
+from motionsynth.extractors.cells import Cells
 from motionsynth.features.canonical import canonical
 from motionsynth.features.spec import FeatureSpec
 from motionsynth.study import walker_fit
@@ -24,7 +25,7 @@ from motionsynth.study.walker_windows import exact_weights, fresh_windows, seen_
 from motionsynth.study.world import Shown, World
 from tests.extractors.corpora import walkers_corpus, walkers_extractor
 
-FRAMES, STRIDE, FIT, DRAWN = 32, 16, 200, 400
+FRAMES, STRIDE, FIT, DRAWN = 32, 16, 130, 300
 NAMES = tuple(CELLS)
 
 
@@ -42,15 +43,17 @@ def judge() -> Judge:
     """Linear discriminants of means and deviations; all windows count as realistic."""
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-    drawn = [fresh_windows(cell, 30, 9, spec(), frames=FRAMES, stride=STRIDE).features_NTD for cell in CELLS.values()]
-    told = np.repeat(np.arange(len(CELLS)), 30)
+    drawn = [fresh_windows(cell, 20, 9, spec(), frames=FRAMES, stride=STRIDE).features_NTD for cell in CELLS.values()]
+    told = np.repeat(np.arange(len(CELLS)), 20)
     lda = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.1).fit(moments(np.concatenate(drawn)), told)
     return lambda features: Judged(lda.predict(moments(features)), np.ones(len(features), dtype=bool))
 
 
 @lru_cache(maxsize=1)
 def fitted() -> WalkerFit:
-    return fit_walkers(judge(), spec(), frames=FRAMES, stride=STRIDE, count=FIT)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(walker_fit, "RESIDUALS", 20)
+        return fit_walkers(judge(), spec(), frames=FRAMES, stride=STRIDE, count=FIT)
 
 
 def narrowed(cell: Cell, share: float) -> Cell:
@@ -91,7 +94,7 @@ def test_windows_of_the_corpus_are_right_in_everything() -> None:
     found = measured(windows()[0])
     assert abs(found["known/kl_forward"]) < 0.4 and abs(found["known/kl_reverse"]) < 0.4
     assert found["known/cell_kl_forward"] < 0.03 and found["known/cell_kl_reverse"] < 0.03
-    assert found["known/spread_inside"] == pytest.approx(1.0, abs=0.07)
+    assert found["known/spread_inside"] == pytest.approx(1.0, abs=0.15)
     # below 1, as with few windows the fits that leave out a fifth read worse than the one on all
     assert found["known/residual"] == pytest.approx(1.0, abs=0.3)
     assert found["known/off_manifold_share"] < 0.12
@@ -104,19 +107,18 @@ def test_dropped_cells_are_found_in_the_direction_that_they_have() -> None:
     there = np.isin(judge()(motions.features_NTD.numpy()).cell_N, np.arange(0, len(CELLS), 2))
     found = measured(motions.subset(torch.from_numpy(np.flatnonzero(there))))
     p = fitted().cell_weights
-    kept = p[::2].sum()
-    assert found["known/cell_kl_reverse"] == pytest.approx(-np.log(kept), abs=0.06)
-    # an empty cell has the weight of half a window
-    missing = p[1::2]
-    lost = float((missing * np.log(missing / (0.5 / (there.sum() + 6)))).sum())
-    assert found["known/cell_kl_forward"] == pytest.approx(lost + kept * np.log(kept), abs=0.06)
+    # half a window is added to each cell
+    count = np.where(np.arange(len(p)) % 2 == 0, there.sum() * p / p[::2].sum(), 0.0) + 0.5
+    q = count / count.sum()
+    assert found["known/cell_kl_reverse"] == pytest.approx(float((q * np.log(q / p)).sum()), abs=0.06)
+    assert found["known/cell_kl_forward"] == pytest.approx(float((p * np.log(p / q)).sum()), abs=0.06)
     assert found["known/cell_kl_forward"] > 2 * found["known/cell_kl_reverse"]
 
 
 def test_a_narrow_range_narrows_the_spread_by_its_factor() -> None:
     found = measured(windows(0.4)[0])
     assert found["known/spread_inside"] == pytest.approx(0.4, abs=0.1)
-    assert found["known/inside_kl_reverse"] > 2.0
+    assert found["known/inside_kl_reverse"] > 1.0
     assert found["known/inside_kl_forward"] > found["known/inside_kl_reverse"]
     assert found["known/residual"] < 1.1
 
@@ -125,7 +127,7 @@ def test_averages_of_two_windows_are_off_the_manifold() -> None:
     motions, _ = windows()
     order = torch.randperm(len(motions), generator=torch.Generator().manual_seed(0))
     found = measured(changed(motions, (motions.features_NTD + motions.features_NTD[order]) / 2))
-    assert found["known/residual"] > 2.0
+    assert found["known/residual"] > 2 * measured(windows()[0])["known/residual"]
     assert found["known/off_manifold_share"] > 0.5
 
 
@@ -135,7 +137,7 @@ def test_low_passed_windows_are_off_the_manifold() -> None:
     motions, _ = windows()
     smooth = sosfiltfilt(butter(4, 1 / 15, output="sos"), motions.features_NTD.numpy(), axis=1)
     found = measured(changed(motions, torch.from_numpy(smooth.copy()).float()))
-    assert found["known/residual"] > 1.5
+    assert found["known/residual"] > 1.5 * measured(windows()[0])["known/residual"]
 
 
 def test_windows_that_are_not_realistic_are_only_counted() -> None:
@@ -203,6 +205,16 @@ def test_a_fit_is_kept_and_mended(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_another_corpus_has_no_coordinates() -> None:
     from motionsynth.evaluation.reference import Reference
 
-    world = World(Reference(walkers_corpus(), "test"), walkers_extractor(networks=False), None, MeasureConfig())
+    plain = walkers_extractor(networks=False)
     shown = Shown(ArmConfig(landmark="real"), ViewConfig(), 0, windows()[0], None)
-    assert set(walker_coordinates(world, shown).values()) == {"the judge does not tell the walkers' cells apart"}
+
+    def said(**changes: Any) -> set[float | str]:
+        judge = replace(plain, **changes)
+        world = World(Reference(walkers_corpus(), "test"), judge, None, MeasureConfig())
+        return set(walker_coordinates(world, shown).values())
+
+    assert said() == {"the judge does not tell the walkers' cells apart"}
+    few = Cells(NAMES[:3], "classifier", torch.zeros(3, 2, dtype=torch.int64))
+    assert said(cells=few) == {"the corpus has not all cells of the walkers, so its density is another"}
+    other = replace(spec(), names=("Root", *spec().names[1:]))
+    assert said(spec=other) == {"the corpus is not the walkers', whose density alone is known"}
