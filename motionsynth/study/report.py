@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Final
 
 from motionsynth.study.clips import read_clips
 from motionsynth.study.plan import Cell, StudyConfig
+from motionsynth.study.reporting.doses import dose_picture
 from motionsynth.study.reporting.gather import Entry, Gathered
 from motionsynth.study.reporting.method import changed_hypotheses, reproduce
-from motionsynth.study.reporting.pictures import curve_pictures, dose_picture, forest_picture, spectra_pictures
+from motionsynth.study.reporting.pictures import curve_pictures, forest_picture, spectra_pictures
 from motionsynth.study.reporting.statements import glance, summary, verdict_blocks, verdicts_of
 from motionsynth.study.reporting.tables import cost_table, dose_table, figure_tables, ledger, runs_table
 from motionsynth.study.results import CLIPS, CellResult
@@ -54,8 +55,8 @@ def write_report(
         StudyError: clips are damaged.
         OSError: a file cannot be written.
     """
-    gathered = Gathered(study, results, planned)
-    verdicts = verdicts_of(gathered, calibrations)
+    gathered = Gathered(study, results, planned, calibrations)
+    verdicts = verdicts_of(gathered)
     sections = [
         *_answer(gathered, verdicts),
         *(section for corpus in gathered.corpora for section in _corpus(gathered, corpus, folder)),
@@ -138,7 +139,8 @@ def _player(gathered: Gathered, corpus: str, entries: Sequence[Entry], folder: P
         path = next((path for path in kept if path.is_file()), None)
         clips = read_clips(path).get(entry.view, []) if path else []
         if clips:
-            rows[entry.name] = [(f"latent {place}", clip) for place, clip in enumerate(clips, 1)]
+            what = "held-out clip" if entry.config.views[entry.view].reconstruct else "latent"
+            rows[entry.name] = [(f"{what} {place}", clip) for place, clip in enumerate(clips, 1)]
     if not rows:
         return None
     title = f"Clips on {gathered.corpus_title(corpus)}"

@@ -15,7 +15,7 @@ __all__ = ["Effect", "forest_chart"]
 
 WIDTH: Final = 940.0
 _ROW: Final = 25.0
-_BESIDE: Final = 62
+_BESIDE: Final = 74
 """Letters of a name beside its row."""
 _COLOURS: Final = {"for": SERIES[2], "against": SERIES[0], "small": SERIES[1], "open": QUIET, "none": QUIET}
 _MARKS: Final = {"for": "o", "against": "D", "small": "s", "open": "o", "none": "x"}

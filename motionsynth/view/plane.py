@@ -53,7 +53,9 @@ def plane_chart(
     y_label: str,
     x_ticks: Sequence[tuple[float, str]] = (),
     y_ticks: Sequence[tuple[float, str]] = (),
-    limits: tuple[float, float] = (-0.04, 1.04),
+    x_limits: tuple[float, float] | None = None,
+    y_limits: tuple[float, float] | None = None,
+    rules: Sequence[float] = (),
     corners: Sequence[tuple[float, float, str]] = (),
     alt: str = "",
     width: float = WIDTH,
@@ -65,7 +67,8 @@ def plane_chart(
         points: those that come first get the better places for their names.
         x_label, y_label: with units.
         x_ticks, y_ticks: where an axis is labelled, and how; chosen by the values where empty.
-        limits: of both axes.
+        x_limits, y_limits: ends of the axes; by the points where None.
+        rules: places on x with a line from top to bottom.
         corners: words in the plane, as x, y (shares of its width and height) and text.
         alt: what the picture shows, for those who cannot see it.
         width, height: in CSS pixels.
@@ -74,8 +77,12 @@ def plane_chart(
         An ``<svg>`` element.
     """
     with chart_axes(width, height) as (axes, finish):
-        axes.set_xlim(*limits)
-        axes.set_ylim(*limits)
+        if x_limits:
+            axes.set_xlim(*x_limits)
+        if y_limits:
+            axes.set_ylim(*y_limits)
+        for x in rules:
+            axes.axvline(x, color=INK, linewidth=0.8, alpha=0.6)
         for axis, places in ((axes.xaxis, x_ticks), (axes.yaxis, y_ticks)):
             if places:
                 axis.set_ticks([place for place, _ in places], [text for _, text in places])

@@ -17,6 +17,7 @@ from motionsynth.features.encode import decode_batch
 from motionsynth.study.clips import LARGEST_BYTES, keep_clips, read_clips
 from motionsynth.study.plan import StudyConfig
 from motionsynth.study.report import write_report
+from motionsynth.study.reporting.doses import signed_blur
 from motionsynth.study.reporting.gather import Gathered, mean_of
 from motionsynth.study.reporting.method import changed_hypotheses
 from motionsynth.study.reporting.statements import verdicts_of
@@ -222,6 +223,15 @@ def test_no_clip_is_refused(tmp_path: Path) -> None:
         keep_clips({"samples": walker_motions(1, 10)}, tmp_path / "a.npz", 0)
     with pytest.raises(StudyError, match="No such file"):
         read_clips(tmp_path / "a.npz")
+
+
+def test_what_is_not_smoother_than_real_motion_stands_on_the_side_of_jitter() -> None:
+    found = results(study())
+    gan, vae = (next(result for result in found.values() if result.arm == arm) for arm in ("gan", "vae"))
+    rough, smooth = gan.views["samples"], vae.views["prior mean"]
+    assert signed_blur(rough) == -rough.doses["jitter"].share
+    assert signed_blur(smooth) == smooth.doses["blur"].share
+    assert signed_blur(dataclasses.replace(smooth, doses={})) is None
 
 
 def test_a_forest_plot_places_effects_by_their_numbers() -> None:

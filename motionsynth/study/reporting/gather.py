@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from motionsynth.study.plan import ArmConfig, Cell, StudyConfig
 from motionsynth.study.results import CellResult, DoseReading, ViewResult
 from motionsynth.study.statistics import t_interval
+
+if TYPE_CHECKING:
+    from motionsynth.calibration.record import Calibration
 
 __all__ = ["Entry", "Gathered", "Mean", "mean_of"]
 
@@ -102,10 +106,17 @@ class Gathered:
         study: the plan.
         results: cells by key.
         planned: every cell of the plan; where given, results of other cells are left out.
+        calibrations: by corpus, where they are at hand.
     """
 
-    def __init__(self, study: StudyConfig, results: Mapping[str, CellResult], planned: Sequence[Cell]) -> None:
-        self.study, self.planned = study, tuple(planned)
+    def __init__(
+        self,
+        study: StudyConfig,
+        results: Mapping[str, CellResult],
+        planned: Sequence[Cell],
+        calibrations: Mapping[str, Calibration] | None = None,
+    ) -> None:
+        self.study, self.planned, self.calibrations = study, tuple(planned), dict(calibrations or {})
         keys = {cell.key for cell in planned}
         mine = [r for r in results.values() if r.arm in study.arms and r.corpus in study.corpora]
         mine = [r for r in mine if r.seed in study.seeds_of(r.arm) and (not keys or r.key in keys)]

@@ -1,44 +1,31 @@
-"""The report's pictures: effects, doses, spectra, and quality against compute."""
+"""The report's pictures: effects, spectra, and quality against compute."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
 
-from motionsynth.study.reporting.gather import Entry, Gathered, Mean
+from motionsynth.study.reporting.gather import Entry, Gathered
 from motionsynth.study.reporting.statements import TONES, contrast
-from motionsynth.study.reporting.words import axis_words, dose_text, figure_words
+from motionsynth.study.reporting.words import figure_words
 from motionsynth.study.verdicts import Verdict
 from motionsynth.view.axes import Scale
 from motionsynth.view.charts import Line, line_chart
 from motionsynth.view.forest import Effect, forest_chart
 from motionsynth.view.numbers import interval_texts, number_text
 from motionsynth.view.page import Picture
-from motionsynth.view.plane import Point, plane_chart
 
-__all__ = ["curve_pictures", "dose_picture", "forest_picture", "spectra_pictures"]
+__all__ = ["curve_pictures", "forest_picture", "spectra_pictures"]
 
 _WIDE: Final = 940.0
 _TALL: Final = 380.0
-_LADDER: Final[Mapping[str, Sequence[float]]] = {
-    "low_pass": (10, 6, 4, 2.5, 1.5, 0.8),
-    "cells": (0.25, 0.5, 0.75, 0.9),
-}
-"""Kind of dose -> amounts that an axis is labelled with."""
-_CORNERS: Final = (
-    (0.015, 0.012, "like real motion"),
-    (0.985, 0.012, "blurred, covers the modes"),
-    (0.015, 0.985, "sharp, modes missing"),
-    (0.985, 0.985, "blurred, modes missing"),
-)
 
 
 def forest_picture(gathered: Gathered, verdicts: Sequence[Verdict]) -> Picture | None:
-    """Every contrast with its interval, in margins, positive where the statement says so; None without verdicts."""
-    if not verdicts:
+    """Every contrast with its interval, in margins, positive where the statement says so; None without a pair."""
+    if all(verdict.mean is None for verdict in verdicts):
         return None
     rows: list[Effect | str] = []
     for corpus in dict.fromkeys(verdict.corpus for verdict in verdicts):
@@ -82,82 +69,6 @@ def _endpoint(gathered: Gathered, verdict: Verdict) -> str:
     if endpoint.dose is not None:
         return f"{endpoint.dose} dose"
     return figure_words(endpoint.metric or "").removesuffix(", within cells")
-
-
-def dose_picture(
-    gathered: Gathered,
-    corpus: str,
-    entries: Sequence[Entry],
-    *,
-    tier: str = "",
-    axes: tuple[str, str] = ("blur", "drop"),
-) -> Picture | None:
-    """Each entry as a point on two axes of doses; None where fewer than two have both readings."""
-    points, placed = [], []
-    for entry in entries:
-        at = [entry.share(axis) for axis in axes]
-        if at[0] is None or at[1] is None:
-            continue
-        tips = "; ".join(f"{axis_words(axis)}: {dose_text(entry, axis)}" for axis in axes)
-        x_range, y_range = _range(at[0]), _range(at[1])
-        landmark = entry.config.tier == "landmark"
-        group = f"{entry.arm} " if landmark else entry.arm
-        points.append(
-            Point(entry.name, at[0].value, at[1].value, x_range, y_range, group, landmark, f"{entry.name} · {tips}")
-        )
-        placed.append(entry)
-    if len(points) < 2:
-        return None
-    ticks = [_dose_ticks(placed, axis) for axis in axes]
-    svg = plane_chart(
-        points,
-        x_label=_axis_label(axes[0], ticks[0]),
-        y_label=_axis_label(axes[1], ticks[1]),
-        x_ticks=ticks[0],
-        y_ticks=ticks[1],
-        corners=_CORNERS if axes == ("blur", "drop") else (),
-        alt=f"{axis_words(axes[1])} against {axis_words(axes[0])} on {gathered.corpus_title(corpus)}",
-    )
-    caption = (
-        "Where each arm stands when its figures are read as damage to real motion: to the right as smooth as real "
-        "motion low-passed that far, upwards covering as little as real motion with so many modes dropped. Mean over "
-        "seeds with t intervals; hollow marks are other views of the arm that a thin line joins; stars are landmarks. "
-        "A point on the left edge is no smoother than real motion, or rougher than it (see the tables)."
-    )
-    title = f"Doses on {gathered.corpus_title(corpus)}" + (f", {tier}" if tier else "")
-    return Picture(svg, title, caption, wide=True, file=f"doses {corpus} {tier}")
-
-
-def _axis_label(axis: str, ticks: Sequence[tuple[float, str]]) -> str:
-    return axis_words(axis) if ticks else f"{axis_words(axis)} (0: real motion, 1: the strongest dose)"
-
-
-def _range(mean: Mean) -> tuple[float, float] | None:
-    if mean.low is None or mean.high is None:
-        return None
-    return max(0.0, mean.low), min(1.0, mean.high)
-
-
-def _dose_ticks(entries: Sequence[Entry], axis: str) -> list[tuple[float, str]]:
-    """Amounts where they lie on the axis, found from the readings themselves; none where these do not tell."""
-    from motionsynth.calibration.curve import amount_text
-    from motionsynth.calibration.plan import KINDS
-
-    readings = [r for entry in entries for r in entry.readings(axis) if r.dose is not None and r.kind in _LADDER]
-    if not readings:
-        return []
-    kind = readings[0].kind
-    scale = math.log if KINDS[kind].scale == "log" else float
-    known = sorted((scale(r.dose), r.share) for r in readings if r.dose is not None and (r.dose > 0 or scale is float))
-    if not known or known[-1][0] - known[0][0] < 0.05:
-        return []
-    (first, at_first), (last, at_last) = known[0], known[-1]
-    ticks = [(0.0, "real")]
-    for amount in _LADDER[kind]:
-        share = at_first + (scale(amount) - first) * (at_last - at_first) / (last - first)
-        if 0.03 < share < 1.03:
-            ticks.append((share, amount_text(kind, amount)))
-    return ticks
 
 
 def spectra_pictures(gathered: Gathered, corpus: str, entries: Sequence[Entry], *, tier: str = "") -> Iterator[Picture]:

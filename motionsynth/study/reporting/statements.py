@@ -14,7 +14,6 @@ from motionsynth.view.numbers import number_text
 from motionsynth.view.page import Block, Cell, Column, Notes, Paragraph, Table, figure_cell
 
 if TYPE_CHECKING:
-    from motionsynth.calibration.record import Calibration
     from motionsynth.study.statistics import Kind
 
 __all__ = ["TONES", "contrast", "endpoint_words", "glance", "summary", "verdict_blocks", "verdicts_of"]
@@ -35,9 +34,9 @@ _MARKS: Final[Mapping[Kind, Literal["good", "bad", "dim", ""]]] = {
 }
 
 
-def verdicts_of(gathered: Gathered, calibrations: Mapping[str, Calibration] | None = None) -> tuple[Verdict, ...]:
+def verdicts_of(gathered: Gathered) -> tuple[Verdict, ...]:
     """Every hypothesis on every corpus, judged by the cells that count."""
-    return judge(gathered.study, {result.key: result for result in gathered.cells}, calibrations)
+    return judge(gathered.study, {result.key: result for result in gathered.cells}, gathered.calibrations)
 
 
 def summary(gathered: Gathered, verdicts: Sequence[Verdict]) -> list[str]:
@@ -111,8 +110,8 @@ def _table(gathered: Gathered, verdicts: Sequence[Verdict]) -> Table:
         rows += [_row(gathered, verdict) for verdict in verdicts if verdict.corpus == corpus]
     notes = [
         "Difference: first arm less second, mean over seed pairs; margin: the smallest of interest. p: of the "
-        "statement as it stands, where it is refuted of its opposite; corrected by Holm's rule for all statements of the study "
-        "in both directions. Intervals are not corrected."
+        "statement as it stands, where it is refuted of its opposite; corrected by Holm's rule for all statements of "
+        "the study in both directions. Intervals are not corrected."
     ]
     return Table(columns, rows, caption="The numbers behind the verdicts", notes=notes)
 
