@@ -42,7 +42,7 @@ def forest_picture(gathered: Gathered, verdicts: Sequence[Verdict]) -> Picture |
     )  # fmt: skip
     caption = (
         "Mean difference of two arms over seed pairs with its t interval, divided by the smallest effect of interest; "
-        "small dots are seeds. Turned so that right is what the statement says. Grey: too small to matter. At the "
+        "small dots are seeds. Turned so that right is what the statement says. Grey: too small to matter; far from it the axis is logarithmic. At the "
         "right the difference, first arm less second, in its own unit. Intervals are not corrected for the number of "
         "statements; verdicts are."
     )
@@ -52,7 +52,7 @@ def forest_picture(gathered: Gathered, verdicts: Sequence[Verdict]) -> Picture |
 def _effect(gathered: Gathered, verdict: Verdict) -> Effect:
     unit = (-1.0 if verdict.direction == "less" else 1.0) / verdict.margin
     words = _endpoint(gathered, verdict)
-    name = f"{contrast(gathered, verdict)}: {words}"
+    name = f"{contrast(gathered, verdict)} ({words})"
     dots = [unit * (first - second) for first, second in verdict.values]
     if verdict.mean is None:
         return Effect(name, None, text="no verdict", tone="none")

@@ -77,7 +77,11 @@ def verdict_blocks(gathered: Gathered, verdicts: Sequence[Verdict]) -> list[Bloc
 
 
 def contrast(gathered: Gathered, verdict: Verdict) -> str:
-    """Such as ``VAE − GAN``."""
+    """Such as ``VAE − GAN``, or ``VAE: prior mean − fitted prior`` of one arm's views."""
+    (arm, _, view), (other, _, other_view) = (side.partition("@") for side in (verdict.first, verdict.second))
+    if arm == other:
+        views = " − ".join(name.replace("_", " ") for name in (view, other_view))
+        return f"{gathered.study.arms[arm].title or arm}: {views}"
     return " − ".join(_side(gathered, side) for side in (verdict.first, verdict.second))
 
 
