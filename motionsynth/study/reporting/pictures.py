@@ -42,9 +42,9 @@ def forest_picture(gathered: Gathered, verdicts: Sequence[Verdict]) -> Picture |
     )  # fmt: skip
     caption = (
         "Mean difference of two arms over seed pairs with its t interval, divided by the smallest effect of interest; "
-        "small dots are seeds. Turned so that right is what the statement says. Grey: too small to matter; far from it the axis is logarithmic. At the "
-        "right the difference, first arm less second, in its own unit. Intervals are not corrected for the number of "
-        "statements; verdicts are."
+        "small dots are seeds. Turned so that right is what the statement says. Grey: too small to matter; "
+        "large effects are on a logarithmic axis. At the right the difference, first arm less second, in its own unit. "
+        "Intervals are not corrected for the number of statements; verdicts are."
     )
     return Picture(svg, "Effects", caption, wide=True, file="effects")
 
