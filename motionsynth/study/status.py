@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -75,7 +75,15 @@ def cell_statuses(plan: Plan, places: Places) -> list[CellStatus]:
         places: where its runs are.
     """
     paces = _paces(plan)
-    return [_status(cell, plan, places.runs / cell.key, paces) for cell in plan.cells]
+    statuses = [_status(cell, plan, places.runs / cell.key, paces) for cell in plan.cells]
+    # a cell that runs tells of the other seeds of its arm, until one of them has ended
+    running = {(s.cell.arm, s.cell.corpus): s.expected_s for s in statuses if s.expected_s is not None}
+    return [
+        replace(status, expected_s=running.get((status.cell.arm, status.cell.corpus)))
+        if status.expected_s is None
+        else status
+        for status in statuses
+    ]
 
 
 def time_left(statuses: Iterable[CellStatus], slots: int) -> TimeLeft:
