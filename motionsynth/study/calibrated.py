@@ -41,9 +41,11 @@ def calibration_of(
     config = _plan(study)
     whole = data.model_copy(update={"keep": {}})
     job = Job(config, whole, None, measure.metrics, measure.features)
-    told(f"open {corpus}", 0, 1)
-    bench = open_job(job)
-    told(f"open {corpus}", 1, 1)
+    bench = open_job(
+        job,
+        reading=lambda done, total: told(f"read {corpus}", done, total),
+        training=lambda done, total: told(f"fit the judge of {corpus}", done, total),
+    )
     folder = places.runs / "calibration" / corpus
     for path in (study.corpora[corpus].calibration, folder / "calibration.json"):
         if (

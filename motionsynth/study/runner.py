@@ -150,7 +150,8 @@ def prepare(plan: Plan, places: Places, *, jobs: int = 1, told: Told = lambda *_
 def how_to_get(corpus: str, path: Path) -> str:
     """What a person does to have the clips of a corpus."""
     if corpus.startswith("walkers"):
-        return f"`motionsynth data make walkers --out {path}` makes it"
+        size = " --clips 120" if corpus == "walkers-small" else ""
+        return f"`motionsynth data make walkers{size} --out {path}` makes it"
     known: Final = ("bandai-namco-1", "bandai-namco-2", "lafan1")
     named = next((name for name in known if corpus.startswith(name)), None)
     first = f"`motionsynth data download {named}` fetches it; " if named else ""
