@@ -17,6 +17,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from motionsynth.motion.skeleton import FloatArray
 from motionsynth.study.walker_windows import PHASE
@@ -98,7 +99,8 @@ class Reader(NamedTuple):
         for fold in range(_FOLDS):
             out = fold_N == fold
             held_out_NP[out] = inputs_NF[out] @ _ridge(inputs_NF[~out], targets_NP[~out])
-        reader = cls(scale_C, *bases, _ridge(inputs_NF, targets_NP))
+        window, deviation, bands = bases
+        reader = cls(scale_C, window, deviation, bands, _ridge(inputs_NF, targets_NP))
         return reader, _wound(held_out_NP)
 
     def read(self, slow_NKC: FloatArray) -> FloatArray:
@@ -107,7 +109,7 @@ class Reader(NamedTuple):
         return _wound(inputs_NF @ self.weights_FP)
 
 
-def slow_part(features_NTD: FloatArray, spec: FeatureSpec) -> FloatArray:
+def slow_part(features_NTD: npt.NDArray[np.floating], spec: FeatureSpec) -> FloatArray:
     """(N, K, C) cosine coefficients below 5.6 Hz of all columns but contacts and joint velocities, which follow."""
     from scipy.fft import dct
 

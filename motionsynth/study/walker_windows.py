@@ -65,10 +65,10 @@ def exact_weights(frames: int, stride: int) -> FloatArray:
         ValueError: no clip is as long as a window.
     """
     windows = [float(_lengths(cell, frames, stride)[1].sum()) / _count(cell) for cell in CELLS.values()]
-    weights = np.array([cell.weight for cell in CELLS.values()]) * windows
+    weights: FloatArray = np.array([cell.weight for cell in CELLS.values()]) * windows
     if not weights.sum():
         raise ValueError(f"no walker's clip has {frames} frames")
-    return weights / weights.sum()
+    return np.asarray(weights / weights.sum())
 
 
 def fresh_windows(cell: Cell, count: int, seed: int, spec: FeatureSpec, *, frames: int, stride: int) -> FreshWindows:
