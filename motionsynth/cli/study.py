@@ -222,7 +222,11 @@ def _do(plan: Plan, places: Places, engine: Engine, device: str, track: bool) ->
     with StageBar() as stage:
         calibrations = prepare(plan, places, jobs=min(engine.slots, os.cpu_count() or 1), told=stage)
     with engine, StudyBar(places, engine.slots) as bar:
-        outcome = run_study(plan, places, calibrations, engine, device=device, track=track, told=bar.told)
+        try:
+            outcome = run_study(plan, places, calibrations, engine, device=device, track=track, told=bar.told)
+        except KeyboardInterrupt:
+            typer.secho("stopping: what trains writes a checkpoint; once more leaves at once", err=True)
+            raise
         if outcome.exit_code > 1:
             raise _Stopped(outcome.exit_code)  # lets an engine end what runs beside the cell that was stopped
     return outcome
