@@ -11,6 +11,7 @@
     ├── StudyError(path, reason)             a study's results are damaged, or it cannot go on
     ├── TrackingError                        an MLflow store does not take what a run has to tell
     └── TrainingError(step, phase, reason)   training cannot go on
+        └── DivergedError                    its numbers stopped being finite
 
 The command line prints the message on one line and exits with the error's ``exit_code``: 2 where the input is wrong, 1
 where something failed. Anything else that escapes is a bug.
@@ -27,6 +28,7 @@ __all__ = [
     "BvhError",
     "ConfigError",
     "CorpusError",
+    "DivergedError",
     "DownloadError",
     "ExtractorError",
     "MotionSynthError",
@@ -129,6 +131,10 @@ class TrainingError(MotionSynthError):
     def __init__(self, step: int, phase: str, reason: str) -> None:
         self.step, self.phase, self.reason = step, phase, reason
         super().__init__(f"step {step}, phase {phase}: {reason}")
+
+
+class DivergedError(TrainingError):
+    """A loss or a gradient stopped being finite: an outcome of the run, and no fault of the machine."""
 
 
 def unknown_word(what: str, word: str, known: Iterable[str]) -> str:

@@ -28,6 +28,7 @@ __all__ = [
     "MEASURES",
     "LogSpectral",
     "frequencies_hz",
+    "log_energy",
     "log_spectral",
     "power_spectra",
     "velocity_spectra",
@@ -164,8 +165,13 @@ def _limit_hz(sets: Sets, above_hz: float) -> float:
 
 
 @lru_cache(maxsize=32)
-def _log_energy(above_hz: float, limit_hz: float) -> Callable[[Descriptors], Tensor]:
-    """The function of windows to (N,) logarithms of their energies in a band: one function for one band."""
+def log_energy(above_hz: float, limit_hz: float) -> Callable[[Descriptors], Tensor]:
+    """The function of windows to (N,) logarithms of their energies in a band: one function for one band.
+
+    Args:
+        above_hz: lower end of the band.
+        limit_hz: upper end, the highest frequency that both sets hold.
+    """
 
     def compute(windows: Descriptors) -> Tensor:
         energy_NF = windows.per_window(window_energy)[:, _band(windows, above_hz, limit_hz)]
@@ -175,7 +181,7 @@ def _log_energy(above_hz: float, limit_hz: float) -> Callable[[Descriptors], Ten
 
 
 def _log_energies(sets: Sets, above_hz: float, limit_hz: float) -> tuple[Tensor, Tensor]:
-    compute = _log_energy(above_hz, limit_hz)
+    compute = log_energy(above_hz, limit_hz)
     return sets.generated.per_window(compute), sets.reference.per_window(compute)
 
 

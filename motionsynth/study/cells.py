@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from motionsynth.errors import MotionSynthError, RunError, TrainingError
+from motionsynth.errors import DivergedError, MotionSynthError, RunError
 from motionsynth.study.plan import Cell, StudyConfig
 from motionsynth.study.results import CLIPS, CellResult, ViewResult, save_result
 
@@ -103,7 +103,7 @@ def _run_motion(job: CellJob) -> CellOutcome:
         tags["mlflow.runName"] = cell.name
         try:
             outcome = train_once(cell.config, run_dir=job.run_dir, device=job.device, track=False, tags=tags)
-        except TrainingError as error:
+        except DivergedError as error:
             return _diverged(job, str(error))
         if outcome.exit_code:
             return CellOutcome(None, outcome.exit_code)
@@ -111,12 +111,10 @@ def _run_motion(job: CellJob) -> CellOutcome:
         trained_s = 60 * max((row[1] for row in _curve(run, "budget/minutes")), default=0.0)
     began = time.monotonic()
     world = _world(job)
-    try:
-        shown = _shown_views(job, world, run)
-    except RunError as error:
-        if "diverged" not in error.reason:
-            raise
-        return _diverged(job, str(error))
+    shown = _shown_views(job, world, run)
+    wild = next((name for name, motions in shown.items() if not motions.features_NTD.isfinite().all()), None)
+    if wild is not None:
+        return _diverged(job, f"draws values that are not finite ({wild})")
     views = _measured(job, world, run, shown)
     if run is not None and cell.seed == 0 and job.study.measure.clips:
         from motionsynth.study.clips import keep_clips
@@ -152,7 +150,8 @@ def _shown_views(job: CellJob, world: World, run: Run | None) -> dict[str, Motio
         from motionsynth.study.load import run_of
 
         like = run_of(job.study, str(arm.set["like"]), cell.corpus, folder=corpus.config.path)
-    found = landmark(arm, corpus, job.study.measure.count, cell.seed, like)
+    count = job.study.measure.draws or job.study.measure.count
+    found = landmark(arm, corpus, count, cell.seed, like)
     return {arm.main_view: found}
 
 
@@ -169,9 +168,7 @@ def _shown(job: CellJob, world: World, run: Run, view: ViewConfig) -> MotionSet:
         if view.reconstruct:
             return _reconstructed(world, run, family)
         how = Draw(prior=view.prior, show=view.show)
-        drawn_NTD = draw_from(family, measure.count, measure.seed, how)
-    if not drawn_NTD.isfinite().all():
-        raise RunError(run.path, "draws values that are not finite: its training has diverged")
+        drawn_NTD = draw_from(family, measure.draws or measure.count, measure.seed, how)
     return drawn_motions(drawn_NTD, run.normaliser(), run.spec(), job.cell.key)
 
 
@@ -215,15 +212,13 @@ _worlds: dict[tuple[str, str, str], World] = {}
 
 
 def _world(job: CellJob) -> World:
-    from motionsynth.calibration.record import load_calibration
     from motionsynth.study.measure import open_world
 
     assert job.cell.data is not None
     key = (job.cell.data.model_dump_json(), str(job.calibration), job.study.measure.model_dump_json())
     if key not in _worlds:
-        curves = load_calibration(job.calibration) if job.calibration else None
         whole = job.cell.data.model_copy(update={"keep": {}})  # all arms are judged in the whole corpus
-        _worlds[key] = open_world(whole, job.study.measure, curves)
+        _worlds[key] = open_world(whole, job.study.measure, job.calibration)
     return _worlds[key]
 
 
@@ -262,6 +257,7 @@ def _result(
         measure_sha256=study.measure_sha256(cell.arm),
         fingerprint=world.reference.corpus.fingerprint if world else run.record.corpus_fingerprint if run else "",
         judge=world.judge.identity if world else "",
+        calibration=world.calibration_sha256 if world else "",
         config=_plain(cell),
         steps=run.record.step if run else 0,
         seconds=dict(seconds or {}),

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from motionsynth.study.load import arm_view
 from motionsynth.study.plan import EndpointConfig, HypothesisConfig, StudyConfig
 from motionsynth.study.results import CellResult, ViewResult
 
@@ -137,7 +136,7 @@ def machine_name(cell: CellResult) -> str:
 
 
 def _side(study: StudyConfig, name: str, endpoint: EndpointConfig, corpus: str, cells: Cells) -> _Side:
-    arm, view = arm_view(name, study)
+    arm, view = study.arm_view(name)
     values: dict[int, float] = {}
     lost: dict[int, _Lost] = {}
     for seed in study.seeds_of(arm):

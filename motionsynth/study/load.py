@@ -16,7 +16,7 @@ from motionsynth.study.plan import ArmConfig, Cell, CorpusEntry, HypothesisConfi
 if TYPE_CHECKING:
     from motionsynth.config import RunConfig
 
-__all__ = ["Document", "arm_view", "load_study", "plan_cells", "run_of"]
+__all__ = ["Document", "load_study", "plan_cells", "run_of"]
 
 _OWN: Final = {"memoriser": {"windows"}, "low_pass": {"hz"}, "untrained": {"like"}}
 """What ``set`` may hold for landmarks."""
@@ -94,11 +94,20 @@ def plan_cells(study: StudyConfig, path: Path, *, data: Mapping[str, Path] | Non
     cells = []
     for arm_name, arm in study.arms.items():
         for corpus, config in _configs(study, arm_name, document, data or {}).items():
-            section = plain_config(config)["data"] if config else {}
+            section: dict[str, Any] = {"density": study.corpora[corpus].density}
+            if config:
+                section = plain_config(config)["data"]
+            if arm.landmark == "untrained":
+                like = _config(study, str(arm.set["like"]), corpus, study.corpora[corpus], document, None)
+                section = {**section, "like": like.family.model_dump(mode="json")}
             for seed in study.seeds_of(arm_name):
                 run = _seeded(config, seed) if config and arm.family else None
                 key = cell_hash(corpus, arm, run, seed, section)
                 cells.append(Cell(study.name, arm_name, corpus, seed, run, key, config.data if config else None))
+    first: dict[str, Cell] = {}
+    for cell in cells:
+        if (other := first.setdefault(cell.key, cell)) is not cell:
+            raise document.wrong(["arms", cell.arm], f"is {other.arm} again: make them views of one arm")
     order = {name: place for place, name in enumerate(study.corpora)}
     return sorted(cells, key=lambda cell: (study.arms[cell.arm].tier == "B", cell.seed, order[cell.corpus]))
 
@@ -107,12 +116,6 @@ def run_of(study: StudyConfig, arm: str, corpus: str, *, folder: Path) -> RunCon
     """The run of an arm on a corpus whose clips lie in a folder, of seed 0."""
     found = _config(study, arm, corpus, study.corpora[corpus], None, folder)
     return _seeded(found, 0)
-
-
-def arm_view(name: str, study: StudyConfig) -> tuple[str, str]:
-    """Arm and view that ``ARM`` or ``ARM@VIEW`` names; the arm's main view where none is named."""
-    arm, _, view = name.partition("@")
-    return arm, view or study.arms[arm].main_view
 
 
 def _seeded(config: RunConfig, seed: int) -> RunConfig:

@@ -13,6 +13,8 @@ from motionsynth.study.results import DoseReading, ViewResult
 from motionsynth.study.world import Found, Shown, World
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from motionsynth.calibration.record import Calibration
     from motionsynth.config import DataConfig
     from motionsynth.metrics.descriptors import Descriptors
@@ -22,36 +24,41 @@ if TYPE_CHECKING:
 __all__ = ["INSTRUMENTS", "measure_view", "open_world", "read_dose"]
 
 
-def open_world(data: DataConfig, measure: MeasureConfig, calibration: Calibration | None) -> World:
-    """Read the clips and the extractor that judges them, which is trained where none is kept.
+def open_world(data: DataConfig, measure: MeasureConfig, calibration: Path | None) -> World:
+    """Read the clips, the extractor that judges them, which is trained where none is kept, and the calibration.
 
     Raises:
         CorpusError, ExtractorError: they cannot be used.
     """
+    from motionsynth.calibration.record import load_calibration
     from motionsynth.corpus.corpus import open_corpus
+    from motionsynth.durable import hash_bytes
     from motionsynth.evaluation.reference import Reference
     from motionsynth.extractors import extractor_for
 
     corpus = open_corpus(data)
-    return World(Reference(corpus, "test"), extractor_for(corpus), calibration, measure)
+    curves = load_calibration(calibration) if calibration else None
+    identity = hash_bytes(calibration.read_bytes()) if calibration else ""
+    return World(Reference(corpus, "test"), extractor_for(corpus), curves, measure, identity)
 
 
 def measure_view(world: World, shown: Shown) -> ViewResult:
     """All that a study's instruments find in one view."""
     found: Found = {}
     spectrum: dict[str, list[float]] = {}
+    cells: dict[str, dict[str, float]] = {}
     for name in world.measure.instruments:
         if name == "suite":
-            suite, spectrum = _suite(world, shown)
+            suite, spectrum, cells = _suite(world, shown)
             found |= suite
         else:
             found |= INSTRUMENTS[name](world, shown)
     figures = {key: value for key, value in found.items() if isinstance(value, float)}
     undefined = {key: value for key, value in found.items() if isinstance(value, str)}
-    return ViewResult(figures, undefined, _doses(world, figures), spectrum)
+    return ViewResult(figures, undefined, _doses(world, figures), spectrum, cells)
 
 
-def _suite(world: World, shown: Shown) -> tuple[Found, dict[str, list[float]]]:
+def _suite(world: World, shown: Shown) -> tuple[Found, dict[str, list[float]], dict[str, dict[str, float]]]:
     """Every figure that was chosen, without intervals: those of a study are over training seeds."""
     from motionsynth.evaluation.motions import as_one_kind
     from motionsynth.metrics.record import Sets
@@ -64,7 +71,7 @@ def _suite(world: World, shown: Shown) -> tuple[Found, dict[str, list[float]]]:
     found: Found = {
         key: figure.value if figure.value is not None else figure.note or "undefined" for key, figure in figures.items()
     }
-    return found | _likelihood(world, shown), _spectrum(generated, reference)
+    return found | _likelihood(world, shown), _spectrum(generated, reference), _by_cell(generated, reference)
 
 
 def _likelihood(world: World, shown: Shown) -> Found:
@@ -73,7 +80,9 @@ def _likelihood(world: World, shown: Shown) -> Found:
     from motionsynth.metrics.likelihood import LIKELIHOOD
 
     wanted = {metric.name for measure, _ in _chosen(world, densities=True) for metric in measure.metrics}
-    if shown.run is None or not wanted & {metric.name for metric in LIKELIHOOD.metrics}:
+    # of the model as it is drawn from, whatever is shown of it: told once, with the arm's own view
+    is_main = shown.view == shown.arm.views[shown.arm.main_view]
+    if shown.run is None or not is_main or not wanted & {metric.name for metric in LIKELIHOOD.metrics}:
         return {}
     windows = [world.reference.motions(split).draw(world.measure.count, world.measure.seed) for split in _SPLITS]
     held, _ = log_density_figures(
@@ -126,6 +135,32 @@ def _spectrum(generated: Descriptors, reference: Descriptors) -> dict[str, list[
     return {"frequencies_hz": frequencies.tolist(), "decibels": means_F.tolist(), "decibels_log": logs_F.tolist()}
 
 
+def _by_cell(generated: Descriptors, reference: Descriptors) -> dict[str, dict[str, float]]:
+    """Of each cell that held-out motion has: how many windows, and how much energy they have against real ones.
+
+    Figures within cells are means over the cells that an arm draws; what is calm and what is brisk may differ apart.
+    """
+    import torch
+
+    from motionsynth.metrics.spectra import log_energy
+
+    if generated.cell_N is None or reference.cell_N is None:
+        return {}
+    limit_hz = min(generated.nyquist_hz, reference.nyquist_hz)
+    told: dict[str, dict[str, float]] = {}
+    energies = {
+        name: [windows.per_window(log_energy(hz, limit_hz)) for windows in (generated, reference)]
+        for name, hz in (("energy_above_5hz", 5.0), ("energy", 0.0))
+    }
+    for cell in torch.unique(reference.cell_N).tolist():
+        ours_N, theirs_N = generated.cell_N == cell, reference.cell_N == cell
+        found = {"windows": float(ours_N.sum()), "real": float(theirs_N.sum())}
+        if ours_N.any():
+            found |= {name: float(a[ours_N].mean() - b[theirs_N].mean()) for name, (a, b) in energies.items()}
+        told[reference.cell_names[cell]] = found
+    return told
+
+
 def _doses(world: World, figures: Mapping[str, float]) -> dict[str, DoseReading]:
     if world.calibration is None:
         return {}
@@ -134,7 +169,13 @@ def _doses(world: World, figures: Mapping[str, float]) -> dict[str, DoseReading]
 
 
 def read_dose(calibration: Calibration, axis: str, figures: Mapping[str, float]) -> DoseReading | None:
-    """The headline figure of an axis read backwards; None where the figure is not there."""
+    """The headline figure of an axis read backwards; None where the figure is not there.
+
+    The share of the axis is that of the severity at which the calibration's curve has the figure. Beyond either end it
+    goes on by the curve's mean slope, on the curve's own scale L of figures (their logarithm where that is straighter):
+    ``-(L(real) - L(x)) / (L(1) - L(real))`` on the far side of real motion, ``1 + (L(x) - L(1)) / (L(1) - L(real))``
+    past the strongest dose. So arms that are off the curve can still be told apart; no dose stands behind such numbers.
+    """
     import numpy as np
 
     from motionsynth.calibration.curve import Curve
@@ -149,6 +190,9 @@ def read_dose(calibration: Calibration, axis: str, figures: Mapping[str, float])
     curve = Curve.fit(calibration.series(key), kind, verdict.doses, sign, calibration.ground)
     reading = read_figure(calibration, verdict, figures[key])
     share = curve.invert(figures[key]) / float(curve.severity_D[-1])
+    first, last, level = float(curve.level_D[0]), float(curve.level_D[-1]), curve.level(figures[key])
+    if np.isfinite(level):
+        share += (min(level - first, 0.0) + max(level - last, 0.0)) / (last - first)
     return DoseReading(key, share, reading.state, reading.dose, kind, reading.sentence)
 
 

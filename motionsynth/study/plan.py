@@ -18,7 +18,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import Field, model_validator
 
@@ -42,6 +42,9 @@ __all__ = [
     "cell_hash",
     "digest",
 ]
+
+INSTRUMENTS_VERSION: Final = 2
+"""Raised with every change of what an instrument finds in the same windows: cells are then measured again."""
 
 ViewName = str
 Landmark = Literal["real", "memoriser", "mean_clip", "low_pass", "untrained", "nearest_other"]
@@ -132,6 +135,8 @@ class MeasureConfig(FrozenConfig):
 
     count: int = Field(1024, ge=8)
     """Windows of each set."""
+    draws: int | None = Field(None, ge=8)
+    """Windows drawn of each view; ``count`` where null. More where an instrument needs as many realistic ones."""
     seed: int = 0
     """What samples and subsets are drawn by, the same for all arms."""
     metrics: tuple[str, ...] | None = None
@@ -187,7 +192,7 @@ class EndpointConfig(FrozenConfig):
     (the reason stands in ``because``)."""
     dose: str | None = None
     """Axis of the calibration: the dose at which damaged real motion has the arm's headline figure, as a share of the
-    axis (0: real motion, 1: the strongest dose)."""
+    axis (0: real motion, 1: the strongest dose; beyond either end it goes on, see ``study.measure.read_dose``)."""
     log: bool = False
     """Whether the natural logarithm is compared: of ratios, and of distances that span decades."""
     because: str = ""
@@ -245,14 +250,25 @@ class StudyConfig(FrozenConfig):
 
     @property
     def hypotheses_sha256(self) -> str:
-        """Identity of the hypotheses, kept with every cell: a later change shows."""
-        plain = {name: hypothesis.model_dump(mode="json") for name, hypothesis in self.hypotheses.items()}
-        return digest(plain)
+        """Identity of all that verdicts hang on, kept with every cell: a later change shows."""
+        said = {name: hypothesis.model_dump(mode="json") for name, hypothesis in self.hypotheses.items()}
+        for hypothesis in said.values():
+            hypothesis["first"], hypothesis["second"] = (
+                "@".join(self.arm_view(hypothesis[side])) for side in ("first", "second")
+            )
+        seeds = {name: len(self.seeds_of(name)) for name in self.arms}
+        useful = self.useful.model_dump(mode="json") if self.useful else None
+        return digest([said, seeds, useful, self.confidence])
+
+    def arm_view(self, side: str) -> tuple[str, ViewName]:
+        """Arm and view that ``ARM`` or ``ARM@VIEW`` names; the arm's main view where none is named."""
+        arm, _, view = side.partition("@")
+        return arm, view or self.arms[arm].main_view
 
     def measure_sha256(self, arm: str) -> str:
         """Identity of how the cells of an arm are measured."""
         views = {name: view.model_dump(mode="json") for name, view in self.arms[arm].views.items()}
-        return digest([self.measure.model_dump(mode="json"), views])
+        return digest([INSTRUMENTS_VERSION, self.measure.model_dump(mode="json"), views])
 
     def corpora_of(self, arm: str) -> tuple[str, ...]:
         """Corpora that an arm runs on: mixtures on densities, all others on motion."""

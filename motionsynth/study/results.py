@@ -17,7 +17,7 @@ from motionsynth.errors import StudyError
 
 __all__ = ["CLIPS", "CellResult", "DoseReading", "ViewResult", "read_result", "read_results", "save_result"]
 
-FORMAT: Final = "motionsynth-study-cell-1"
+FORMAT: Final = "motionsynth-study-cell-2"
 CLIPS: Final = ".clips.npz"
 """Behind the hash of a cell: its clips for the player."""
 
@@ -30,7 +30,8 @@ class DoseReading:
 
     Args:
         key: of the figure.
-        share: where the dose lies on the axis: 0 real motion, 1 the strongest dose; always a number.
+        share: where the dose lies on the axis: 0 real motion, 1 the strongest dose; below 0 where the figure is off
+            real motion the other way, above 1 beyond the strongest dose; see ``measure.read_dose``.
         state: as ``calibration.reading.Reading.state``.
         dose: the amount in the unit of the dose; None where it is not measured.
         kind: of dose.
@@ -53,13 +54,17 @@ class ViewResult:
         figures: key -> number; figures that are undefined here are not there.
         undefined: key -> why.
         doses: axis -> reading.
-        spectrum: mean spectrum of joint velocities: ``frequencies_hz`` and ``decibels`` against real motion.
+        spectrum: mean spectrum of joint velocities: ``frequencies_hz`` and, against real motion, ``decibels`` of mean
+            energies and ``decibels_log`` of mean logarithms.
+        cells: name of a cell -> ``windows`` drawn of it, ``real`` windows of it, and natural logarithms of ratios to
+            them: ``energy_above_5hz`` and ``energy`` (geometric means), where both have some.
     """
 
     figures: Mapping[str, float]
     undefined: Mapping[str, str] = field(default_factory=dict)
     doses: Mapping[str, DoseReading] = field(default_factory=dict)
     spectrum: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    cells: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,7 @@ class CellResult:
         measure_sha256: of how it was measured.
         fingerprint: of the corpus.
         judge: identity of the feature extractor; empty where none judged.
+        calibration: SHA-256 of the calibration that doses were read on; empty where none.
         config: the resolved run without paths; empty for landmarks and grids.
         steps: optimiser steps taken.
         seconds: ``train`` and ``measure``.
@@ -97,6 +103,7 @@ class CellResult:
     measure_sha256: str
     fingerprint: str
     judge: str
+    calibration: str
     config: Mapping[str, Any]
     steps: int
     seconds: Mapping[str, float]

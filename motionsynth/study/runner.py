@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from motionsynth.study.engines import Engine
 
 __all__ = ["Places", "Plan", "StudyOutcome", "make_plan", "prepare", "run_study"]
+
+_log = logging.getLogger(__name__)
 
 Told = Callable[[str, int, int], None]
 
@@ -238,3 +241,6 @@ def _outcome(job: CellJob, future: Future[CellOutcome]) -> CellOutcome:
         return future.result()
     except (MotionSynthError, OSError) as error:
         return CellOutcome(None, error=f"{job.cell.name}: {error}")
+    except Exception as error:  # hours of other cells do not end with one
+        _log.warning("%s failed", job.cell.name, exc_info=error)
+        return CellOutcome(None, error=f"{job.cell.name}: {type(error).__name__}: {error}")

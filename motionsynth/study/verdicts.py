@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from motionsynth.study.evidence import Evidence, gather, index_cells
-from motionsynth.study.load import arm_view
 from motionsynth.study.plan import HypothesisConfig, StudyConfig
 from motionsynth.study.statistics import Comparison, Decision, Direction, Effect, Kind, compare, decide
 
@@ -94,7 +93,7 @@ class Verdict:
 def statements(study: StudyConfig) -> Iterator[tuple[str, HypothesisConfig, str]]:
     """Name, hypothesis and corpus of all that is tested; where no corpus is named, those that both arms run on."""
     for name, hypothesis in study.hypotheses.items():
-        both = [set(study.corpora_of(arm_view(side, study)[0])) for side in (hypothesis.first, hypothesis.second)]
+        both = [set(study.corpora_of(study.arm_view(side)[0])) for side in (hypothesis.first, hypothesis.second)]
         for corpus in hypothesis.corpora or [corpus for corpus in study.corpora if corpus in both[0] & both[1]]:
             yield name, hypothesis, corpus
 
@@ -189,8 +188,8 @@ def _verdict(study: StudyConfig, case: _Case, decision: Decision, alpha: float) 
         case.corpus,
         endpoint.metric or f"dose.{endpoint.dose}",
         case.valid,
-        "@".join(arm_view(hypothesis.first, study)),
-        "@".join(arm_view(hypothesis.second, study)),
+        "@".join(study.arm_view(hypothesis.first)),
+        "@".join(study.arm_view(hypothesis.second)),
         hypothesis.direction,
         hypothesis.margin,
         decision.kind,
@@ -234,7 +233,7 @@ def _sentence(study: StudyConfig, case: _Case, decision: Decision, alpha: float)
 
 
 def _shown(study: StudyConfig, side: str) -> str:
-    arm, view = arm_view(side, study)
+    arm, view = study.arm_view(side)
     title = study.arms[arm].title or arm
     return title if view == study.arms[arm].main_view else f"{title} ({view.replace('_', ' ')})"
 

@@ -25,12 +25,14 @@ class World:
         judge: the extractor that was fitted on its training split.
         calibration: curves on which figures are read as doses; None where the study asks for none.
         measure: how many windows, by what seed, which figures.
+        calibration_sha256: identity of those curves; empty where there are none.
     """
 
     reference: Reference
     judge: Extractor
     calibration: Calibration | None
     measure: MeasureConfig
+    calibration_sha256: str = ""
 
 
 @dataclass(frozen=True, eq=False)

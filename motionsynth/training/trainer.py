@@ -18,7 +18,7 @@ from torch import Tensor
 
 from motionsynth.config import TrainConfig
 from motionsynth.corpus.windows import WindowSet
-from motionsynth.errors import RunError, TrainingError
+from motionsynth.errors import DivergedError, RunError, TrainingError
 from motionsynth.families.base import Family, FamilyConfig, StepContext
 from motionsynth.training.budget import refuse_hopeless, refuse_shares
 from motionsynth.training.checkpoint import Checkpoint, load_newest, save_checkpoint
@@ -350,7 +350,7 @@ class Trainer:
         reason = error.reason
         if suspects:
             reason += f"; not finite in the data: {_some(suspects)}"
-        named = TrainingError(error.step + 1, error.phase, f"{reason}; clips of the batch: {_some(clips)}")
+        named = DivergedError(error.step + 1, error.phase, f"{reason}; clips of the batch: {_some(clips)}")
         named.add_note(f"all clips of the batch: {', '.join(clips)}")
         return named
 
