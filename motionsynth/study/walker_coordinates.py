@@ -8,6 +8,17 @@ corpus' own coordinates they are
 and what lies off the manifold is a number of its own. p is the exact density, looked at through the same judge and
 readers as the windows; see ``walker_fit``.
 
+The judge's gate shuts some windows out, a few of the corpus' own too. By the chain rule, r the event of passing,
+
+    KL(p || q) = KL(p(r) || q(r)) + sum_r p(r) KL(p(. | r) || q(. | r)).
+
+What is shut out has no coordinates, so its own term cannot be measured. Zero in its place, as one more cell of which
+nothing is known, would reward whoever draws such windows, since they would take weight from the term of the others. It
+is set to what that of the realistic windows is: then the weights are gone, and the gate's own term is added to the
+others whole. It never falls where more of the windows are shut out than of the corpus'.
+
+All estimates fall with fewer windows, so all sets are measured on as many realistic ones.
+
 Shapes: N windows, C cells, P parameters.
 """
 
@@ -22,14 +33,15 @@ import numpy.typing as npt
 from motionsynth.corpus.walker_body import FRAME_RATE, SKELETON
 from motionsynth.corpus.walker_cells import CELLS, Cell
 from motionsynth.motion.skeleton import FloatArray
-from motionsynth.study.divergences import cell_divergences, inside_divergences
-from motionsynth.study.walker_fit import Judge, Judged, WalkerFit, fit_for, residuals_cm
+from motionsynth.study.divergences import Pair, cell_divergences, inside_divergences
+from motionsynth.study.walker_fit import Judge, Judged, Places, WalkerFit, fit_for, residuals_cm
 from motionsynth.study.walker_reader import slow_part
 from motionsynth.study.walker_windows import PHASE, exact_weights, seen_names
 
 if TYPE_CHECKING:
     from motionsynth.corpus.motions import MotionSet
     from motionsynth.extractors import Extractor
+    from motionsynth.features.spec import FeatureSpec
     from motionsynth.study.world import Shown, World
 
 __all__ = ["KEYS", "judge_of", "measure_walkers", "not_walkers", "walker_coordinates"]
@@ -38,6 +50,8 @@ KEYS: Final = (
     "known/kl_forward",
     "known/kl_reverse",
     "known/asymmetry",
+    "known/gate_kl_forward",
+    "known/gate_kl_reverse",
     "known/cell_kl_forward",
     "known/cell_kl_reverse",
     "known/inside_kl_forward",
@@ -65,54 +79,69 @@ def walker_coordinates(world: World, shown: Shown) -> dict[str, float | str]:
     Returns:
         | key | what it is | right |
         |---|---|---|
-        | ``known/kl_forward`` | KL(p of the corpus, q of the windows), nats: cells and inside | 0 |
+        | ``known/kl_forward`` | KL(p of the corpus, q of the windows), nats: gate, cells and inside | 0 |
         | ``known/kl_reverse`` | KL(q, p) | 0 |
         | ``known/asymmetry`` | the first less the second: above 0 where more is missing than is too much | 0 |
-        | ``known/cell_kl_*`` | the part of the cells' weights | 0 |
+        | ``known/gate_kl_*`` | the part of what the judge's gate shuts out | 0 |
+        | ``known/cell_kl_*`` | the part of the cells' weights among realistic windows | 0 |
         | ``known/inside_kl_*`` | the part inside cells | 0 |
         | ``known/spread_inside`` | distance of the quartiles of parameters inside cells, over the right one | 1 |
         | ``known/outside_share`` | share of parameters beyond the range of their cell by a tenth of it | as real |
         | ``known/residual`` | distance to the nearest walker's motion, over fresh real windows' | 1 |
         | ``known/off_manifold_share`` | windows farther from it than 95 % of fresh real ones of their cell | 0.05 |
-        | ``known/unrealistic_share`` | windows that the judge's gate shuts out; the keys above the residual leave them
-        out | as real |
+        | ``known/unrealistic_share`` | windows that the judge's gate shuts out | as real |
 
-        Each is a reason instead where the corpus is not the walkers', or no window is realistic.
+        The last and the gate's are of all windows; all others of as many realistic ones as the study measures. Each is
+        a reason instead where the corpus is not the walkers', or there are too few realistic windows.
     """
     if reason := not_walkers(world):
         return dict.fromkeys(KEYS, reason)
     from motionsynth.evaluation.motions import as_one_kind
 
-    return measure_walkers(_fit(world), judge_of(world.judge), as_one_kind(shown.motions))
+    motions = as_one_kind(shown.motions)
+    return measure_walkers(_fit(world), judge_of(world.judge), motions, world.measure.count, world.measure.seed)
 
 
-def measure_walkers(fitted: WalkerFit, judge: Judge, motions: MotionSet) -> dict[str, float | str]:
+def measure_walkers(
+    fitted: WalkerFit, judge: Judge, motions: MotionSet, count: int | None = None, seed: int = 0
+) -> dict[str, float | str]:
     """The figures of canonical windows; see :func:`walker_coordinates`.
 
     Args:
         fitted: to the judge's own windows.
         judge: puts windows into cells.
         motions: at least one window, as ``features.canonical`` has it.
+        count: realistic windows that are measured; all where None.
+        seed: by which they are chosen.
 
     Raises:
         ValueError: the judge names a cell whose clips are all shorter than a window.
     """
-    features = motions.features_NTD.cpu().numpy()
-    judged = judge(features)
+    judged = judge(motions.features_NTD.cpu().numpy())
     if strange := {_NAMES[index] for index in judged.cell_N} - set(fitted.readers):
         raise ValueError(f"the judge knows cells that have no window of this length: {', '.join(sorted(strange))}")
+    passed = int(judged.realistic_N.sum())
+    gate, _ = cell_divergences(fitted.gate_weights, np.array([passed, len(motions) - passed], dtype=np.float64))
+    reason = f"{passed} of {len(motions)} windows are realistic, {count} are needed" if count else ""
+    found: dict[str, float | str] = dict.fromkeys(KEYS, reason or "no window is realistic")
+    found["known/unrealistic_share"] = 1.0 - passed / len(motions)
+    found |= {"known/gate_kl_forward": gate.forward, "known/gate_kl_reverse": gate.reverse}
+    if not passed or (count is not None and passed < count):
+        return found
+    # sets may be in the order of clips, and then their first windows are of few
+    order_N = np.random.default_rng(seed).permutation(len(motions))
+    chosen = np.sort(order_N[judged.realistic_N[order_N]][:count])
+    return found | _of_realistic(fitted, motions, chosen, judged.cell_N[chosen], gate)
+
+
+def _of_realistic(
+    fitted: WalkerFit, motions: MotionSet, chosen: Places, cell_N: Places, gate: Pair
+) -> dict[str, float | str]:
+    features = motions.features_NTD.cpu().numpy()[chosen]
     slow = slow_part(features, motions.spec)
-    read = {name: reader.read(slow[judged.cell_N == _NAMES.index(name)]) for name, reader in fitted.readers.items()}
-    found: dict[str, float | str] = dict.fromkeys(KEYS, "no window is realistic")
-    found["known/unrealistic_share"] = float(1.0 - judged.realistic_N.mean())
-    found |= _manifold(fitted, motions, judged, read)
-    if judged.realistic_N.any():
-        realistic = {
-            name: values[judged.realistic_N[judged.cell_N == _NAMES.index(name)]] for name, values in read.items()
-        }
-        found |= _divergences(fitted, realistic)
-        found |= _inside(fitted, realistic)
-    return found
+    read = {name: reader.read(slow[cell_N == _NAMES.index(name)]) for name, reader in fitted.readers.items()}
+    found = _divergences(fitted, read, gate) | _inside(fitted, read)
+    return found | _manifold(fitted, features, motions.spec, cell_N, read)
 
 
 def not_walkers(world: World) -> str:
@@ -160,7 +189,7 @@ def _fit(world: World) -> WalkerFit:
     )
 
 
-def _divergences(fitted: WalkerFit, read: dict[str, FloatArray]) -> dict[str, float]:
+def _divergences(fitted: WalkerFit, read: dict[str, FloatArray], gate: Pair) -> dict[str, float | str]:
     count_C = np.array([float(len(read.get(name, ()))) for name in _NAMES])
     cells, weight_C = cell_divergences(fitted.cell_weights, count_C)
     forward = reverse = 0.0
@@ -168,10 +197,11 @@ def _divergences(fitted: WalkerFit, read: dict[str, FloatArray]) -> dict[str, fl
         if p:
             inside = inside_divergences(fitted.expected(name), read[name][:, fitted.kept[name]])
             forward, reverse = forward + float(p) * inside.forward, reverse + float(q) * inside.reverse
+    total = Pair(*(sum(parts) for parts in zip(gate, cells, (forward, reverse), strict=True)))
     return {
-        "known/kl_forward": cells.forward + forward,
-        "known/kl_reverse": cells.reverse + reverse,
-        "known/asymmetry": cells.forward + forward - cells.reverse - reverse,
+        "known/kl_forward": total.forward,
+        "known/kl_reverse": total.reverse,
+        "known/asymmetry": total.forward - total.reverse,
         "known/cell_kl_forward": cells.forward,
         "known/cell_kl_reverse": cells.reverse,
         "known/inside_kl_forward": forward,
@@ -217,17 +247,22 @@ def _outside(cell: Cell, values_NP: FloatArray, kept: npt.NDArray[np.int64]) -> 
     return np.asarray(below | (values_NP > high_P + slack_P))
 
 
-def _manifold(fitted: WalkerFit, motions: MotionSet, judged: Judged, read: dict[str, FloatArray]) -> dict[str, float]:
-    """How far windows, realistic or not, are from walkers' motion, in units of what fresh windows of their cell are."""
-    count = len(judged.cell_N)
+def _manifold(
+    fitted: WalkerFit,
+    features: npt.NDArray[np.float32],
+    spec: FeatureSpec,
+    cell_N: Places,
+    read: dict[str, FloatArray],
+) -> dict[str, float | str]:
+    """How far windows are from walkers' motion, in units of what fresh windows of their cell are."""
+    count = len(cell_N)
     chosen = np.unique(np.linspace(0, count - 1, min(SYNTHESISED, count)).round().astype(np.int64))
-    features = motions.features_NTD.cpu().numpy()
     ratios, off = [], []
-    for index in np.unique(judged.cell_N[chosen]):
+    for index in np.unique(cell_N[chosen]):
         name = _NAMES[index]
-        own = np.flatnonzero(judged.cell_N == index)
+        own = np.flatnonzero(cell_N == index)
         rows = np.isin(own, chosen)
-        found = residuals_cm(CELLS[name], features[own[rows]], read[name][rows], motions.spec)
+        found = residuals_cm(CELLS[name], features[own[rows]], read[name][rows], spec)
         ratios.append(np.log(found) - np.log(fitted.residual_cm[name]).mean())
         off.append(found > np.quantile(fitted.residual_cm[name], OFF))
     return {

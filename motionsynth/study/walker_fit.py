@@ -10,11 +10,13 @@ Shapes: M fresh windows, N windows, T frames, J joints, P parameters of a cell.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import io
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -34,7 +36,7 @@ from motionsynth.study.walker_windows import PHASE, exact_weights, fresh_windows
 if TYPE_CHECKING:
     from motionsynth.features.spec import FeatureSpec
 
-__all__ = ["IDENTIFIABLE", "Judged", "WalkerFit", "fit_for", "fit_walkers", "residuals_cm"]
+__all__ = ["IDENTIFIABLE", "Judge", "Judged", "Places", "WalkerFit", "fit_for", "fit_walkers", "residuals_cm"]
 
 _log = logging.getLogger(__name__)
 
@@ -100,6 +102,17 @@ class WalkerFit:
         seen = np.bincount(self.judged_M[self.realistic_M], self.weights_M[self.realistic_M], minlength=len(_NAMES))
         return np.asarray(seen / seen.sum())
 
+    @cached_property
+    def gate_weights(self) -> FloatArray:
+        """(2,) the exact weights of what the gate lets pass and of what it shuts out.
+
+        They are known from a sample, so half a window is added to each, as to those that are measured: a gate that
+        lets all fresh windows pass has no exact zero, which no window could ever be held against.
+        """
+        size = 1.0 / float((self.weights_M**2).sum())
+        passed = float(self.weights_M[self.realistic_M].sum())
+        return np.array([size * passed + 0.5, size * (1.0 - passed) + 0.5]) / (size + 1.0)
+
     def expected(self, name: str) -> Expected:
         """Identifiable parameters of the realistic fresh windows that are judged to be of a cell."""
         here = (self.judged_M == _NAMES.index(name)) & self.realistic_M
@@ -148,6 +161,8 @@ def fit_walkers(
 def fit_for(judge: Judge, identity: str, spec: FeatureSpec, *, frames: int, stride: int) -> WalkerFit:
     """The fit that is kept for a judge, or else one that is made now (about a minute) and kept.
 
+    Of several processes that ask for it at once one fits, and the others wait for what it keeps.
+
     Args:
         judge: puts windows into cells.
         identity: tells this judge from any other.
@@ -163,13 +178,33 @@ def fit_for(judge: Judge, identity: str, spec: FeatureSpec, *, frames: int, stri
     place = default_cache() / "walkers" / f"{key}.npz"
     if (kept := _load(place)) is not None:
         return kept
-    fitted = fit_walkers(judge, spec, frames=frames, stride=stride)
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        write_bytes(place, _packed(fitted))
-    except OSError as error:
-        _log.warning("what was fitted to the walkers is not kept: %s", error)
+    with _alone(place):
+        if (kept := _load(place)) is not None:
+            return kept
+        fitted = fit_walkers(judge, spec, frames=frames, stride=stride)
+        try:
+            write_bytes(place, _packed(fitted))
+        except OSError as error:
+            _log.warning("what was fitted to the walkers is not kept: %s", error)
     return fitted
+
+
+@contextmanager
+def _alone(place: Path) -> Iterator[None]:
+    """Keep other processes from making the same file; the system drops the lock when this process dies."""
+    with ExitStack() as stack:
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context(place.with_suffix(".lock").open("ab"))
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                _log.info("waiting for another process that fits the readers of the walkers")
+                fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:
+            # a cache that takes no lock may still hold files; at worst the same is fitted twice
+            _log.warning("readers of the walkers are fitted without a lock: %s", error)
+        yield
 
 
 def residuals_cm(

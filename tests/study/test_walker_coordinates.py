@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from threading import Barrier, get_ident
+from time import sleep
 from types import MappingProxyType
 from typing import Any
 
@@ -140,14 +144,82 @@ def test_low_passed_windows_are_off_the_manifold() -> None:
     assert found["known/residual"] > 1.5 * measured(windows()[0])["known/residual"]
 
 
-def test_windows_that_are_not_realistic_are_only_counted() -> None:
+def gated(passed: Any) -> Judge:
+    """The tests' judge with a gate that is told what to say."""
+    return lambda features: Judged(judge()(features).cell_N, passed)
+
+
+def with_a_gate(share: float) -> WalkerFit:
+    """As if the gate had shut out a share of the fresh windows."""
+    kept = np.random.default_rng(0).random(len(fitted().judged_M)) >= share
+    return replace(fitted(), realistic_M=kept)
+
+
+def twice(motions: MotionSet, times: int) -> MotionSet:
+    return motions.subset(torch.arange(len(motions)).repeat(times))
+
+
+def test_windows_that_are_shut_out_are_charged_and_change_nothing_else() -> None:
+    motions, _ = windows()
+    own, times = with_a_gate(0.02), 5
+    total = times * len(motions)
+    # the first two copies pass: with and without the rest the realistic windows are the same
+    few = measure_walkers(own, gated(np.ones(2 * len(motions), dtype=bool)), twice(motions, 2))
+    passed = np.arange(total) < 2 * len(motions)
+    many = measure_walkers(own, gated(passed), twice(motions, times))
+    assert many["known/unrealistic_share"] == pytest.approx(0.6)
+    for key in set(KEYS) - {"known/kl_forward", "known/kl_reverse", "known/asymmetry", "known/unrealistic_share"}:
+        if "gate" not in key:
+            assert many[key] == few[key], key
+    p, q = own.gate_weights[1], (total - 2 * len(motions) + 0.5) / (total + 1)
+    forward, reverse = (
+        a * np.log(a / b) + (1 - a) * np.log((1 - a) / (1 - b)) for a, b in ((float(p), q), (q, float(p)))
+    )
+    assert p == pytest.approx(0.02, abs=0.01)
+    assert many["known/gate_kl_forward"] == pytest.approx(forward)
+    assert many["known/gate_kl_reverse"] == pytest.approx(reverse) and reverse > 1.5 > forward > 0.7
+    for end in ("forward", "reverse"):
+        parts = [many[f"known/{part}_kl_{end}"] for part in ("gate", "cell", "inside")]
+        assert many[f"known/kl_{end}"] == pytest.approx(sum(float(part) for part in parts))
+        assert float(many[f"known/kl_{end}"]) > float(few[f"known/kl_{end}"]) + 0.7
+
+
+def test_as_many_windows_are_shut_out_as_of_the_corpus_costs_nothing() -> None:
+    motions, _ = windows()
+    passed = np.arange(len(motions)) % 50 != 0
+    found = measure_walkers(with_a_gate(0.02), gated(passed), motions)
+    assert abs(float(found["known/gate_kl_forward"])) < 0.005 and abs(float(found["known/gate_kl_reverse"])) < 0.005
+    none = measure_walkers(fitted(), judge(), motions)
+    assert abs(float(none["known/gate_kl_forward"])) < 0.005 and abs(float(none["known/gate_kl_reverse"])) < 0.005
+
+
+def test_sets_are_measured_on_as_many_realistic_windows_wherever_they_lie() -> None:
+    motions, _ = windows()
+    many = twice(motions, 3)
+    # sorted by cell: the first 300 of these are of four cells
+    order = torch.arange(len(many)).reshape(3, -1).T.flatten()
+    many, count = many.subset(order), len(motions) - 16
+    passed = np.arange(len(many)) % 2 == 0
+    found = measure_walkers(fitted(), gated(passed), many, count)
+    assert abs(float(found["known/cell_kl_forward"])) < 0.05
+    alone = many.subset(torch.from_numpy(np.flatnonzero(passed)[:count]))
+    assert float(measure_walkers(fitted(), judge(), alone)["known/cell_kl_forward"]) > 0.3
+    # of a set of that many there is nothing to choose
+    same = measure_walkers(fitted(), gated(np.ones(count, dtype=bool)), alone, count, seed=1)
+    assert same == measure_walkers(fitted(), judge(), alone)
+
+
+def test_too_few_realistic_windows_say_so() -> None:
     motions, _ = windows()
     half = np.arange(len(motions)) % 2 == 0
-    told = judge()(motions.features_NTD.numpy())
-    found = measure_walkers(fitted(), lambda _: Judged(told.cell_N, half), motions)
+    found = measure_walkers(fitted(), gated(half), motions, 200)
+    numbers = {key for key, value in found.items() if not isinstance(value, str)}
+    assert numbers == {"known/unrealistic_share", "known/gate_kl_forward", "known/gate_kl_reverse"}
     assert found["known/unrealistic_share"] == pytest.approx(0.5, abs=0.01)
-    assert found["known/cell_kl_forward"] == pytest.approx(0.0, abs=0.03)
-    none = measure_walkers(fitted(), lambda _: Judged(told.cell_N, half & ~half), motions)
+    reason = f"{half.sum()} of {len(half)} windows are realistic, 200 are needed"
+    assert {value for value in found.values() if isinstance(value, str)} == {reason}
+    assert not isinstance(measure_walkers(fitted(), gated(half), motions, 100)["known/kl_forward"], str)
+    none = measure_walkers(fitted(), gated(half & ~half), motions)
     assert none["known/kl_forward"] == "no window is realistic"
     assert none["known/unrealistic_share"] == 1.0
 
@@ -200,6 +272,39 @@ def test_a_fit_is_kept_and_mended(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     first.write_bytes(first.read_bytes()[:1000])
     get("a"), get("b")
     assert len(calls) == 3
+
+
+@pytest.mark.parametrize("locked", [True, False])
+def test_of_two_that_ask_at_once_one_fits(locked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    kept, both = fitted(), Barrier(2)
+
+    def fit(*args: Any, **kwargs: Any) -> WalkerFit:
+        calls.append(1)
+        sleep(0.2)
+        return kept
+
+    load = walker_fit._load
+
+    def look(place: Path) -> WalkerFit | None:
+        found = load(place)
+        if get_ident() not in seen:
+            # both have looked before either fits
+            seen.add(get_ident())
+            both.wait(5)
+        return found
+
+    seen: set[int] = set()
+    monkeypatch.setattr(walker_fit, "fit_walkers", fit)
+    monkeypatch.setattr(walker_fit, "_load", look)
+    monkeypatch.setenv("MOTIONSYNTH_CACHE", str(tmp_path))
+    if not locked:
+        monkeypatch.setattr(walker_fit, "_alone", lambda place: nullcontext(place.parent.mkdir(exist_ok=True)))
+    with ThreadPoolExecutor(2) as pool:
+        asked = [pool.submit(fit_for, judge(), "a", spec(), frames=FRAMES, stride=STRIDE) for _ in range(2)]
+        weights = [one.result().cell_weights for one in asked]
+    assert weights[0] == pytest.approx(weights[1])
+    assert len(calls) == (1 if locked else 2)
 
 
 def test_another_corpus_has_no_coordinates() -> None:
