@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -9,7 +10,7 @@ from typing import Final, NamedTuple
 from motionsynth.study.plan import EndpointConfig, HypothesisConfig, StudyConfig
 from motionsynth.study.results import CellResult, ViewResult
 
-__all__ = ["Cells", "Evidence", "gather", "index_cells", "machine_name"]
+__all__ = ["Cells", "Doubt", "Evidence", "gather", "index_cells", "machine_name", "not_useful"]
 
 Cells = Mapping[tuple[str, str, int], CellResult]
 """(arm, corpus, seed) -> its result."""
@@ -17,10 +18,21 @@ Cells = Mapping[tuple[str, str, int], CellResult]
 _NAMED: Final = 4
 """So many of a list are named, the others counted."""
 _OFF_CURVE: Final = {
-    "beyond": "beyond the strongest dose that was calibrated, and counts as that",
+    "beyond": "beyond the strongest dose that was calibrated",
     "weaker": "weaker than the doses on which the figure is valid",
     "other side": "on the other side of real motion",
 }
+_OFF_SHARES: Final = (
+    "a share of an axis below 0 is off real motion the other way, one above 1 beyond the strongest dose: there the "
+    "calibration's curve goes on by its mean slope, to tell arms apart, and no dose stands behind the number"
+)
+
+
+class Doubt(NamedTuple):
+    """Why an arm counts as not trained; ``measured`` where its quality is known, and too low."""
+
+    why: str
+    measured: bool
 
 
 class _Lost(NamedTuple):
@@ -62,7 +74,7 @@ class Evidence:
 
     Args:
         seeds: of the pairs, rising.
-        first, second: the endpoint's numbers, one a seed.
+        first, second: the endpoint's numbers, one a seed; their natural logarithms where these are compared.
         barred: why no verdict may be drawn; empty where one may.
         reservations: what a reader should know, as sentences.
         machines: where the cells ran.
@@ -110,12 +122,13 @@ def gather(study: StudyConfig, hypothesis: HypothesisConfig, corpus: str, cells:
     seeds = tuple(s for s in planned if first.at(s) in first.values and second.at(s) in second.values)
     used = [(side, side.cells[side.at(seed)]) for side in (first, second) for seed in seeds]
     unique = {cell.key: cell for _, cell in used}
-    barred = next(filter(None, (_not_useful(study, side.arm, corpus, cells) for side in (first, second))), "")
+    doubts = (not_useful(study, side.arm, corpus, cells) for side in (first, second))
+    barred = next((doubt.why for doubt in doubts if doubt), "")
     said = [
         *_unpaired(study, first, second),
         *(text for side in (first, second) for text in _absent(study, side, planned)),
         *_off_curve(study, hypothesis.endpoint, used),
-        *_changed(study, unique.values()),
+        *_changed(study, hypothesis.endpoint, unique.values()),
         *_mixed(study, first, second, seeds, unique.values()),
     ]
     return Evidence(
@@ -150,13 +163,20 @@ def _side(study: StudyConfig, name: str, endpoint: EndpointConfig, corpus: str, 
 
 
 def _number(cell: CellResult | None, view: str, endpoint: EndpointConfig) -> float | _Lost:
+    """What is compared of a cell."""
     if cell is None:
         return _Lost("has not run", final=False)
     if cell.state != "finished":
-        return _Lost(f"{cell.state} ({cell.error})" if cell.error else cell.state, final=cell.state == "diverged")
+        return _Lost(f"{cell.state} ({cell.error})" if cell.error else cell.state, final=True)
     if view not in cell.views:
         return _Lost(f"was not shown as {view}", final=False)
-    shown = cell.views[view]
+    value, what = _value(cell.views[view], endpoint), endpoint.metric or f"dose of {endpoint.dose}"
+    if isinstance(value, _Lost) or not endpoint.log:
+        return value
+    return math.log(value) if value > 0 else _Lost(f"{what} is {value:.3g}, which has no logarithm", final=True)
+
+
+def _value(shown: ViewResult, endpoint: EndpointConfig) -> float | _Lost:
     if endpoint.dose is not None:
         reading = shown.doses.get(endpoint.dose)
         return reading.share if reading else _Lost(f"has no dose of {endpoint.dose}", final=True)
@@ -228,7 +248,7 @@ def _absent(study: StudyConfig, side: _Side, planned: Iterable[int]) -> Iterable
 
 
 def _off_curve(study: StudyConfig, endpoint: EndpointConfig, used: Iterable[tuple[_Side, CellResult]]) -> Iterable[str]:
-    """Readings that are no measured dose: their differences are bounds."""
+    """Readings that are no measured dose, and once what such numbers are."""
     if endpoint.dose is None:
         return
     found: dict[tuple[str, str], set[int]] = {}
@@ -238,9 +258,11 @@ def _off_curve(study: StudyConfig, endpoint: EndpointConfig, used: Iterable[tupl
             found.setdefault((side.arm, state), set()).add(cell.seed)
     for (arm, state), seeds in found.items():
         yield f"{_title(study, arm)}, {_seeds(seeds)}: the {endpoint.dose} dose lies {_OFF_CURVE[state]}"
+    if found:
+        yield _OFF_SHARES
 
 
-def _changed(study: StudyConfig, cells: Iterable[CellResult]) -> Iterable[str]:
+def _changed(study: StudyConfig, endpoint: EndpointConfig, cells: Iterable[CellResult]) -> Iterable[str]:
     cells = list(cells)
     if late := [cell for cell in cells if cell.hypotheses_sha256 != study.hypotheses_sha256]:
         yield f"hypotheses changed after {len(late)} of {len(cells)} runs had ended: {_names(late)}"
@@ -249,6 +271,7 @@ def _changed(study: StudyConfig, cells: Iterable[CellResult]) -> Iterable[str]:
     for what, kinds in (
         ("feature extractors judged", {cell.judge for cell in cells if cell.judge}),
         ("versions of the corpus are behind", {cell.fingerprint for cell in cells if cell.fingerprint}),
+        ("calibrations are behind the doses of", {c.calibration for c in cells if c.calibration and endpoint.dose}),
     ):
         if len(kinds) > 1:
             yield f"{len(kinds)} {what} the cells ({', '.join(sorted(kind[:8] for kind in kinds))})"
@@ -266,24 +289,35 @@ def _mixed(
         yield f"the two runs of {_seeds(apart)} were made on different machines ({', '.join(names)})"
 
 
-def _not_useful(study: StudyConfig, arm: str, corpus: str, cells: Cells) -> str:
-    """Why an arm counts as not trained; landmarks and mixtures on grids are what they are."""
+def not_useful(study: StudyConfig, arm: str, corpus: str, cells: Cells) -> Doubt | None:
+    """Why no verdict may be drawn from an arm, by the rule ``useful``; None where one may.
+
+    Landmarks and mixtures on grids are what they are: the rule is of arms that are trained.
+
+    Args:
+        study: the plan.
+        arm: judged in its main view, in the mean over its finished seeds.
+        corpus: on which.
+        cells: of :func:`index_cells`.
+    """
     rule, config = study.useful, study.arms[arm]
     if rule is None or config.family is None or config.tier == "landmark":
-        return ""
+        return None
     means = []
     for name in (arm, rule.of):
         wanted = [cells.get((name, corpus, seed)) for seed in study.seeds_of(name)] if name in study.arms else []
         shown = [cell.views.get(study.arms[name].main_view) for cell in wanted if cell and cell.state == "finished"]
         values = [view.figures[rule.figure] for view in shown if view and rule.figure in view.figures]
         if not values:
-            return (
+            why = (
                 f"whether {_title(study, arm)} is trained to a useful quality is not known: no {rule.figure} of {name}"
             )
+            return Doubt(why, measured=False)
         means.append(sum(values) / len(values))
     if means[0] < rule.share * means[1]:
-        return ""
-    return (
+        return None
+    why = (
         f"{_title(study, arm)} is not trained to a useful quality: its {rule.figure} is {means[0]:.3g}, "
         f"not below {rule.share:g} of the {means[1]:.3g} of {_title(study, rule.of)}"
     )
+    return Doubt(why, measured=True)

@@ -21,7 +21,7 @@ FORMAT: Final = "motionsynth-study-cell-2"
 CLIPS: Final = ".clips.npz"
 """Behind the hash of a cell: its clips for the player."""
 
-State = Literal["finished", "diverged", "failed"]
+State = Literal["finished", "diverged"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class CellResult:
 
     Args:
         study, arm, corpus, seed, key: which; see ``plan.Cell``.
-        state: ``diverged`` where training stopped being finite, ``failed`` where something else stopped it.
+        state: ``diverged`` where training stopped being finite.
         error: why, in one line; empty where it finished.
         hypotheses_sha256: of the hypotheses as they stood when the cell ended.
         measure_sha256: of how it was measured.

@@ -13,6 +13,7 @@ YAML count in them, tested or not: what runs well or badly does not change how s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -25,10 +26,12 @@ if TYPE_CHECKING:
     from motionsynth.calibration.record import Calibration
     from motionsynth.study.results import CellResult
 
-__all__ = ["Verdict", "judge", "statements"]
+__all__ = ["Verdict", "factor", "judge", "statements"]
 
 _ROUNDING: Final = 2e-6
-"""Numbers of cells are kept to seven digits: differences that vary by less than this share of them do not vary."""
+"""Numbers of cells are kept to seven digits: differences that vary by less than this share of them do not vary.
+
+Differences of logarithms do not where they vary by less than this, however large the logarithms are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,7 @@ class Verdict:
         name, says: of the hypothesis.
         corpus: on which.
         endpoint: key of the figure; of a dose ``dose.AXIS``.
+        log: whether natural logarithms are compared: values, mean, interval and margin are then logarithms.
         valid: why it may carry a verdict.
         first, second: ``ARM@VIEW``.
         direction: of ``first - second``, as stated.
@@ -58,6 +62,7 @@ class Verdict:
     says: str
     corpus: str
     endpoint: str
+    log: bool
     valid: str
     first: str
     second: str
@@ -151,9 +156,11 @@ def _case(
         barred = f"{len(found.seeds) or 'no'} seed pair{'s' * (len(found.seeds) != 1)}, where two are the least"
     comparison = None
     if not barred:
-        resolution = _ROUNDING * max(map(abs, (*found.first, *found.second)))
+        size = 1.0 if hypothesis.endpoint.log else max(map(abs, (*found.first, *found.second)))
         difference = [one - two for one, two in zip(found.first, found.second, strict=True)]
-        comparison = compare(difference, margin=hypothesis.margin, confidence=study.confidence, resolution=resolution)
+        comparison = compare(
+            difference, margin=hypothesis.margin, confidence=study.confidence, resolution=_ROUNDING * size
+        )
     return _Case(name, hypothesis, corpus, found, barred, valid, comparison)
 
 
@@ -187,6 +194,7 @@ def _verdict(study: StudyConfig, case: _Case, decision: Decision, alpha: float) 
         hypothesis.says,
         case.corpus,
         endpoint.metric or f"dose.{endpoint.dose}",
+        endpoint.log,
         case.valid,
         "@".join(study.arm_view(hypothesis.first)),
         "@".join(study.arm_view(hypothesis.second)),
@@ -212,6 +220,8 @@ _HEADS: Final[dict[Kind, str]] = {
     "none": "No verdict on {}: ",
 }
 
+_SAME: Final = "the same in all {}, so judged by its sign alone"
+
 
 def _sentence(study: StudyConfig, case: _Case, decision: Decision, alpha: float) -> str:
     """Such as ``Supported on walkers: VAE is above GAN in ... by 0.31 (95 % interval 0.22 to 0.4, ...``."""
@@ -220,16 +230,34 @@ def _sentence(study: StudyConfig, case: _Case, decision: Decision, alpha: float)
     if known is None or known.mean is None:
         return f"{head}{case.barred}."
     first, second = (_shown(study, side) for side in (hypothesis.first, hypothesis.second))
-    endpoint = hypothesis.endpoint
+    says = _ratio if hypothesis.endpoint.log else _difference
+    consequence = _consequence(known, decision, hypothesis, alpha)
+    return f"{head}{says(first, second, hypothesis, known, f'{100 * (1 - alpha):g} % interval')}, {consequence}."
+
+
+def _difference(first: str, second: str, hypothesis: HypothesisConfig, known: Comparison, interval: str) -> str:
+    mean, endpoint, pairs = known.mean or 0.0, hypothesis.endpoint, f"{known.count} seed pairs"
     what = endpoint.metric or f"the {endpoint.dose} dose (share of its axis)"
-    place = "above" if known.mean > 0 else "below"
-    by = f"is {place} {second} in {what} by {abs(known.mean):.3g}" if known.mean else f"equals {second} in {what}"
-    pairs = f"{known.count} seed pairs"
-    if known.low is None:
-        spread = f"the same in all {pairs}, so judged by its sign alone"
-    else:
-        spread = f"{100 * (1 - alpha):g} % interval {known.low:.3g} to {known.high:.3g}, {pairs}"
-    return f"{head}{first} {by} ({spread}), {_consequence(known, decision, hypothesis, alpha)}."
+    place = "above" if mean > 0 else "below"
+    by = f"is {place} {second} in {what} by {abs(mean):.3g}" if mean else f"equals {second} in {what}"
+    if known.low is None or known.high is None:
+        return f"{first} {by} ({_SAME.format(pairs)})"
+    return f"{first} {by} ({interval} {known.low:.3g} to {known.high:.3g}, {pairs})"
+
+
+def _ratio(first: str, second: str, hypothesis: HypothesisConfig, known: Comparison, interval: str) -> str:
+    """Of an endpoint whose logarithm is compared: its difference is the logarithm of a ratio of geometric means."""
+    endpoint, pairs = hypothesis.endpoint, f"{known.count} seed pairs"
+    what = endpoint.metric or f"{endpoint.dose} dose (share of its axis)"
+    by = f"{first} has {factor(known.mean or 0.0):.3g} times the {what} of {second}"
+    if known.low is None or known.high is None:
+        return f"{by} ({_SAME.format(pairs)})"
+    return f"{by} ({interval} {factor(known.low):.3g} to {factor(known.high):.3g} times, {pairs})"
+
+
+def factor(difference: float) -> float:
+    """The ratio whose natural logarithm a difference is, at most 1e300."""
+    return math.exp(min(difference, 690.0))
 
 
 def _shown(study: StudyConfig, side: str) -> str:
@@ -240,12 +268,14 @@ def _shown(study: StudyConfig, side: str) -> str:
 
 def _consequence(known: Comparison, decision: Decision, hypothesis: HypothesisConfig, alpha: float) -> str:
     """What the difference means against the margin and among the other statements."""
-    margin = f"{hypothesis.margin:g}, the smallest difference of interest"
+    log = hypothesis.endpoint.log
+    amount = f"a factor of {factor(hypothesis.margin):.3g}" if log else f"{hypothesis.margin:g}"
+    margin = f"{amount}, the smallest difference of interest"
     mean = known.mean or 0.0
     ends = sorted((known.low, known.high)) if known.low is not None and known.high is not None else [mean, mean]
     differs = min(decision.p_adjusted, decision.p_opposite) <= alpha
     if decision.kind == "equivalent":
-        zero = ", though not 0" if differs else ""
+        zero = f", though not {'equal' if log else 0}" if differs else ""
         return f"less than {margin}{zero} (TOST, adjusted {_p(decision.p_equivalent)})"
     if decision.kind in ("supported", "refuted"):
         told = _p(decision.p_adjusted if decision.kind == "supported" else decision.p_opposite)
@@ -266,7 +296,7 @@ def _consequence(known: Comparison, decision: Decision, hypothesis: HypothesisCo
             f"which by itself is less than {margin}, but not surely so among {decision.tests // 2} statements "
             f"(TOST, adjusted {_p(decision.p_equivalent)})"
         )
-    return f"which excludes neither 0 nor {margin}"
+    return f"which excludes neither {'equality' if log else 0} nor {margin}"
 
 
 def _p(value: float) -> str:

@@ -77,8 +77,8 @@ def cells_of(
                 cell = change(
                     CellResult(
                         "test", arm, corpus, seed, f"{len(found):016x}", "finished", "", study.hypotheses_sha256,
-                        study.measure_sha256(arm), "fingerprint", "judge", {}, 100, {}, {}, MACHINE, "2026", {},
-                        (), views,
+                        study.measure_sha256(arm), "fingerprint", "judge", "calibration", {}, 100, {}, {}, MACHINE,
+                        "2026", {}, (), views,
                     )
                 )  # fmt: skip
                 if cell is not None:
@@ -185,7 +185,6 @@ def test_a_landmark_with_one_cell_is_held_against_every_seed() -> None:
     ("changed", "says"),
     [
         ({"state": "diverged", "error": "step 90: not finite", "views": {}}, "GAN, seed 3 of 10: diverged (step 90"),
-        ({"state": "failed", "error": "no memory", "views": {}}, "GAN, seed 3 of 10: failed (no memory); provisional"),
         ({"views": {}}, "was not shown as samples"),
         ({"views": {"samples": ViewResult({})}}, "has no dose of blur"),
     ],
@@ -245,6 +244,7 @@ def test_an_arm_of_unknown_quality_gives_no_verdict() -> None:
         ({"measure_sha256": "other"}, "1 of 20 cells were measured otherwise than the study now asks: vae/walkers/2"),
         ({"judge": "another"}, "2 feature extractors judged the cells (another, judge)"),
         ({"fingerprint": "another"}, "2 versions of the corpus are behind the cells"),
+        ({"calibration": "another"}, "2 calibrations are behind the doses of the cells (another, calibrat)"),
         ({"machine": {"device": "H100"}}, "the two runs of seed 2 were made on different machines (H100, Xeon)"),
     ],
 )
@@ -255,11 +255,75 @@ def test_what_does_not_belong_together_is_said(changed: dict[str, Any], says: st
 
 
 def test_readings_off_the_curve_are_said() -> None:
-    reading = DoseReading(FIGURE, 1.0, "beyond", None, "low_pass", "")
-    shown = ViewResult({QUALITY: 20.0}, {}, {"blur": reading})
-    found = only(plan(), change=at("vae", 4, views={"mean": shown, "prior_sample": shown}))
+    def off(cell: CellResult) -> CellResult:
+        share, state = {"vae": (1.3, "beyond"), "gan": (-0.2, "other side")}.get(cell.arm, (0.5, "measured"))
+        if cell.seed != 4 or cell.arm not in ("vae", "gan"):
+            return cell
+        shown = ViewResult({QUALITY: 20.0}, {}, {"blur": DoseReading(FIGURE, share, state, None, "low_pass", "")})
+        return replace(cell, views=dict.fromkeys(cell.views, shown))
+
+    found = only(plan(), change=off)
+    assert found.values[4] == (1.3, -0.2)
+    assert found.reservations[:2] == (
+        "VAE, seed 4: the blur dose lies beyond the strongest dose that was calibrated",
+        "GAN, seed 4: the blur dose lies on the other side of real motion",
+    )
+    assert len(found.reservations) == 3 and "no dose stands behind the number" in found.reservations[2]
+
+
+def ratios(first: Any, second: Any) -> Callable[[CellResult], CellResult]:
+    """A figure that is a ratio to real motion: what each seed of the two arms has."""
+    of = {"vae": first, "gan": second}
+
+    def change(cell: CellResult) -> CellResult:
+        if cell.arm not in of:
+            return cell
+        figures = {FIGURE: float(np.broadcast_to(of[cell.arm], 10)[cell.seed]), QUALITY: 20.0}
+        return replace(cell, views=dict.fromkeys(cell.views, ViewResult(figures)))
+
+    return change
+
+
+LOG = {"endpoint": {"metric": FIGURE, "axis": "blur", "log": True}, "margin": 0.4}
+
+
+def test_logarithms_are_compared_where_the_endpoint_says_so() -> None:
+    found = only(plan(LOG), change=ratios(2.0, 1.0))
+    assert found.mean == pytest.approx(0.693147, abs=1e-6) and found.log
+    assert found.values == ((pytest.approx(np.log(2)), 0.0),) * 10
+    assert found.interval is None and found.kind == "supported"
+    assert f"VAE has 2 times the {FIGURE} of GAN (the same in all 10" in found.sentence
+    assert "more than a factor of 1.49, the smallest difference of interest" in found.sentence
+    assert only(plan({**LOG, "endpoint": {"metric": FIGURE, "axis": "blur"}}), change=ratios(2.0, 1.0)).mean == 1.0
+
+    spread = np.exp(NOISE[0])
+    found = only(plan({**LOG, "direction": "less"}), change=ratios(spread, 4 * np.exp(NOISE[1])))
+    interval = stats.ttest_1samp(NOISE[0] - NOISE[1] - np.log(4), 0).confidence_interval(0.95)
+    assert found.kind == "supported" and found.interval == pytest.approx(interval)
+    low, high = np.exp(interval)
+    assert f"VAE has {np.exp(found.mean or 0):.3g} times" in found.sentence
+    assert f"(95 % interval {low:.3g} to {high:.3g} times, 10 seed pairs)" in found.sentence
+    assert only(plan(LOG), change=ratios(spread, spread * 1.1)).kind == "equivalent"
+
+
+@pytest.mark.parametrize("size", [1e-9, 1.0, 1e9])
+def test_ratios_that_are_kept_rounded_are_the_same_whatever_their_size(size: float) -> None:
+    rounded = size * (1 + 3e-7 * np.arange(10) / 10)
+    assert only(plan(LOG), change=ratios(2 * rounded, size)).interval is None
+    varied = size * (1 + 1e-5 * np.arange(10) / 10)
+    assert only(plan(LOG), change=ratios(2 * varied, size)).interval is not None
+
+
+@pytest.mark.parametrize("value", [0.0, -3.0])
+def test_what_has_no_logarithm_loses_its_seed(value: float) -> None:
+    second = np.where(np.arange(10) == 3, value, 1.0)
+    found = only(plan(LOG), change=ratios(2.0, second))
+    assert 3 not in found.seeds and len(found.seeds) == 9
     assert found.reservations == (
-        "VAE, seed 4: the blur dose lies beyond the strongest dose that was calibrated, and counts as that",
+        f"GAN, seed 3 of 10: {FIGURE} is {value:.3g}, which has no logarithm; not among the pairs",
+    )
+    assert (
+        len(only(plan({**LOG, "endpoint": {"metric": FIGURE, "axis": "blur"}}), change=ratios(2.0, second)).seeds) == 10
     )
 
 
