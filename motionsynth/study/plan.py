@@ -256,7 +256,8 @@ class StudyConfig(FrozenConfig):
             hypothesis["first"], hypothesis["second"] = (
                 "@".join(self.arm_view(hypothesis[side])) for side in ("first", "second")
             )
-        seeds = {name: len(self.seeds_of(name)) for name in self.arms}
+        named = {self.arm_view(side)[0] for of in self.hypotheses.values() for side in (of.first, of.second)}
+        seeds = {name: len(self.seeds_of(name)) for name in named if name in self.arms}
         useful = self.useful.model_dump(mode="json") if self.useful else None
         return digest([said, seeds, useful, self.confidence])
 
