@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
@@ -144,7 +144,20 @@ class RunConfig(FrozenConfig):
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.1 without its trap: ``2e-4`` is a number here, not a string."""
+    """YAML 1.1 without its traps: ``2e-4`` is a number here, not a string, and a key that stands twice is an error."""
+
+    def compose_mapping_node(self, anchor: Any) -> Any:
+        """A mapping as it is written; what ``<<`` brings in comes later, and a key beside it still replaces that."""
+        node = super().compose_mapping_node(anchor)
+        lines: dict[str, int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
+                continue
+            if key.value in lines:
+                reason = f"the key {key.value} stands on line {lines[key.value]} already"
+                raise yaml.MarkedYAMLError(None, None, reason, key.start_mark)
+            lines[key.value] = key.start_mark.line + 1
+        return node
 
 
 _Loader.add_implicit_resolver(
@@ -273,21 +286,22 @@ def config_error(
 
 def _resolve(model: type[BaseModel], location: Iterable[str]) -> tuple[list[str], Iterable[str]]:
     """A location as the user writes it, without the tags of unions, and the fields of the section that it is in."""
-    from motionsynth.families.base import AdamConfig
-
     node: Any = model
     written: list[str] = []
-    section = node
+    section = model
     for part in location:
         members = [member for member in get_args(node) if _is_model(member)]
         tagged = [member for member in members if len(members) > 1 and part in _tags(member)]
         if tagged:
             node = tagged[0]
             continue
-        section = node if _is_model(node) else members[0] if members else AdamConfig  # the only mapping of models
+        written.append(part)
+        if get_origin(node) is dict:
+            node = get_args(node)[1]
+            continue
+        section = node if _is_model(node) else members[0] if members else section
         field = section.model_fields.get(part)
         node = field.annotation if field else None
-        written.append(part)
     return written, section.model_fields
 
 
