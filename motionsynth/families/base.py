@@ -230,6 +230,8 @@ class Family(nn.Module):
     """
 
     Config: ClassVar[type[FamilyConfig]]
+    SHOWS: ClassVar[tuple[str, ...]] = ("mean",)
+    """What it can show of a draw: ``sample`` has the likelihood's noise."""
 
     def __init__(self, config: Any, shape: MotionShape) -> None:
         super().__init__()

@@ -48,6 +48,9 @@ class GMM(PPCAMixture):
 
     passes: Tensor
 
+    SHOWS: ClassVar[tuple[str, ...]] = ("mean", "sample")
+    """Both; ``config.sample_noise`` says which is the default."""
+
     class Config(EMConfig):
         """Settings of the mixture."""
 

@@ -50,6 +50,9 @@ class HMM(GaussianHMM):
 
     passes: Tensor
 
+    SHOWS: ClassVar[tuple[str, ...]] = ("mean", "sample")
+    """Both; ``config.sample_noise`` says which is the default."""
+
     class Config(EMConfig):
         """Settings of the hidden Markov model."""
 

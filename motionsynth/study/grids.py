@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from motionsynth.study.plan import ArmConfig, CorpusEntry
 
-__all__ = ["measure_grid"]
+__all__ = ["KEYS", "measure_grid"]
+
+KEYS: Final = (
+    "known/kl_forward",
+    "known/kl_reverse",
+    "known/asymmetry",
+    "known/softened",
+    "known/js",
+    "known/modes",
+    "known/between",
+)
+"""Figures of a mixture; see :func:`measure_grid`."""
 
 
 def measure_grid(arm: ArmConfig, corpus: CorpusEntry, seed: int) -> dict[str, float]:
