@@ -199,10 +199,12 @@ def resume(
     progress: ProgressListener | None = None,
     reading: Reading | None = None,
     ranks: Ranks | None = None,
+    data: DataConfig | None = None,
 ) -> Outcome:
     """Go on with a run where it stopped or was killed; a run that has finished is left as it is.
 
-    It may go on with another number of processes: the state is the same.
+    It may go on with another number of processes: the state is the same. ``data`` says where the clips are now; None
+    where they are still where they were.
 
     Raises:
         ConfigError: the processes cannot share it.
@@ -222,9 +224,13 @@ def resume(
     if run.record.state == "finished":
         return Outcome(run, run.record.step)
     refuse_company(run.config.family, run.config.train, ranks.size)
-    corpus = _open(run.data, reading, ranks)
+    corpus = _open(data or run.data, reading, ranks)
     if corpus.fingerprint != run.record.corpus_fingerprint:
-        raise RunError(run_dir, f"the clips in {run.data.path} are not those that the run began with")
+        raise RunError(run_dir, f"the clips in {corpus.config.path} are not those that the run began with")
+    if data is not None and ranks.first:
+        second = str(data.second.absolute()) if data.second else None
+        with run.lock():
+            run.update(corpus_path=str(data.path.absolute()), second_path=second)
     refuse_company(run.config.family, run.config.train, ranks.size, corpus.windows("train"))
     return _fit(run, corpus, device, track, progress, ranks)
 
@@ -241,6 +247,8 @@ def train_once(
     tags: Mapping[str, str] | None = None,
 ) -> Outcome:
     """``train``, or ``resume`` where ``run_dir`` already holds this very configuration.
+
+    Where the clips lie may have changed: they are then read from where ``config`` has them.
 
     Raises:
         RunError: the directory holds another configuration, or as ``train`` and ``resume``.
@@ -259,9 +267,12 @@ def train_once(
             announce=announce,
             tags=tags,
         )
-    if open_run(run_dir).record.config_hash != config_hash(config):
+    run = open_run(run_dir)
+    began, second = run.config.data, config.data.second
+    there = config.data.model_copy(update={"path": began.path, "second": (second and began.second) or second})
+    if run.record.config_hash != config_hash(config.model_copy(update={"data": there})):
         raise RunError(run_dir, "holds a run of another configuration; delete it, or name another folder")
-    return resume(run_dir, device=device, track=track, progress=progress, reading=reading)
+    return resume(run_dir, device=device, track=track, progress=progress, reading=reading, data=config.data)
 
 
 def _open(data: DataConfig, reading: Reading | None, ranks: Ranks) -> Corpus:

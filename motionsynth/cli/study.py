@@ -220,7 +220,13 @@ def _do(plan: Plan, places: Places, engine: Engine, device: str, track: bool) ->
     from motionsynth.study.runner import prepare, run_study
 
     with StageBar() as stage:
-        calibrations = prepare(plan, places, jobs=min(engine.slots, os.cpu_count() or 1), told=stage)
+        calibrations = prepare(
+            plan,
+            places,
+            jobs=min(engine.slots, os.cpu_count() or 1),
+            told=stage,
+            announce=lambda line: typer.secho(line, fg="yellow", err=True),
+        )
     with engine, StudyBar(places, engine.slots) as bar:
         try:
             outcome = run_study(plan, places, calibrations, engine, device=device, track=track, told=bar.told)

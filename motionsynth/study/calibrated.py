@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from motionsynth.study.plan import StudyConfig
     from motionsynth.study.runner import Places
 
-__all__ = ["calibration_of"]
+__all__ = ["calibration_of", "plan_of"]
 
 
 def calibration_of(
@@ -26,10 +26,12 @@ def calibration_of(
     *,
     jobs: int = 1,
     told: Callable[[str, int, int], None] = lambda *_: None,
+    announce: Callable[[str], None] = lambda _: None,
 ) -> Path:
     """``calibration.json`` of a corpus, made in the folder of the runs where none that is named or kept fits.
 
-    One fits where it was made with the same clips, the same judge and as many windows.
+    One fits where it was made with the same clips, the same judge and as many windows; why one does not is announced,
+    because another takes minutes.
 
     Raises:
         ConfigError: a named one is damaged, or the plan cannot be read.
@@ -38,7 +40,7 @@ def calibration_of(
     from motionsynth.calibration.calibrate import Job, calibrate, open_job
 
     measure = study.measure
-    config = _plan(study)
+    config = plan_of(study)
     whole = data.model_copy(update={"keep": {}})
     job = Job(config, whole, None, measure.metrics, measure.features)
     bench = open_job(
@@ -47,18 +49,28 @@ def calibration_of(
         training=lambda done, total: told(f"fit the judge of {corpus}", done, total),
     )
     folder = places.runs / "calibration" / corpus
-    for path in (study.corpora[corpus].calibration, folder / "calibration.json"):
-        if (
-            path is not None
-            and path.exists()
-            and _fits(path, bench.corpus.fingerprint, bench.extractor.identity, bench.count)
-        ):
+    kept, unfit = folder / "calibration.json", list[str]()
+    for path in (study.corpora[corpus].calibration, kept if kept.exists() else None):
+        if path is None:
+            continue
+        reason = _unfit(path, bench.corpus.fingerprint, bench.extractor.identity, bench.count)
+        if reason is None:
+            for line in unfit:
+                announce(f"{line}; {path} is read instead")
             return path
+        unfit.append(f"{path} {reason}")
+    for line in unfit:
+        announce(f"{line}; calibrating {corpus} anew, which takes minutes")
     calibrate(job, bench, folder, jobs=jobs, progress=lambda done, total: told(f"calibrate {corpus}", done, total))
-    return folder / "calibration.json"
+    return kept
 
 
-def _plan(study: StudyConfig) -> CalibrationConfig:
+def plan_of(study: StudyConfig) -> CalibrationConfig:
+    """How a corpus is calibrated that has no fitting calibration yet.
+
+    Raises:
+        ConfigError: the plan cannot be read, or does not fit.
+    """
     from motionsynth.calibration.plan import load_plan, shipped_plan
 
     chosen = study.calibration
@@ -66,11 +78,17 @@ def _plan(study: StudyConfig) -> CalibrationConfig:
     return load_plan(chosen.plan or shipped_plan(), **{key: value for key, value in changed.items() if value})
 
 
-def _fits(path: Path, corpus: str, extractor: str, count: int) -> bool:
+def _unfit(path: Path, corpus: str, extractor: str, count: int) -> str | None:
+    """Why figures of a study cannot be read on a calibration; None where they can."""
     from motionsynth.calibration.reading import load_calibration, refuse_unfit
 
+    if not path.exists():
+        return "is not there"
     calibration = load_calibration(path)
     try:
-        return refuse_unfit(calibration, corpus=corpus, extractor=extractor, count=count) is None
-    except ConfigError:
-        return False
+        refuse_unfit(calibration, corpus=corpus, extractor=extractor, count=count)
+    except ConfigError as error:
+        return f"does not fit: {error.key} {error.reason.partition(';')[0]}"
+    if calibration.count != count:
+        return f"does not fit: was made with {calibration.count} windows a set, here are {count}"
+    return None

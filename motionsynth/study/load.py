@@ -5,21 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from pydantic import ValidationError
 
-from motionsynth.errors import ConfigError, MotionSynthError, unknown_word
-from motionsynth.study.plan import ArmConfig, Cell, CorpusEntry, HypothesisConfig, StudyConfig, cell_hash, flat
+from motionsynth.errors import ConfigError, unknown_word
+from motionsynth.study.check import check_arms, check_base, check_hypotheses, check_measure, check_views
+from motionsynth.study.plan import Cell, CorpusEntry, StudyConfig, cell_hash, flat
 
 if TYPE_CHECKING:
     from motionsynth.config import RunConfig
 
 __all__ = ["Document", "load_study", "plan_cells", "run_of"]
-
-_OWN: Final = {"memoriser": {"windows"}, "low_pass": {"hz"}, "untrained": {"like"}}
-"""What ``set`` may hold for landmarks."""
 
 
 class Document:
@@ -58,8 +56,9 @@ def load_study(path: str | Path) -> StudyConfig:
     """Read a study, and refuse what can be seen to be wrong without reading a clip.
 
     Raises:
-        ConfigError: the file cannot be read, a key is unknown, a value does not fit, an arm's run is no run, or a
-            hypothesis names an arm, a view, a corpus or a figure that there is not; names file, line and key.
+        ConfigError: the file cannot be read, a key is unknown or stands twice, a value does not fit, an arm's run is
+            no run or cannot be shown as a view has it, or a hypothesis names an arm, a view, a corpus, an axis or a
+            figure that there is not; names file, line and key.
     """
     from motionsynth.config import config_error, read_yaml
 
@@ -70,11 +69,17 @@ def load_study(path: str | Path) -> StudyConfig:
         study = StudyConfig.model_validate(plain)
     except ValidationError as error:
         told = config_error(error, path, StudyConfig, ())
-        raise document.wrong(error.errors()[0]["loc"], told.reason) from error
-    _check_arms(study, document)
-    _check_hypotheses(study, document)
-    for arm in study.arms:
-        _configs(study, arm, document, {})
+        key = [part for part in error.errors()[0]["loc"] if "[" not in str(part)]  # a kind of value, as dict[str,any]
+        raise document.wrong(key, told.reason) from error
+    check_base(study, document)
+    check_arms(study, document)
+    check_measure(study, document)
+    check_hypotheses(study, document)
+    for name, arm in study.arms.items():
+        configs = _configs(study, name, document, {})
+        config = next(iter(configs.values()))
+        if arm.family is not None and config is not None:
+            check_views(name, arm, config, document)
     return study
 
 
@@ -172,76 +177,3 @@ def _place(error: ConfigError, study: StudyConfig, arm: str, corpus: str) -> lis
     if key.startswith("data.") or not key:
         return ["corpora", corpus, "data"]
     return ["arms", arm]
-
-
-def _check_arms(study: StudyConfig, document: Document) -> None:
-    from motionsynth.families import FAMILIES
-
-    for name, arm in study.arms.items():
-        if arm.family is not None and arm.family not in FAMILIES:
-            reason = unknown_word(f"family {arm.family!r}", arm.family, FAMILIES)
-            raise document.wrong(["arms", name, "family"], reason)
-        for corpus in arm.corpora or ():
-            if corpus not in study.corpora:
-                raise document.wrong(["arms", name, "corpora"], unknown_word("corpus", corpus, study.corpora))
-        if not study.corpora_of(name):
-            raise document.wrong(["arms", name], "suits none of the corpora")
-        _check_amounts(study, name, arm, document)
-
-
-def _check_amounts(study: StudyConfig, name: str, arm: ArmConfig, document: Document) -> None:
-    """What ``set`` says of an arm that is no family."""
-    if arm.family is not None:
-        return
-    known = {"components"} if arm.objective else _OWN.get(arm.landmark or "", set())
-    for key in arm.set:
-        if key not in known:
-            raise document.wrong(["arms", name, "set", key], unknown_word("key", key, known))
-    if missing := known - set(arm.set):
-        raise document.wrong(["arms", name], f"set lacks {min(missing)}")
-    if arm.landmark == "untrained":
-        like = str(arm.set["like"])
-        if like not in study.arms or study.arms[like].family is None:
-            families = [other for other, of in study.arms.items() if of.family]
-            raise document.wrong(["arms", name, "set", "like"], unknown_word("arm", like, families))
-    for key in known & {"windows", "hz", "components"}:
-        if not isinstance(arm.set[key], int | float) or arm.set[key] <= 0:
-            raise document.wrong(["arms", name, "set", key], f"must be a number above 0 (got {arm.set[key]!r})")
-
-
-def _check_hypotheses(study: StudyConfig, document: Document) -> None:
-    from motionsynth.evaluation.evaluate import SPACES
-    from motionsynth.metrics.likelihood import LIKELIHOOD
-    from motionsynth.metrics.registry import MEASURES, choose
-
-    if "suite" in study.measure.instruments:
-        try:
-            choose(study.measure.metrics, study.measure.features, SPACES, measures=(*MEASURES, LIKELIHOOD))
-        except MotionSynthError as error:
-            raise document.wrong(["measure", "metrics"], str(error)) from error
-    for name, hypothesis in study.hypotheses.items():
-        place = ["hypotheses", name]
-        for side in ("first", "second"):
-            _check_side(study, hypothesis, side, [*place, side], document)
-        for corpus in hypothesis.corpora or ():
-            if corpus not in study.corpora:
-                raise document.wrong([*place, "corpora"], unknown_word("corpus", corpus, study.corpora))
-        key = hypothesis.endpoint.metric
-        if key is not None and hypothesis.endpoint.axis is not None:
-            try:
-                choose([key], None, SPACES, measures=(*MEASURES, LIKELIHOOD))
-            except MotionSynthError as error:
-                raise document.wrong([*place, "endpoint", "metric"], str(error)) from error
-
-
-def _check_side(
-    study: StudyConfig, hypothesis: HypothesisConfig, side: str, place: Sequence[str], document: Document
-) -> None:
-    arm, _, view = getattr(hypothesis, side).partition("@")
-    if arm not in study.arms:
-        raise document.wrong(place, unknown_word("arm", arm, study.arms))
-    if view and view not in study.arms[arm].views:
-        raise document.wrong(place, unknown_word(f"view of {arm}", view, study.arms[arm].views))
-    corpora = hypothesis.corpora or study.corpora_of(arm)
-    if absent := next((corpus for corpus in corpora if corpus not in study.corpora_of(arm)), None):
-        raise document.wrong(place, f"{arm} does not run on {absent}")

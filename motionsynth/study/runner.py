@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from motionsynth.errors import ConfigError, MotionSynthError, StudyError, unknown_word
 from motionsynth.study.cells import CellJob, CellOutcome, run_cell
+from motionsynth.study.check import suite_keys
 from motionsynth.study.engines import as_ended
 from motionsynth.study.load import Document, plan_cells
 from motionsynth.study.plan import Cell, StudyConfig
@@ -19,6 +20,7 @@ from motionsynth.study.results import CellResult, read_results
 if TYPE_CHECKING:
     from motionsynth.calibration.record import Calibration
     from motionsynth.study.engines import Engine
+    from motionsynth.study.plan import EndpointConfig
 
 __all__ = ["Places", "Plan", "StudyOutcome", "make_plan", "prepare", "run_study"]
 
@@ -123,20 +125,39 @@ def make_plan(study: StudyConfig, places: Places, *, only: Iterable[str] = ()) -
     return Plan(study, cells, done)
 
 
-def prepare(plan: Plan, places: Places, *, jobs: int = 1, told: Told = lambda *_: None) -> dict[str, Path]:
+def prepare(
+    plan: Plan,
+    places: Places,
+    *,
+    jobs: int = 1,
+    told: Told = lambda *_: None,
+    announce: Callable[[str], None] = lambda _: None,
+) -> dict[str, Path]:
     """Open every corpus that cells are left of, calibrate it where that is missing, and check the hypotheses on it.
+
+    Hypotheses are checked on corpora too whose cells are done, where their calibration is at hand.
+
+    Args:
+        plan: of :func:`make_plan`.
+        places: where it reads and writes.
+        jobs: processes that calibrate.
+        told: what is done, how much of it, of how much.
+        announce: told why a calibration does not fit.
 
     Returns:
         Corpus -> its ``calibration.json``; corpora whose hypotheses need none, and grids, are not there.
 
     Raises:
-        ConfigError: a hypothesis is about a figure that the calibration calls blind or invalid; names file and line.
+        ConfigError: a hypothesis is about a figure that the calibration calls blind or invalid, or about a dose that is
+            read from a figure that is not computed; names file and line.
         StudyError: the clips of a corpus are missing.
     """
     from motionsynth.study.calibrated import calibration_of
 
     study, document = plan.study, Document(places.yaml)
     found: dict[str, Path] = {}
+    for corpus, path in _read_on(plan, places).items():
+        _check_endpoints(study, corpus, path, document)
     for corpus in dict.fromkeys(cell.corpus for cell in plan.left):
         data = next((cell.data for cell in plan.left if cell.corpus == corpus), None)
         if data is None:
@@ -144,9 +165,21 @@ def prepare(plan: Plan, places: Places, *, jobs: int = 1, told: Told = lambda *_
         if absent := next((path for path in (data.path, data.second) if path and not path.exists()), None):
             raise document.wrong(["corpora", corpus], f"{absent} is not there: {how_to_get(corpus, absent)}")
         if "suite" in study.measure.instruments:
-            found[corpus] = calibration_of(study, corpus, data, places, jobs=jobs, told=told)
-    for corpus, path in found.items():
-        _check_endpoints(study, corpus, path, document)
+            found[corpus] = calibration_of(study, corpus, data, places, jobs=jobs, told=told, announce=announce)
+            _check_endpoints(study, corpus, found[corpus], document)
+    return found
+
+
+def _read_on(plan: Plan, places: Places) -> dict[str, Path]:
+    """Corpus -> the calibration that its finished cells were read on, where that very file is at hand."""
+    from motionsynth.durable import hash_bytes
+
+    found: dict[str, Path] = {}
+    for corpus, entry in plan.study.corpora.items():
+        used = {result.calibration for result in plan.done.values() if result.corpus == corpus and result.calibration}
+        for path in (entry.calibration, places.runs / "calibration" / corpus / "calibration.json"):
+            if used and path is not None and path.is_file() and hash_bytes(path.read_bytes()) in used:
+                found.setdefault(corpus, path)
     return found
 
 
@@ -164,23 +197,27 @@ def how_to_get(corpus: str, path: Path) -> str:
 def _check_endpoints(study: StudyConfig, corpus: str, path: Path, document: Document) -> None:
     from motionsynth.calibration.record import load_calibration
 
-    calibration = load_calibration(path)
+    calibration, computed = load_calibration(path), suite_keys(study.measure)
     for name, hypothesis in study.hypotheses.items():
         if hypothesis.corpora is not None and corpus not in hypothesis.corpora:
             continue
-        if reason := _unfit(
-            calibration, hypothesis.endpoint.metric, hypothesis.endpoint.axis, hypothesis.endpoint.dose
-        ):
+        arms = (study.arm_view(side)[0] for side in (hypothesis.first, hypothesis.second))
+        if any(corpus not in study.corpora_of(arm) for arm in arms):
+            continue
+        if reason := _unfit(calibration, hypothesis.endpoint, computed):
             raise document.wrong(["hypotheses", name, "endpoint"], f"{reason} on {corpus}, says {path}")
 
 
-def _unfit(calibration: Calibration, metric: str | None, axis: str | None, dose: str | None) -> str | None:
+def _unfit(calibration: Calibration, endpoint: EndpointConfig, computed: Container[str]) -> str | None:
     """Why an endpoint can carry no verdict on a corpus; None where it can."""
-    axes = calibration.config.axes
-    if dose is not None:
+    axes, axis, metric = calibration.config.axes, endpoint.axis, endpoint.metric
+    if (dose := endpoint.dose) is not None:
         if dose not in axes:
             return unknown_word(f"axis {dose!r}", dose, axes)
-        return None if dose in calibration.headlines else f"no figure is valid on the axis {dose}"
+        if dose not in calibration.headlines:
+            return f"no figure is valid on the axis {dose}"
+        key = calibration.headlines[dose].key
+        return None if key in computed else f"the axis {dose} is read from {key}, which measure leaves out,"
     if axis is None:
         return None
     if axis not in axes:

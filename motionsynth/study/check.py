@@ -1,0 +1,288 @@
+"""What can be seen to be wrong in a study before a clip is read: arms, views, figures, hypotheses; told by its line."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from motionsynth.errors import ConfigError, MotionSynthError, unknown_word
+from motionsynth.study.plan import ArmConfig, HypothesisConfig, StudyConfig, ViewConfig, flat
+
+if TYPE_CHECKING:
+    from motionsynth.config import RunConfig
+    from motionsynth.families.base import Family
+    from motionsynth.study.load import Document
+    from motionsynth.study.plan import MeasureConfig
+
+__all__ = ["check_arms", "check_base", "check_hypotheses", "check_measure", "check_views", "suite_keys"]
+
+_OWN: Final = {"memoriser": {"windows"}, "low_pass": {"hz"}, "untrained": {"like"}}
+"""What ``set`` may hold for landmarks."""
+
+_ELSEWHERE: Final = {
+    "train.seed": "is given by seeds: every arm is trained by 0, 1, 2, ...",
+    "data.path": "belongs to corpora, or to --data",
+    "data.second": "belongs to corpora",
+    "family.name": "is what family says",
+}
+"""Keys of a run that a study says in another place."""
+
+_PREFIXES: Final = {"translation": ("translation/", "translation.to_")}
+"""Instrument -> how keys of its figures begin, where the corpus decides which there are."""
+
+_FEATURES: Final = 256
+"""Features of the windows that a family is built for to be asked; clips decide how many there are in truth."""
+
+
+def check_base(study: StudyConfig, document: Document) -> None:
+    """Refuse keys for all arms that a study says elsewhere."""
+    for key, place in _written(study.base, ["base"]):
+        if key in _ELSEWHERE:
+            raise document.wrong(place, f"{key} {_ELSEWHERE[key]}")
+
+
+def check_arms(study: StudyConfig, document: Document) -> None:
+    """Refuse unknown families and corpora, and what ``set`` cannot say."""
+    from motionsynth.families import FAMILIES
+
+    for name, arm in study.arms.items():
+        if arm.family is not None and arm.family not in FAMILIES:
+            reason = unknown_word(f"family {arm.family!r}", arm.family, FAMILIES)
+            raise document.wrong(["arms", name, "family"], reason)
+        for corpus in arm.corpora or ():
+            if corpus not in study.corpora:
+                raise document.wrong(["arms", name, "corpora"], unknown_word("corpus", corpus, study.corpora))
+            if (study.corpora[corpus].data is None) != (arm.objective is not None):
+                reason = (
+                    f"{corpus} is no {'density on a grid' if arm.objective else 'motion'}, so {name} cannot run on it"
+                )
+                raise document.wrong(["arms", name, "corpora"], reason)
+        if not study.corpora_of(name):
+            raise document.wrong(["arms", name], "suits none of the corpora")
+        if arm.family is not None:
+            _check_keys(name, arm, document)
+        else:
+            _check_amounts(study, name, arm, document)
+
+
+def _check_keys(name: str, arm: ArmConfig, document: Document) -> None:
+    """Keys that are not an arm's to say: its results would not belong to those of the others."""
+    for key, place in _written(arm.set, ["arms", name, "set"]):
+        if key in _ELSEWHERE:
+            raise document.wrong(place, f"{key} {_ELSEWHERE[key]}")
+        if key.startswith("data.") and key.split(".")[1] != "keep":
+            reason = f"{key} belongs to corpora: all arms learn from the same windows, of which data.keep chooses some"
+            raise document.wrong(place, reason)
+
+
+def _written(section: Mapping[str, Any], place: Sequence[str]) -> Iterable[tuple[str, list[str]]]:
+    """Dotted keys of a section, each with where it stands."""
+    for written, value in section.items():
+        for key, _ in flat({written: value}):
+            inner = key.removeprefix(written).strip(".")
+            yield key, [*place, written, *([inner] if inner else [])]
+
+
+def _check_amounts(study: StudyConfig, name: str, arm: ArmConfig, document: Document) -> None:
+    """What ``set`` and ``views`` say of an arm that is no family."""
+    known = {"components"} if arm.objective else _OWN.get(arm.landmark or "", set())
+    for key in arm.set:
+        if key not in known:
+            raise document.wrong(["arms", name, "set", key], unknown_word("key", key, known))
+    if missing := known - set(arm.set):
+        raise document.wrong(["arms", name], f"set lacks {min(missing)}")
+    if arm.landmark == "untrained":
+        like = str(arm.set["like"])
+        if like not in study.arms or study.arms[like].family is None:
+            families = [other for other, of in study.arms.items() if of.family]
+            raise document.wrong(["arms", name, "set", "like"], unknown_word("arm", like, families))
+    for key in known & {"windows", "hz", "components"}:
+        if not isinstance(arm.set[key], int | float) or arm.set[key] <= 0:
+            raise document.wrong(["arms", name, "set", key], f"must be a number above 0 (got {arm.set[key]!r})")
+    if list(arm.views.values()) != [ViewConfig()]:
+        raise document.wrong(["arms", name, "views"], "only what is trained is shown in several ways")
+
+
+def check_views(name: str, arm: ArmConfig, config: RunConfig, document: Document) -> None:
+    """Refuse views that the arm's run cannot give.
+
+    Args:
+        name, arm: which.
+        config: its run.
+        document: the study's text.
+    """
+    from motionsynth.families import family_class
+    from motionsynth.families.capabilities import Reconstructs
+
+    family = family_class(config.family.name)
+    for view, how in arm.views.items():
+        place = ["arms", name, "views", view]
+        if how.reconstruct and not issubclass(family, Reconstructs):
+            reason = f"{arm.family} gives no window back: no view of it can reconstruct"
+            raise document.wrong([*place, "reconstruct"], reason)
+        if not how.ema and config.train.ema_decay is None:
+            reason = "the run keeps no average that could be left out: train.ema_decay is null"
+            raise document.wrong([*place, "ema"], reason)
+        for option, asked, known in (("prior", how.prior, None), ("show", how.show, family.SHOWS)):
+            if asked is None:
+                continue
+            known = _priors(family, config) if known is None else known
+            if known and asked not in known:
+                reason = f"{arm.family} has none such: {unknown_word(f'{option} {asked!r}', asked, known)}"
+                raise document.wrong([*place, option], reason)
+
+
+def _priors(family: type[Family], config: RunConfig) -> tuple[str, ...]:
+    """Names of a family's priors, which settings may decide; none where it cannot be built without the clips."""
+    from motionsynth.families.base import Family, MotionShape
+    from motionsynth.training.determinism import build_family
+
+    if family.priors is Family.priors:
+        return ("normal",)
+    section = config.family.model_dump()
+    labels = {*section.get("condition", ()), *([section["domain"]] if "domain" in section else [])}
+    try:
+        shape = MotionShape(config.data.window_frames, _FEATURES, dict.fromkeys(labels, 2))
+        return build_family(config.family, shape, 0).priors
+    except ValueError:  # with the true shape, and by its key, it is told when the clips are read
+        return ()
+
+
+def check_measure(study: StudyConfig, document: Document) -> None:
+    """Refuse words that choose no figure, a rule of usefulness without its figure or landmark, and a wrong plan."""
+    from motionsynth.study.calibrated import plan_of
+
+    motion = any(entry.data is not None for entry in study.corpora.values())
+    if "suite" in study.measure.instruments and motion:
+        try:
+            suite_keys(study.measure)
+        except MotionSynthError as error:
+            option = "features" if isinstance(error, ConfigError) and error.key == "--features" else "metrics"
+            raise document.wrong(["measure", option], str(error)) from error
+        try:
+            plan_of(study)
+        except ConfigError as error:
+            raise document.wrong(["calibration"], str(error)) from error
+    if study.useful is None:
+        return
+    if study.useful.of not in study.arms:
+        raise document.wrong(["useful", "of"], unknown_word("arm", study.useful.of, study.arms))
+    for corpus in study.corpora_of(study.useful.of):
+        if reason := _not_found(study, corpus, study.useful.figure):
+            raise document.wrong(["useful", "figure"], reason)
+
+
+def suite_keys(measure: MeasureConfig) -> tuple[str, ...]:
+    """Keys of the figures that the suite finds, as ``metrics`` and ``features`` choose them."""
+    from motionsynth.evaluation.evaluate import SPACES
+    from motionsynth.metrics.likelihood import LIKELIHOOD
+    from motionsynth.metrics.registry import MEASURES, choose, figure_keys
+
+    return figure_keys(choose(measure.metrics, measure.features, SPACES, measures=(*MEASURES, LIKELIHOOD)))
+
+
+def _not_found(study: StudyConfig, corpus: str, key: str) -> str | None:
+    """Why no cell on a corpus will have a figure; None where it will."""
+    found, prefixes = _figures(study, corpus)
+    if key in found or key.startswith(prefixes):
+        return None
+    everything = suite_keys(study.measure.model_copy(update={"metrics": None, "features": None}))
+    if key in everything and "suite" in study.measure.instruments and study.corpora[corpus].data is not None:
+        return f"{key} is not computed: measure.metrics and measure.features leave it out"
+    close = difflib.get_close_matches(key, found, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]}?" if close else "`motionsynth metrics` lists those of the suite"
+    measured = "a mixture" if study.corpora[corpus].data is None else ", ".join(study.measure.instruments)
+    return f"no figure {key!r} on {corpus}, which is measured by {measured}; {hint}"
+
+
+def _figures(study: StudyConfig, corpus: str) -> tuple[set[str], tuple[str, ...]]:
+    """Keys of the figures of cells on a corpus, and how further ones begin."""
+    if study.corpora[corpus].data is None:
+        from motionsynth.study.grids import KEYS as MIXTURES
+
+        return set(MIXTURES), ()
+    found: set[str] = set()
+    if "suite" in study.measure.instruments:
+        found |= set(suite_keys(study.measure))
+    if "walker_coordinates" in study.measure.instruments:
+        from motionsynth.study.walker_coordinates import KEYS as COORDINATES
+
+        found |= set(COORDINATES)
+    return found, tuple(start for name in study.measure.instruments for start in _PREFIXES.get(name, ()))
+
+
+def check_hypotheses(study: StudyConfig, document: Document) -> None:
+    """Refuse contrasts of arms, views and corpora that there are not, and endpoints that no cell will have."""
+    for name, hypothesis in study.hypotheses.items():
+        place = ["hypotheses", name]
+        for corpus in hypothesis.corpora or ():
+            if corpus not in study.corpora:
+                raise document.wrong([*place, "corpora"], unknown_word("corpus", corpus, study.corpora))
+        for side in ("first", "second"):
+            _check_side(study, hypothesis, side, [*place, side], document)
+        first, second = study.arm_view(hypothesis.first), study.arm_view(hypothesis.second)
+        if first == second:
+            raise document.wrong([*place, "second"], f"is {'@'.join(first)} as well: nothing is compared")
+        shared = [name for name in study.corpora_of(first[0]) if name in study.corpora_of(second[0])]
+        if not shared:
+            raise document.wrong(place, f"{first[0]} and {second[0]} share no corpus")
+        for corpus in hypothesis.corpora or shared:
+            _check_useful(study, (first[0], second[0]), corpus, place, document)
+            _check_endpoint(study, hypothesis, corpus, [*place, "endpoint"], document)
+
+
+def _check_side(
+    study: StudyConfig, hypothesis: HypothesisConfig, side: str, place: Sequence[str], document: Document
+) -> None:
+    arm, _, view = getattr(hypothesis, side).partition("@")
+    if arm not in study.arms:
+        raise document.wrong(place, unknown_word("arm", arm, study.arms))
+    if view and view not in study.arms[arm].views:
+        raise document.wrong(place, unknown_word(f"view of {arm}", view, study.arms[arm].views))
+    if absent := next((corpus for corpus in hypothesis.corpora or () if corpus not in study.corpora_of(arm)), None):
+        raise document.wrong(place, f"{arm} does not run on {absent}")
+
+
+def _check_useful(
+    study: StudyConfig, arms: Sequence[str], corpus: str, place: Sequence[str], document: Document
+) -> None:
+    """Where arms must be useful to carry a verdict, what they are held against must run beside them."""
+    if study.useful is None or corpus in study.corpora_of(study.useful.of):
+        return
+    judged = [arm for arm in arms if study.arms[arm].family is not None and study.arms[arm].tier != "landmark"]
+    if judged:
+        reason = f"{judged[0]} can carry no verdict on {corpus}, where useful.of, {study.useful.of}, does not run"
+        raise document.wrong(place, reason)
+
+
+def _check_endpoint(
+    study: StudyConfig, hypothesis: HypothesisConfig, corpus: str, place: Sequence[str], document: Document
+) -> None:
+    """An axis that a calibration has, read from figures of the suite; a figure that an instrument finds."""
+    endpoint = hypothesis.endpoint
+    option = "dose" if endpoint.dose is not None else "axis"
+    axis = endpoint.dose or endpoint.axis
+    if axis is not None:
+        if study.corpora[corpus].data is None:
+            raise document.wrong([*place, option], f"{corpus} is a density on a grid, which no calibration knows")
+        if "suite" not in study.measure.instruments:
+            raise document.wrong(
+                [*place, option], "only figures of the suite are calibrated: measure.instruments lacks it"
+            )
+        known = _axes(study, corpus, axis)
+        if axis not in known:
+            raise document.wrong([*place, option], unknown_word(f"axis {axis!r}", axis, known))
+    if endpoint.metric is not None and (reason := _not_found(study, corpus, endpoint.metric)):
+        raise document.wrong([*place, "metric"], reason)
+
+
+def _axes(study: StudyConfig, corpus: str, axis: str) -> set[str]:
+    """Axes of the plan; those of the corpus' own calibration too where the plan has not the one in question."""
+    from motionsynth.calibration.record import load_calibration
+    from motionsynth.study.calibrated import plan_of
+
+    known, path = set(plan_of(study).axes), study.corpora[corpus].calibration
+    if axis not in known and path is not None and path.exists():
+        known |= set(load_calibration(path).config.axes)
+    return known
