@@ -23,7 +23,7 @@ _OFF_CURVE: Final = {
     "other side": "on the other side of real motion",
 }
 _OFF_SHARES: Final = (
-    "a share of an axis below 0 is off real motion the other way, one above 1 beyond the strongest dose: there the "
+    "A share of an axis below 0 is off real motion the other way, one above 1 beyond the strongest dose: there the "
     "calibration's curve goes on by its mean slope, to tell arms apart, and no dose stands behind the number"
 )
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from motionsynth.study.clips import read_clips
 from motionsynth.study.plan import Cell, StudyConfig
+from motionsynth.study.reporting.cells import cell_tables
 from motionsynth.study.reporting.doses import dose_picture
 from motionsynth.study.reporting.gather import Entry, Gathered
 from motionsynth.study.reporting.method import changed_hypotheses, reproduce
@@ -15,7 +16,7 @@ from motionsynth.study.reporting.pictures import curve_pictures, forest_picture,
 from motionsynth.study.reporting.statements import glance, summary, verdict_blocks, verdicts_of
 from motionsynth.study.reporting.tables import cost_table, dose_table, figure_tables, ledger, runs_table
 from motionsynth.study.results import CLIPS, CellResult
-from motionsynth.study.verdicts import Verdict
+from motionsynth.study.verdicts import Verdict, statements
 from motionsynth.view.markdown import write_markdown
 from motionsynth.view.page import Block, Headline, Notes, Paragraph, Picture, Player, Section, write_page
 from motionsynth.view.player import Drawn, player_html
@@ -90,7 +91,7 @@ def _corpus(gathered: Gathered, corpus: str, folder: Path) -> Iterator[Section]:
     if not entries and not landmarks:
         return
     where = gathered.corpus_title(corpus)
-    blocks = _blocks(gathered, corpus, entries, landmarks, "")
+    blocks = [*_blocks(gathered, corpus, entries, landmarks, ""), *cell_tables(entries)]
     yield Section(where, blocks)
     if player := _player(gathered, corpus, [*entries, *_shown_landmarks(landmarks)], folder):
         yield Section(f"Clips: {where}", [player])
@@ -102,10 +103,25 @@ def _exploratory(gathered: Gathered, corpus: str, folder: Path) -> Iterator[Sect
         return
     where = gathered.corpus_title(corpus)
     landmarks = list(gathered.entries(corpus, "landmark"))
-    words = "No verdict rests on what follows: fewer seeds, and no hypothesis stood before the runs."
-    blocks = [Paragraph(words), *_blocks(gathered, corpus, entries, landmarks, "exploratory")]
+    blocks = [Paragraph(_exploration(gathered, corpus)), *_blocks(gathered, corpus, entries, landmarks, "exploratory")]
     player = _player(gathered, corpus, [entry for entry in entries if entry.main], folder)
     yield Section(f"Exploratory: {where}", [*blocks, *([player] if player else [])])
+
+
+def _exploration(gathered: Gathered, corpus: str) -> str:
+    """What the arms of tier B are good for: most stand in no hypothesis, and one that does has said so."""
+    study = gathered.study
+    arms = {entry.arm for entry in gathered.entries(corpus, "B")}
+    named = [
+        name
+        for name, hypothesis, where in statements(study)
+        if where == corpus and arms & {study.arm_view(side)[0] for side in (hypothesis.first, hypothesis.second)}
+    ]
+    seeds = sorted({len(study.seeds_of(arm)) for arm in arms})
+    told = " to ".join(map(str, dict.fromkeys((seeds[0], seeds[-1])))) + f" seed{'s' * (seeds[-1] > 1)} an arm"
+    if not named:
+        return f"No verdict rests on what follows: no hypothesis names these arms ({told})."
+    return f"These arms explore ({told}). No verdict rests on them but those of: {', '.join(named)}."
 
 
 def _blocks(

@@ -113,7 +113,8 @@ def _result(of: StudyConfig, cell: Cell, diverged: int) -> CellResult:
         study=of.name, arm=cell.arm, corpus=cell.corpus, seed=cell.seed, key=cell.key,
         state="diverged" if lost else "finished", error="step 1200: generator/loss is nan" if lost else "",
         hypotheses_sha256=of.hypotheses_sha256, measure_sha256=of.measure_sha256(cell.arm),
-        fingerprint=f"{cell.corpus}-fingerprint", judge=f"{cell.corpus}-judge", config={},
+        fingerprint=f"{cell.corpus}-fingerprint", judge=f"{cell.corpus}-judge",
+        calibration=f"{cell.corpus}-calibration", config={},
         steps=6000 if trained else 0,
         seconds={"train": 200 + 5 * rng.normal(), "measure": 20 + rng.normal()} if trained else {"measure": 20.0},
         parameters={"decoder": 250_000, "critic": 120_000} if trained else {},
@@ -133,7 +134,7 @@ def _curve(rng: np.random.Generator) -> list[tuple[int, float, float]]:
 def _view(of: StudyConfig, cell: Cell, view: str, rng: np.random.Generator) -> ViewResult:
     main = view == of.arms[cell.arm].main_view
     blur, drop = BLUR_DROP[cell.arm if main else f"{cell.arm}/{view}"]
-    blur, drop = (float(np.clip(share + 0.02 * rng.normal(), 0, 1)) for share in (blur, drop))
+    blur, drop = (share + 0.02 * float(rng.normal()) for share in (blur, drop))
     hertz = np.arange(0, 15.1, 0.5)
     figures = {
         "smoothness/energy_above_5hz_within": float(np.exp(-4 * blur)),
@@ -153,18 +154,38 @@ def _view(of: StudyConfig, cell: Cell, view: str, rng: np.random.Generator) -> V
         "drop": _reading("cells", drop, drop * 0.97, "covers as much as real data with cells dropped"),
     }
     if cell.arm in ("gan", "gan_proximal"):
-        doses["blur"] = DoseReading(doses["blur"].key, 0.0, "other side", None, "low_pass", "outside the range: jitter")
+        share = -0.1 + 0.02 * float(rng.normal())
+        doses["blur"] = DoseReading(
+            doses["blur"].key, share, "other side", None, "low_pass", "outside the range: jitter"
+        )
     rough = 0.2 + 0.01 * rng.normal() if cell.arm in ("gan", "gan_proximal") else 0.0
     doses["jitter"] = _reading("jitter", rough, 4 * rough, "as rough as real motion with jitter")
     undefined = {"modes/recall.autoencoder": "too few windows"}
     decibels = -8 * blur * np.log2(1 + hertz)
-    return ViewResult(figures, undefined, doses, {"frequencies_hz": hertz.tolist(), "decibels": decibels.tolist()})
+    spectrum = {"frequencies_hz": hertz.tolist(), "decibels": decibels.tolist()}
+    return ViewResult(figures, undefined, doses, spectrum, _cells(cell.corpus, -4 * blur))
+
+
+def _cells(corpus: str, log: float) -> dict[str, dict[str, float]]:
+    """Three cells of walkers, 40 of motion capture; every other is rougher than their mean, the others smoother."""
+    names = ["walk/calm", "walk/brisk", "run/brisk"]
+    if corpus == "real":
+        names = [f"{content}/{style}" for content in ("walk", "run", "wave", "bow") for style in "abcdefghij"]
+    real = {name: 400.0 - 3 * place for place, name in enumerate(names)}
+    off = {name: 0.6 if place % 2 == 0 else -0.6 for place, name in enumerate(names)}
+    cells = {
+        name: {"windows": 100.0, "real": real[name], "energy_above_5hz": log + off[name], "energy": log}
+        for name in names
+    }
+    if corpus == "walkers":
+        cells["run/brisk"] = {"windows": 0.0, "real": real["run/brisk"]}
+    return cells
 
 
 def _reading(kind: str, share: float, dose: float, words: str) -> DoseReading:
     key = "smoothness/energy_above_5hz_within" if kind == "low_pass" else "modes/cells_covered"
     if share > 0.9:
-        return DoseReading(key, 1.0, "beyond", None, kind, f"{words} farther than the strongest dose")
+        return DoseReading(key, share, "beyond", None, kind, f"{words} farther than the strongest dose")
     if share < 0.03:
         return DoseReading(key, share, "none", None, kind, "none beyond real motion")
     return DoseReading(key, share, "measured", float(dose), kind, f"{words}: {dose:.2g}")

@@ -17,14 +17,16 @@ from motionsynth.features.encode import decode_batch
 from motionsynth.study.clips import LARGEST_BYTES, keep_clips, read_clips
 from motionsynth.study.plan import StudyConfig
 from motionsynth.study.report import write_report
-from motionsynth.study.reporting.doses import signed_blur
+from motionsynth.study.reporting.cells import cell_tables
+from motionsynth.study.reporting.doses import dose_picture, signed_blur
 from motionsynth.study.reporting.gather import Gathered, mean_of
 from motionsynth.study.reporting.method import changed_hypotheses
 from motionsynth.study.reporting.statements import verdicts_of
-from motionsynth.study.reporting.tables import ledger
-from motionsynth.study.results import CLIPS, CellResult
+from motionsynth.study.reporting.tables import cost_table, ledger
+from motionsynth.study.results import CLIPS, CellResult, ViewResult
 from motionsynth.view.figure import stick_figure
 from motionsynth.view.forest import Effect, forest_chart
+from motionsynth.view.numbers import number_text
 from motionsynth.view.page import Table
 from motionsynth.view.plane import Point, plane_chart
 from tests.study.made_up import NASTY, planned, results, study, walker_motions
@@ -77,6 +79,117 @@ def test_an_arm_that_is_not_trained_to_use_is_marked_and_carries_no_verdict(text
     assert "gan/walkers" not in ledger
 
 
+def test_the_rule_of_usefulness_is_that_of_the_verdicts(text: str) -> None:
+    of = study()
+    found = results(of)
+    why = Gathered(of, found, planned(of)).not_useful("aae", "walkers")
+    assert why is not None and why.measured and f"No verdict on walkers (procedural): {why.why}." in text
+    no_scale = Gathered(of, {k: r for k, r in found.items() if r.arm != "mean_clip"}, planned(of))
+    unknown = no_scale.not_useful("gan", "walkers")
+    assert unknown is not None and not unknown.measured
+    assert all(verdict.kind == "none" for verdict in verdicts_of(no_scale))
+    (table,) = [block for block in ledger(no_scale) if isinstance(block, Table) and not block.caption]
+    told = {row[0].text: row[1].text for row in table.cells()}
+    assert told["gan/walkers"] == "quality not known" and "mean_clip/walkers" not in told
+
+
+def test_numbers_of_verdicts_tell_how_good_the_arms_are(text: str) -> None:
+    of = study()
+    gathered = Gathered(of, results(of), planned(of))
+    figures = [gathered.entry(arm, "walkers") for arm in ("aae", "gan", "real", "memoriser", "mean_clip")]
+    means = [entry.figure("fidelity/frechet.pca") for entry in figures if entry is not None]
+    aae, gan, real, memoriser, limit = (number_text(mean.value) for mean in means if mean is not None)
+    limit = number_text(float(limit) / 2)
+    row = next(line for line in section(text, "Verdicts").splitlines() if "<sub>aae-blurs</sub>" in line)
+    assert f"| {aae} and {gan}<br><sub>real training motion {real}; memoriser {memoriser}; limit {limit}</sub> |" in row
+
+
+def test_a_log_is_told_as_a_ratio(tmp_path: Path) -> None:
+    energy = {"metric": "smoothness/energy_above_5hz_within", "axis": "blur", "log": True}
+    of = study(
+        hypotheses={
+            "calmer": {
+                "says": "Less energy.", "endpoint": energy, "first": "vae", "second": "gan", "direction": "less",
+                "margin": 0.4,
+            }
+        }
+    )  # fmt: skip
+    found = results(of)
+    (verdict, _) = verdicts_of(Gathered(of, found, planned(of)))
+    assert verdict.mean is not None and verdict.mean < -1
+    told = section(written(tmp_path, of, found), "Verdicts")
+    ratio = number_text(np.exp(verdict.mean))
+    assert f"VAE has {np.exp(verdict.mean):.3g} times the smoothness/energy_above_5hz_within of GAN" in told
+    assert f"<sub>× {ratio} (" in told and "margin 0.4" in told
+    assert "log of energy above 5 Hz, within cells" in told
+    assert f"× {ratio} (" in (tmp_path / "figures" / "effects.svg").read_text()
+
+
+def test_the_plateau_is_the_change_over_the_last_third() -> None:
+    of = study()
+    curve = [
+        (step, step / 1500, value) for step, value in zip(range(1000, 7000, 1000), (9, 8, 6, 4, 3, 3), strict=True)
+    ]
+    found = {key: dataclasses.replace(result, curve=curve) for key, result in results(of).items()}
+    short = {key: dataclasses.replace(result, curve=curve[:1]) for key, result in found.items()}
+    for these, says in ((found, "−25.0"), (short, "–")):
+        gathered = Gathered(of, these, planned(of))
+        table = cost_table(gathered, "walkers", list(gathered.entries("walkers", "A")))
+        assert table is not None
+        place = [column.name for column in table.columns].index("plateau")
+        assert {row[place].text for row in table.cells()} == {says}
+
+
+def test_energy_is_told_cell_by_cell(text: str) -> None:
+    of = study()
+    gathered = Gathered(of, results(of), planned(of))
+    (first, *_) = cell_tables(list(gathered.entries("walkers", "A")))
+    rows = list(first.cells())
+    assert [row[0].text for row in rows] == ["walk/calm", "walk/brisk", "run/brisk", "cells off real motion"]
+    assert [column.name for column in first.columns][2:6] == ["GAN", "VAE", "VAE, fitted prior", "VAE, reconstruction"]
+    gan = gathered.entry("gan", "walkers")
+    assert gan is not None
+    ratio = np.exp(np.mean([view.cells["walk/calm"]["energy_above_5hz"] for view in gan.views]))
+    assert (rows[0][2].text, rows[0][2].note, rows[0][1].text) == (number_text(ratio), "50.0%", "33.6%")
+    assert (rows[2][2].text, rows[2][2].note) == ("–", "0.0%")
+    assert (rows[3][2].text, rows[3][2].note) == ("1 below, 1 above", "of 3, 1 without a window")
+    (by_content, *_) = cell_tables(list(gathered.entries("real", "A")))
+    rows = list(by_content.cells())
+    assert [row[0].text for row in rows] == ["walk", "run", "wave", "bow", "cells off real motion"]
+    assert rows[4][2].text == "20 below, 20 above" and rows[0][0].note == "10 cells"
+    assert "Energy above 5 Hz by cell, exploratory" in section(text, "walkers (procedural)")
+    bare = {k: dataclasses.replace(r, views=without_cells(r)) for k, r in results(of).items()}
+    assert not list(cell_tables(list(Gathered(of, bare, planned(of)).entries("walkers", "A"))))
+
+
+def without_cells(result: CellResult) -> dict[str, ViewResult]:
+    return {name: dataclasses.replace(view, cells={}) for name, view in result.views.items()}
+
+
+def test_what_lies_outside_the_plane_of_doses_has_an_arrow() -> None:
+    of = study()
+
+    def moved(result: CellResult) -> CellResult:
+        blur, drop = {"ae": (1.7, -0.8), "gmm": (0.5, 1.5)}.get(result.arm, (None, None))
+        if blur is None or drop is None:
+            return result
+        views = {}
+        for name, view in result.views.items():
+            read = {axis: dataclasses.replace(view.doses[axis], share=s, state="beyond", dose=None)
+                    for axis, s in (("blur", blur), ("drop", drop))}  # fmt: skip
+            views[name] = dataclasses.replace(view, doses={**view.doses, **read})
+        return dataclasses.replace(result, views=views)
+
+    names = []
+    for change in (lambda result: result, moved):
+        gathered = Gathered(of, {key: change(result) for key, result in results(of).items()}, planned(of))
+        picture = dose_picture(gathered, "walkers", list(gathered.entries("walkers", "A")))
+        assert picture is not None
+        names.append({"".join(e.itertext()) for e in ElementTree.fromstring(picture.svg).iter() if "text" in e.tag})
+    assert {"AE", "EM (mixture of PPCA)"} <= names[0]
+    assert {"AE →↓", "EM (mixture of PPCA) ↑", "GAN"} <= names[1]
+
+
 def test_means_and_intervals_are_those_of_the_seeds(text: str) -> None:
     of = study()
     entry = Gathered(of, results(of), planned(of)).entry("gan", "walkers")
@@ -95,7 +208,9 @@ def test_tiers_stand_apart_and_landmarks_in_rows_of_their_own(text: str) -> None
     main, tier_b = section(text, "walkers (procedural)"), section(text, "Exploratory: walkers (procedural)")
     assert "VAE, sigma 0.3" not in main
     assert "VAE, sigma 0.3" in tier_b
-    assert "No verdict rests on what follows" in tier_b
+    assert "No verdict rests on what follows: no hypothesis names these arms (3 seeds an arm)." in tier_b
+    assert "Reconstructions are held against the very windows" in main
+    assert "Reconstructions are held" not in tier_b
     after = main.partition("**landmarks**")[2]
     assert "real training motion" in after
     assert "| GAN<br>" not in after.partition("\n\n")[0]
@@ -105,7 +220,19 @@ def test_the_ledger_tells_divergence_and_what_is_missing(text: str) -> None:
     ledger = section(text, "Ledger")
     assert "| ali/walkers/0 | ▲ diverged | step 1200: generator/loss is nan |" in ledger
     assert "| ali | real | 0, 1, 2 |" in ledger
-    assert "1 diverged, 0 failed, 3 missing" in ledger
+    assert "100 cells finished, 1 diverged, 3 missing" in ledger
+
+
+def test_exploratory_arms_that_a_hypothesis_names_are_not_denied(tmp_path: Path) -> None:
+    said = {
+        "says": "Less blur.", "endpoint": {"dose": "blur"}, "first": "vae_sigma", "second": "vae", "direction": "less",
+        "margin": 0.1, "corpora": ["walkers"],
+    }  # fmt: skip
+    of = study(hypotheses={"sigma": said})
+    told = written(tmp_path, of, results(of))
+    assert "No verdict rests on them but those of: sigma." in section(told, "Exploratory: walkers (procedural)")
+    assert "no hypothesis names these arms" in section(told, "Exploratory: motion capture")
+    assert "VAE, sigma 0.3 is an exploratory arm (sigma on walkers (procedural))" in section(told, "Verdicts")
 
 
 def test_a_collapsed_run_is_told() -> None:
@@ -232,6 +359,9 @@ def test_what_is_not_smoother_than_real_motion_stands_on_the_side_of_jitter() ->
     assert signed_blur(rough) == -rough.doses["jitter"].share
     assert signed_blur(smooth) == smooth.doses["blur"].share
     assert signed_blur(dataclasses.replace(smooth, doses={})) is None
+    # off real motion the other way on both axes: neither smooth nor rough
+    off = {axis: dataclasses.replace(rough.doses[axis], state="other side", share=-0.3) for axis in ("blur", "jitter")}
+    assert signed_blur(dataclasses.replace(rough, doses=off)) == 0.0
 
 
 def test_a_forest_plot_places_effects_by_their_numbers() -> None:

@@ -25,12 +25,17 @@ _LADDER: Final[Mapping[str, Sequence[float]]] = {
 _READ: Final = ("measured", "beyond", "weaker")
 _MARGIN: Final = 0.04
 """Shares of an axis around the outermost points."""
+_FARTHEST: Final = 1.1
+"""Shares of an axis that are drawn on either side of real motion: on the left those of jitter."""
+_LOWEST: Final = -0.15
+"""The same downwards, where an arm covers more than real motion does."""
 _CAPTION: Final = (
     "Where each arm stands when its figures are read as damage to real motion. To the right: as smooth as real motion "
     "low-passed that far. To the left: as rough as real motion with so much jitter in every joint. Upwards: covers as "
     "little as real motion with so many modes dropped. Mean over seeds with t intervals; hollow marks are other views "
     "of the arm that a thin line joins; stars are landmarks. An arm that reads as both smooth and rough stands at the "
-    "right; the tables have both."
+    "right; the tables have both. An arrow behind a name: it lies that way, outside the picture. No dose stands behind "
+    "places beyond the last ones that an axis names."
 )
 
 
@@ -40,7 +45,8 @@ def dose_picture(gathered: Gathered, corpus: str, entries: Sequence[Entry], *, t
     if len(points) < 2:
         return None
     calibration = gathered.calibrations.get(corpus)
-    left = min(0.0, *(point.x_range[0] if point.x_range else point.x for point in points))
+    left, right = _ends([x for point in points for x in (point.x, *(point.x_range or ()))])
+    below, above = _ends([y for point in points for y in (point.y, *(point.y_range or ()))])
     x_ticks = _ticks(calibration, entries, "blur")
     rough = [(-share, text) for share, text in _ticks(calibration, entries, "jitter") if 0 < share <= 0.02 - left]
     where = gathered.corpus_title(corpus)
@@ -50,8 +56,8 @@ def dose_picture(gathered: Gathered, corpus: str, entries: Sequence[Entry], *, t
         y_label=axis_words("drop"),
         x_ticks=[*reversed(rough), *x_ticks] if x_ticks else (),
         y_ticks=_ticks(calibration, entries, "drop"),
-        x_limits=(left - _MARGIN, 1 + _MARGIN),
-        y_limits=(-_MARGIN, 1 + _MARGIN),
+        x_limits=(left - _MARGIN, right + _MARGIN),
+        y_limits=(below - _MARGIN, above + _MARGIN),
         rules=(0.0,),
         corners=((0.985, 0.012, "blurred, covers the modes"), (0.985, 0.985, "blurred, modes missing"),
                  (0.015, 0.012, "rough, covers the modes"), (0.015, 0.985, "rough, modes missing"))
@@ -68,13 +74,16 @@ _SHARES: Final = " (1: the strongest dose)"
 
 
 def signed_blur(view: ViewResult) -> float | None:
-    """The share of the blur axis; where motion is not smoother than real, less that of the jitter axis."""
+    """The share of the blur axis; where motion is not smoother than real, less that of the jitter axis.
+
+    What lies on the far side of real motion on one axis has its place by the other.
+    """
     blur, jitter = view.doses.get("blur"), view.doses.get("jitter")
     if blur is None:
         return None
     if blur.state in _READ or jitter is None:
         return blur.share
-    return -jitter.share if jitter.state in _READ else blur.share - jitter.share
+    return -jitter.share if jitter.state in _READ else max(blur.share, 0.0) - max(jitter.share, 0.0)
 
 
 def _point(entry: Entry) -> Point | None:
@@ -85,15 +94,25 @@ def _point(entry: Entry) -> Point | None:
     axes = [axis for axis in ("blur", "jitter", "drop") if entry.readings(axis)]
     tip = "; ".join(f"{axis_words(axis)}: {dose_text(entry, axis)}" for axis in axes)
     landmark = entry.config.tier == "landmark"
-    return Point(
-        entry.name, x.value, y.value, _range(x, -1.0), _range(y, 0.0), entry.arm, landmark, f"{entry.name} · {tip}"
-    )
+    across, x_range, x_arrow = _drawn(x, -_FARTHEST, "←→")
+    up, y_range, y_arrow = _drawn(y, _LOWEST, "↓↑")
+    name = " ".join(part for part in (entry.name, x_arrow + y_arrow) if part)
+    return Point(name, across, up, x_range, y_range, entry.arm, landmark, f"{entry.name} · {tip}")
 
 
-def _range(mean: Mean, least: float) -> tuple[float, float] | None:
-    if mean.low is None or mean.high is None or mean.low == mean.high:
-        return None
-    return max(least, mean.low), min(1.0, mean.high)
+def _drawn(mean: Mean, least: float, arrows: str) -> tuple[float, tuple[float, float] | None, str]:
+    """Where a mean and its interval are drawn, and an arrow where that is not where they are."""
+    place = min(max(mean.value, least), _FARTHEST)
+    arrow = "" if place == mean.value else arrows[mean.value > place]
+    if mean.low is None or mean.high is None:
+        return place, None, arrow
+    low, high = max(mean.low, least), min(mean.high, _FARTHEST)
+    return place, (low, high) if low < high else None, arrow
+
+
+def _ends(places: Sequence[float]) -> tuple[float, float]:
+    """What an axis shows: all places, and real motion and the strongest dose in any case."""
+    return min(0.0, *places), max(1.0, *places)
 
 
 def _ticks(calibration: Calibration | None, entries: Sequence[Entry], axis: str) -> list[tuple[float, str]]:

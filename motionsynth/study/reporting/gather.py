@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from motionsynth.study.evidence import Doubt, not_useful
 from motionsynth.study.plan import ArmConfig, Cell, StudyConfig
 from motionsynth.study.results import CellResult, DoseReading, ViewResult
 from motionsynth.study.statistics import t_interval
@@ -95,7 +95,7 @@ class Entry:
         return [view.doses[axis] for view in self.views if axis in view.doses]
 
     def share(self, axis: str) -> Mean | None:
-        """Where the doses lie on an axis: 0 real motion, 1 the strongest dose."""
+        """Where the doses lie on an axis: 0 real motion, 1 the strongest dose; beyond either they go on."""
         return mean_of([reading.share for reading in self.readings(axis)], self.confidence)
 
 
@@ -162,15 +162,6 @@ class Gathered:
         ]
         return Entry(arm, view, corpus, config, tuple(held), self.study.confidence) if held else None
 
-    def not_useful(self, arm: str, corpus: str) -> str:
-        """Why no verdict may be drawn from an arm, in words; empty where one may."""
-        rule = self.study.useful
-        if rule is None or self.study.arms[arm].tier == "landmark" or rule.of not in self.study.arms:
-            return ""
-        entry, held = self.entry(arm, corpus), self.entry(rule.of, corpus)
-        ours, theirs = (one.figure(rule.figure) if one else None for one in (entry, held))
-        if ours is None or theirs is None or not math.isfinite(theirs.value):
-            return ""
-        if ours.value < rule.share * theirs.value:
-            return ""
-        return f"{ours.value / theirs.value:.0%} of {rule.of}'s, where {rule.share:.0%} is the limit"
+    def not_useful(self, arm: str, corpus: str) -> Doubt | None:
+        """Why no verdict may be drawn from an arm; None where one may. The same rule as that of verdicts."""
+        return not_useful(self.study, arm, corpus, {(r.arm, r.corpus, r.seed): r for r in self.cells})

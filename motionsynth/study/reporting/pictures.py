@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from motionsynth.study.reporting.gather import Entry, Gathered
-from motionsynth.study.reporting.statements import TONES, contrast
+from motionsynth.study.reporting.statements import TONES, contrast, factor_text
 from motionsynth.study.reporting.words import figure_words
 from motionsynth.study.verdicts import Verdict
 from motionsynth.view.axes import Scale
@@ -43,7 +43,8 @@ def forest_picture(gathered: Gathered, verdicts: Sequence[Verdict]) -> Picture |
     caption = (
         "Mean difference of two arms over seed pairs with its t interval, divided by the smallest effect of interest; "
         "small dots are seeds. Turned so that right is what the statement says. Grey: too small to matter; "
-        "large effects are on a logarithmic axis. At the right the difference, first arm less second, in its own unit. "
+        "large effects are on a logarithmic axis. At the right the difference, first arm less second, in its own unit; "
+        "with × the ratio of the two, where logarithms are compared. "
         "Intervals are not corrected for the number of statements; verdicts are."
     )
     return Picture(svg, "Effects", caption, wide=True, file="effects")
@@ -56,19 +57,28 @@ def _effect(gathered: Gathered, verdict: Verdict) -> Effect:
     dots = [unit * (first - second) for first, second in verdict.values]
     if verdict.mean is None:
         return Effect(name, None, text="no verdict", tone="none")
+    low, high = sorted(unit * edge for edge in verdict.interval) if verdict.interval else (None, None)
+    return Effect(name, unit * verdict.mean, low, high, _size(verdict), TONES[verdict.kind], dots)
+
+
+def _size(verdict: Verdict) -> str:
+    """The difference in its own unit, or the ratio."""
+    if verdict.log:
+        return f"× {factor_text(verdict)}"
     if verdict.interval is None:
-        return Effect(name, unit * verdict.mean, None, None, number_text(verdict.mean), TONES[verdict.kind], dots)
-    value, start, end = interval_texts(verdict.mean, *verdict.interval)
-    low, high = sorted(unit * edge for edge in verdict.interval)
-    return Effect(name, unit * verdict.mean, low, high, f"{value} ({start} to {end})", TONES[verdict.kind], dots)
+        return number_text(verdict.mean)
+    value, start, end = interval_texts(verdict.mean or 0.0, *verdict.interval)
+    return f"{value} ({start} to {end})"
 
 
 def _endpoint(gathered: Gathered, verdict: Verdict) -> str:
     """The endpoint in as few words as a row has room for."""
     endpoint = gathered.study.hypotheses[verdict.name].endpoint
     if endpoint.dose is not None:
-        return f"{endpoint.dose} dose"
-    return figure_words(endpoint.metric or "").removesuffix(", within cells")
+        words = f"{endpoint.dose} dose"
+    else:
+        words = figure_words(endpoint.metric or "").removesuffix(", within cells")
+    return f"log of {words}" if endpoint.log else words
 
 
 def spectra_pictures(gathered: Gathered, corpus: str, entries: Sequence[Entry], *, tier: str = "") -> Iterator[Picture]:

@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Literal
 
+from motionsynth.study.plan import UsefulConfig
 from motionsynth.study.reporting.gather import Gathered
 from motionsynth.study.reporting.words import axis_words, figure_words
-from motionsynth.study.verdicts import Verdict, judge
+from motionsynth.study.verdicts import Verdict, factor, judge
 from motionsynth.view.forest import Tone
 from motionsynth.view.numbers import number_text
 from motionsynth.view.page import Block, Cell, Column, Notes, Paragraph, Table, figure_cell
@@ -16,7 +17,7 @@ from motionsynth.view.page import Block, Cell, Column, Notes, Paragraph, Table, 
 if TYPE_CHECKING:
     from motionsynth.study.statistics import Kind
 
-__all__ = ["TONES", "contrast", "endpoint_words", "glance", "summary", "verdict_blocks", "verdicts_of"]
+__all__ = ["TONES", "contrast", "endpoint_words", "factor_text", "glance", "summary", "verdict_blocks", "verdicts_of"]
 
 TONES: Final[Mapping[Kind, Tone]] = {
     "supported": "for",
@@ -88,10 +89,14 @@ def contrast(gathered: Gathered, verdict: Verdict) -> str:
 def endpoint_words(gathered: Gathered, verdict: Verdict) -> str:
     """The endpoint in words."""
     endpoint = gathered.study.hypotheses[verdict.name].endpoint
-    if endpoint.dose is not None:
-        return axis_words(endpoint.dose)
-    words = figure_words(endpoint.metric or "")
+    words = axis_words(endpoint.dose) if endpoint.dose is not None else figure_words(endpoint.metric or "")
     return f"log of {words}" if endpoint.log else words
+
+
+def factor_text(verdict: Verdict) -> str:
+    """The ratio of two arms whose logarithms are compared, with its interval: ``0.50 (0.45 to 0.56)``."""
+    mean, *ends = (number_text(factor(value)) for value in (verdict.mean or 0.0, *(verdict.interval or ())))
+    return f"{mean} ({' to '.join(ends)})" if ends else mean
 
 
 def _side(gathered: Gathered, side: str) -> str:
@@ -108,6 +113,8 @@ def _table(gathered: Gathered, verdicts: Sequence[Verdict]) -> Table:
         Column("p equivalent", "TOST, Holm"), Column("Hedges' g"), Column("pairs", "seeds"),
         Column("metric, machine", figure=False),
     ]  # fmt: skip
+    if key := _quality_key(gathered):
+        columns.append(Column("how good they are", figure_words(key), figure=False, note=key))
     rows: list[list[Cell | str | float | None]] = []
     for corpus in dict.fromkeys(verdict.corpus for verdict in verdicts):
         rows.append([Cell(gathered.corpus_title(corpus))])
@@ -117,6 +124,14 @@ def _table(gathered: Gathered, verdicts: Sequence[Verdict]) -> Table:
         "statement as it stands, where it is refuted of its opposite; corrected by Holm's rule for all statements of "
         "the study in both directions. Intervals are not corrected."
     ]
+    if any(verdict.log for verdict in verdicts):
+        notes.append("Of a log the difference and its margin are natural logarithms; × stands before the ratio itself.")
+    if key:
+        rule = gathered.study.useful
+        told = f"How good they are: {figure_words(key)} of the two as shown here, mean over seeds."
+        if rule:
+            told += f" Limit: {rule.share:.0%} of {rule.of}; an arm carries verdicts if its own view is below."
+        notes.append(told)
     return Table(columns, rows, caption="The numbers behind the verdicts", notes=notes)
 
 
@@ -126,17 +141,44 @@ def _row(gathered: Gathered, verdict: Verdict) -> list[Cell | str | float | None
     decision, effect = verdict.decision, verdict.effect
     where = f"{verdict.valid}; on {', '.join(verdict.machines) or 'no machine yet'}"
     ends = f"{number_text(effect.low, 2)} to {number_text(effect.high, 2)}" if effect else ""
+    ratio = f"× {factor_text(verdict)}; " if verdict.log and verdict.mean is not None else ""
     p = decision.p_opposite if verdict.kind == "refuted" else decision.p_adjusted
     return [
         Cell(contrast(gathered, verdict), note=verdict.name, tip=verdict.says),
         Cell(_WORDS[verdict.kind], tip=verdict.sentence, tone=_MARKS.get(verdict.kind, "")),
-        figure_cell(verdict.mean, low, high, f"margin {number_text(verdict.margin, padded=False)}"),
+        figure_cell(verdict.mean, low, high, f"{ratio}margin {number_text(verdict.margin, padded=False)}"),
         _probability(p) if tested else "–",
         _probability(decision.p_equivalent) if tested else "–",
         Cell(number_text(effect.g, 2) if effect else "–", tip=ends),
         Cell(str(len(verdict.seeds)), tip=f"seeds {', '.join(map(str, verdict.seeds))}"),
         Cell(endpoint_words(gathered, verdict), note=where, tip=verdict.endpoint),
+        *([_quality(gathered, verdict, key)] if (key := _quality_key(gathered)) else []),
     ]
+
+
+def _quality_key(gathered: Gathered) -> str:
+    """The figure that tells how good an arm is; empty where no cell has it."""
+    key = (gathered.study.useful or UsefulConfig()).figure
+    return key if any(key in view.figures for cell in gathered.cells for view in cell.views.values()) else ""
+
+
+def _quality(gathered: Gathered, verdict: Verdict, key: str) -> Cell:
+    """The figure of both arms; below, of the landmarks that give it its scale, and where usefulness ends."""
+    study, rule = gathered.study, gathered.study.useful
+
+    def told(arm: str, view: str | None = None) -> str:
+        entry = gathered.entry(arm, verdict.corpus, view)
+        mean = entry.figure(key) if entry else None
+        return number_text(mean.value if mean else None)
+
+    scale = {arm: config.title or arm for arm, config in study.arms.items() if config.landmark in ("real", "memoriser")}
+    notes = [f"{title} {value}" for arm, title in scale.items() if (value := told(arm)) != "–"]
+    held = gathered.entry(rule.of, verdict.corpus) if rule and rule.of in study.arms else None
+    if rule and held and (most := held.figure(key)):
+        notes.append(f"limit {number_text(rule.share * most.value)}")
+    return Cell(
+        " and ".join(told(*side.split("@", 1)) for side in (verdict.first, verdict.second)), note="; ".join(notes)
+    )
 
 
 def _probability(p: float) -> str:

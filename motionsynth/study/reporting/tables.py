@@ -19,6 +19,7 @@ __all__ = ["cost_table", "dose_table", "figure_tables", "ledger", "runs_table"]
 Row = list[Cell | str | float | None]
 _MOST: Final = 8
 """Figures side by side."""
+_DOUBTS: Final = {True: "not trained to use", False: "quality not known"}
 _COLLAPSE: Final = ("drop", "collapse")
 """Axes beyond whose strongest dose a run has collapsed."""
 
@@ -35,7 +36,10 @@ def dose_table(gathered: Gathered, entries: Sequence[Entry], landmarks: Sequence
 
     notes = [
         "Share of the axis in percent: 0 real motion, 100 the strongest dose of the calibration; mean over seeds with "
-        "its t interval; below it the same as an amount."
+        "its t interval; below it the same as an amount. Below 0 a figure is off real motion the other way, above 100 "
+        "beyond the strongest dose: the calibration's curve goes on there by its mean slope, to tell arms apart, and "
+        "no dose stands behind the number.",
+        *_reconstruction_note([*entries, *landmarks]),
     ]
     return Table(columns, _rows(row, entries, landmarks), caption="In doses of damaged real motion", notes=notes)
 
@@ -44,6 +48,7 @@ def figure_tables(
     gathered: Gathered, entries: Sequence[Entry], landmarks: Sequence[Entry], endpoints: Sequence[str]
 ) -> Iterator[Table]:
     """The main figures of each view, a table for each group of figures."""
+    notes = _reconstruction_note([*entries, *landmarks])
     for group, keys in keys_of([*entries, *landmarks], endpoints).items():
         for start in range(0, len(keys), _MOST):
             part = keys[start : start + _MOST]
@@ -54,7 +59,8 @@ def figure_tables(
             columns = [Column("arm", figure=False), Column("seeds"), *(_column(key) for key in part)]
             words = group.replace("_", " ").capitalize() or "Figures"
             caption = words if not start else f"{words}, continued"
-            yield Table(columns, _rows(row, entries, landmarks), caption=caption)
+            yield Table(columns, _rows(row, entries, landmarks), caption=caption, notes=notes)
+            notes = []
 
 
 def cost_table(gathered: Gathered, corpus: str, entries: Sequence[Entry]) -> Table | None:
@@ -72,18 +78,37 @@ def cost_table(gathered: Gathered, corpus: str, entries: Sequence[Entry]) -> Tab
         total = number_text(float(sum(first.parameters.values())))
         steps = sorted({result.steps for result in entry.results})
         shown = " to ".join(number_text(float(step), 6, padded=False) for step in dict.fromkeys((steps[0], steps[-1])))
-        rows.append([Cell(entry.title, note=networks), total, shown, *plain, ", ".join(devices)])
+        rows.append([Cell(entry.title, note=networks), total, shown, *plain, _plateau(entry), ", ".join(devices)])
     if not rows:
         return None
     columns = [
         Column("arm", figure=False), Column("parameters"), Column("steps"), Column("training", "s"),
-        Column("measuring", "s"), Column("device", figure=False),
+        Column("measuring", "s"), Column("plateau", "%"), Column("device", figure=False),
     ]  # fmt: skip
-    return Table(columns, rows, caption=f"What each arm costs on {gathered.corpus_title(corpus)}")
+    notes = [
+        "Plateau: change of the Fréchet distance to validation windows over the last third of training, mean over "
+        "seeds; near 0, longer training would change little; clearly below 0, the arm was still getting better. "
+        "A learning rate that falls to zero by then flattens the curve too."
+    ]
+    return Table(columns, rows, caption=f"What each arm costs on {gathered.corpus_title(corpus)}", notes=notes)
+
+
+def _plateau(entry: Entry) -> Cell:
+    """How much the validation curve of an arm changes from two thirds of its steps to the last."""
+    changes = []
+    for result in entry.results:
+        steps, _, values = np.array(sorted(result.curve), np.float64).reshape(-1, 3).T
+        if len(steps) < 2 or steps[0] > 2 * steps[-1] / 3:
+            continue
+        before = float(np.interp(2 * steps[-1] / 3, steps, values))
+        if before > 0:
+            changes.append(100 * (float(values[-1]) / before - 1))
+    mean = mean_of(changes, entry.confidence)
+    return figure_cell(mean.value, mean.low, mean.high) if mean else Cell("–", tip="no curve so long", tone="dim")
 
 
 def ledger(gathered: Gathered) -> list[Block]:
-    """Runs that diverged, failed or collapsed, arms of no use, and cells that are missing."""
+    """Runs that diverged or collapsed, arms of no use, and cells that are missing."""
     rows: list[Row] = []
     for result in gathered.cells:
         if result.state != "finished":
@@ -92,19 +117,21 @@ def ledger(gathered: Gathered) -> list[Block]:
             view = result.views[gathered.study.arms[result.arm].main_view]
             what = "; ".join(view.doses[axis].sentence for axis in axes)
             rows.append([Cell(result.name), Cell("collapsed", tone="bad"), what, result.key])
-    for corpus in gathered.corpora:
-        for arm in gathered.study.arms:
-            if reason := gathered.not_useful(arm, corpus):
-                what = f"{figure_words(gathered.study.useful.figure)}: {reason}" if gathered.study.useful else reason
-                rows.append([Cell(f"{arm}/{corpus}"), Cell("not trained to use", tone="bad"), what, ""])
+    rows += [
+        [Cell(f"{arm}/{corpus}"), Cell(_DOUBTS[doubt.measured], tone="bad"), doubt.why, ""]
+        for corpus in gathered.corpora
+        for arm in gathered.study.arms
+        # an arm without a finished run is among the missing or the diverged ones
+        if gathered.entry(arm, corpus) and (doubt := gathered.not_useful(arm, corpus))
+    ]
     states = [result.state for result in gathered.cells]
-    counts = [f"{states.count('finished')} cells finished", *(f"{states.count(s)} {s}" for s in ("diverged", "failed"))]
-    blocks: list[Block] = [Paragraph(", ".join(counts) + f", {len(gathered.missing)} missing.")]
+    counts = f"{states.count('finished')} cells finished, {states.count('diverged')} diverged"
+    blocks: list[Block] = [Paragraph(f"{counts}, {len(gathered.missing)} missing.")]
     if rows:
         columns = [Column(name, figure=False) for name in ("run", "outcome", "what happened", "key")]
         blocks.append(Table(columns, rows))
     else:
-        blocks.append(Paragraph("No run diverged, failed or collapsed, and every arm was trained to use."))
+        blocks.append(Paragraph("No run diverged or collapsed, and every arm was trained to use."))
     if gathered.missing:
         blocks.append(_missing(gathered.missing))
     if gathered.left_out:
@@ -142,12 +169,21 @@ def _rows(row: object, entries: Sequence[Entry], landmarks: Sequence[Entry]) -> 
 
 def _head(gathered: Gathered, entry: Entry) -> Row:
     """The arm's name, marked where it was not trained to use, and its number of seeds."""
-    reason = gathered.not_useful(entry.arm, entry.corpus) if entry.main else ""
+    doubt = gathered.not_useful(entry.arm, entry.corpus) if entry.main else None
     note = "" if entry.main and len(entry.config.views) == 1 else entry.view.replace("_", " ")
-    if reason:
-        note = "; ".join(part for part in (note, "not trained to use: no verdict") if part)
-    name = Cell(entry.title, note=note, tip=reason, tone="bad" if reason else "")
+    if doubt:
+        note = "; ".join(part for part in (note, f"{_DOUBTS[doubt.measured]}: no verdict") if part)
+    name = Cell(entry.title, note=note, tip=doubt.why if doubt else "", tone="bad" if doubt else "")
     return [name, str(len(entry.results))]
+
+
+def _reconstruction_note(entries: Sequence[Entry]) -> list[str]:
+    if not any(entry.config.views[entry.view].reconstruct for entry in entries):
+        return []
+    return [
+        "Reconstructions are held against the very windows that they reconstruct, all others against windows that they "
+        "have nothing to do with: distances of reconstructions are smaller by that alone."
+    ]
 
 
 def _share_cell(entry: Entry, axis: str) -> Cell:
