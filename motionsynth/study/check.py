@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from motionsynth.errors import ConfigError, MotionSynthError, unknown_word
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from motionsynth.config import RunConfig
     from motionsynth.families.base import Family
     from motionsynth.study.load import Document
-    from motionsynth.study.plan import MeasureConfig
+    from motionsynth.study.plan import EndpointConfig, MeasureConfig
 
 __all__ = ["check_arms", "check_base", "check_hypotheses", "check_measure", "check_views", "suite_keys"]
 
@@ -100,8 +101,16 @@ def _check_amounts(study: StudyConfig, name: str, arm: ArmConfig, document: Docu
     for key in known & {"windows", "hz", "components"}:
         if not isinstance(arm.set[key], int | float) or arm.set[key] <= 0:
             raise document.wrong(["arms", name, "set", key], f"must be a number above 0 (got {arm.set[key]!r})")
+    if arm.objective and _modes() % arm.set["components"]:
+        raise document.wrong(["arms", name, "set", "components"], f"must divide {_modes()}, the modes of a grid")
     if list(arm.views.values()) != [ViewConfig()]:
         raise document.wrong(["arms", name, "views"], "only what is trained is shown in several ways")
+
+
+def _modes() -> int:
+    from motionsynth.theory.misspecification import MODES
+
+    return MODES
 
 
 def check_views(name: str, arm: ArmConfig, config: RunConfig, document: Document) -> None:
@@ -175,11 +184,16 @@ def check_measure(study: StudyConfig, document: Document) -> None:
 
 def suite_keys(measure: MeasureConfig) -> tuple[str, ...]:
     """Keys of the figures that the suite finds, as ``metrics`` and ``features`` choose them."""
+    return _keys(measure.metrics, measure.features)
+
+
+@cache
+def _keys(metrics: tuple[str, ...] | None, features: tuple[str, ...] | None) -> tuple[str, ...]:
     from motionsynth.evaluation.evaluate import SPACES
     from motionsynth.metrics.likelihood import LIKELIHOOD
     from motionsynth.metrics.registry import MEASURES, choose, figure_keys
 
-    return figure_keys(choose(measure.metrics, measure.features, SPACES, measures=(*MEASURES, LIKELIHOOD)))
+    return figure_keys(choose(metrics, features, SPACES, measures=(*MEASURES, LIKELIHOOD)))
 
 
 def _not_found(study: StudyConfig, corpus: str, key: str) -> str | None:
@@ -187,8 +201,7 @@ def _not_found(study: StudyConfig, corpus: str, key: str) -> str | None:
     found, prefixes = _figures(study, corpus)
     if key in found or key.startswith(prefixes):
         return None
-    everything = suite_keys(study.measure.model_copy(update={"metrics": None, "features": None}))
-    if key in everything and "suite" in study.measure.instruments and study.corpora[corpus].data is not None:
+    if key in _keys(None, None) and "suite" in study.measure.instruments and study.corpora[corpus].data is not None:
         return f"{key} is not computed: measure.metrics and measure.features leave it out"
     close = difflib.get_close_matches(key, found, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]}?" if close else "`motionsynth metrics` lists those of the suite"
@@ -214,6 +227,7 @@ def _figures(study: StudyConfig, corpus: str) -> tuple[set[str], tuple[str, ...]
 
 def check_hypotheses(study: StudyConfig, document: Document) -> None:
     """Refuse contrasts of arms, views and corpora that there are not, and endpoints that no cell will have."""
+    axes = _axes(study)
     for name, hypothesis in study.hypotheses.items():
         place = ["hypotheses", name]
         for corpus in hypothesis.corpora or ():
@@ -229,7 +243,10 @@ def check_hypotheses(study: StudyConfig, document: Document) -> None:
             raise document.wrong(place, f"{first[0]} and {second[0]} share no corpus")
         for corpus in hypothesis.corpora or shared:
             _check_useful(study, (first[0], second[0]), corpus, place, document)
-            _check_endpoint(study, hypothesis, corpus, [*place, "endpoint"], document)
+            _check_axis(study, hypothesis.endpoint, corpus, axes, [*place, "endpoint"], document)
+            metric = hypothesis.endpoint.metric
+            if metric is not None and (reason := _not_found(study, corpus, metric)):
+                raise document.wrong([*place, "endpoint", "metric"], reason)
 
 
 def _check_side(
@@ -256,33 +273,37 @@ def _check_useful(
         raise document.wrong(place, reason)
 
 
-def _check_endpoint(
-    study: StudyConfig, hypothesis: HypothesisConfig, corpus: str, place: Sequence[str], document: Document
+def _check_axis(
+    study: StudyConfig,
+    endpoint: EndpointConfig,
+    corpus: str,
+    axes: Collection[str],
+    place: Sequence[str],
+    document: Document,
 ) -> None:
-    """An axis that a calibration has, read from figures of the suite; a figure that an instrument finds."""
-    endpoint = hypothesis.endpoint
-    option = "dose" if endpoint.dose is not None else "axis"
+    """An axis is one that the corpus will be calibrated on; calibrations are of motion, and of figures of the suite."""
     axis = endpoint.dose or endpoint.axis
-    if axis is not None:
-        if study.corpora[corpus].data is None:
-            raise document.wrong([*place, option], f"{corpus} is a density on a grid, which no calibration knows")
-        if "suite" not in study.measure.instruments:
-            raise document.wrong(
-                [*place, option], "only figures of the suite are calibrated: measure.instruments lacks it"
-            )
-        known = _axes(study, corpus, axis)
-        if axis not in known:
-            raise document.wrong([*place, option], unknown_word(f"axis {axis!r}", axis, known))
-    if endpoint.metric is not None and (reason := _not_found(study, corpus, endpoint.metric)):
-        raise document.wrong([*place, "metric"], reason)
+    if axis is None:
+        return
+    place = [*place, "dose" if endpoint.dose else "axis"]
+    if study.corpora[corpus].data is None:
+        raise document.wrong(place, f"{corpus} is a density on a grid, which no calibration knows")
+    if "suite" not in study.measure.instruments:
+        raise document.wrong(place, "only figures of the suite are calibrated, which measure.instruments lacks")
+    if axis not in axes:
+        raise document.wrong(place, unknown_word(f"axis {axis!r}", axis, axes))
 
 
-def _axes(study: StudyConfig, corpus: str, axis: str) -> set[str]:
-    """Axes of the plan; those of the corpus' own calibration too where the plan has not the one in question."""
+def _axes(study: StudyConfig) -> set[str]:
+    """Axes of the plan, and of calibrations that are there already: which of them fit is not known before clips are."""
     from motionsynth.calibration.record import load_calibration
     from motionsynth.study.calibrated import plan_of
 
-    known, path = set(plan_of(study).axes), study.corpora[corpus].calibration
-    if axis not in known and path is not None and path.exists():
-        known |= set(load_calibration(path).config.axes)
+    asked = {hypothesis.endpoint.dose or hypothesis.endpoint.axis for hypothesis in study.hypotheses.values()} - {None}
+    if not asked:
+        return set()
+    known = set(plan_of(study).axes)
+    for entry in study.corpora.values() if asked - known else ():
+        if entry.calibration is not None and entry.calibration.exists():
+            known |= set(load_calibration(entry.calibration).config.axes)
     return known
