@@ -5,6 +5,7 @@ Shapes: N windows, T frames, D features, F frequencies.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -15,6 +16,7 @@ from motionsynth.study.world import Found, Shown, World
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from motionsynth.calibration.curve import Curve
     from motionsynth.calibration.record import Calibration
     from motionsynth.config import DataConfig
     from motionsynth.metrics.descriptors import Descriptors
@@ -171,10 +173,10 @@ def _doses(world: World, figures: Mapping[str, float]) -> dict[str, DoseReading]
 def read_dose(calibration: Calibration, axis: str, figures: Mapping[str, float]) -> DoseReading | None:
     """The headline figure of an axis read backwards; None where the figure is not there.
 
-    The share of the axis is that of the severity at which the calibration's curve has the figure. Beyond either end it
-    goes on by the curve's mean slope, on the curve's own scale L of figures (their logarithm where that is straighter):
-    ``-(L(real) - L(x)) / (L(1) - L(real))`` on the far side of real motion, ``1 + (L(x) - L(1)) / (L(1) - L(real))``
-    past the strongest dose. So arms that are off the curve can still be told apart; no dose stands behind such numbers.
+    The share of the axis is that of the severity at which the calibration's curve has the figure. Beyond either end the
+    curve goes on straight, as it is between its end and the nearest dose that differs: below 0 on the far side of real
+    motion, above 1 past the strongest dose. So arms that are off the curve can still be told apart, though no dose
+    stands behind such numbers.
     """
     import numpy as np
 
@@ -189,11 +191,22 @@ def read_dose(calibration: Calibration, axis: str, figures: Mapping[str, float])
     sign = float(np.sign(verdict.rho or 1.0))
     curve = Curve.fit(calibration.series(key), kind, verdict.doses, sign, calibration.ground)
     reading = read_figure(calibration, verdict, figures[key])
-    share = curve.invert(figures[key]) / float(curve.severity_D[-1])
-    first, last, level = float(curve.level_D[0]), float(curve.level_D[-1]), curve.level(figures[key])
-    if np.isfinite(level):
-        share += (min(level - first, 0.0) + max(level - last, 0.0)) / (last - first)
+    share = (curve.invert(figures[key]) + _beyond(curve, figures[key])) / float(curve.severity_D[-1])
     return DoseReading(key, share, reading.state, reading.dose, kind, reading.sentence)
+
+
+def _beyond(curve: Curve, figure: float) -> float:
+    """Severity by which a figure lies below the curve, as a number below 0, or above it; 0 where it is on it."""
+    levels, severities, level = curve.level_D, curve.severity_D, curve.level(figure)
+    if not math.isfinite(level):
+        return 0.0
+    end = 0 if level < levels[0] else -1
+    off = min(level - levels[0], 0.0) + max(level - levels[-1], 0.0)
+    rising = [place for place in range(len(levels)) if levels[place] != levels[end]]
+    if not off or not rising:
+        return 0.0
+    other = rising[end]
+    return float(off * (severities[end] - severities[other]) / (levels[end] - levels[other]))
 
 
 def _walker_coordinates(world: World, shown: Shown) -> Found:

@@ -43,7 +43,7 @@ __all__ = [
     "digest",
 ]
 
-INSTRUMENTS_VERSION: Final = 2
+INSTRUMENTS_VERSION: Final = 3
 """Raised with every change of what an instrument finds in the same windows: cells are then measured again."""
 
 ViewName = str
