@@ -24,7 +24,7 @@ _OFF_CURVE: Final = {
 }
 _OFF_SHARES: Final = (
     "A share of an axis below 0 is off real motion the other way, one above 1 beyond the strongest dose: there the "
-    "calibration's curve goes on by its mean slope, to tell arms apart, and no dose stands behind the number"
+    "calibration's curve goes on straight, to tell arms apart, and no dose stands behind the number"
 )
 
 

@@ -37,7 +37,7 @@ def dose_table(gathered: Gathered, entries: Sequence[Entry], landmarks: Sequence
     notes = [
         "Share of the axis in percent: 0 real motion, 100 the strongest dose of the calibration; mean over seeds with "
         "its t interval; below it the same as an amount. Below 0 a figure is off real motion the other way, above 100 "
-        "beyond the strongest dose: the calibration's curve goes on there by its mean slope, to tell arms apart, and "
+        "beyond the strongest dose: the calibration's curve goes on there straight, to tell arms apart, and "
         "no dose stands behind the number.",
         *_reconstruction_note([*entries, *landmarks]),
     ]
