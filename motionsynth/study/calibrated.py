@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from motionsynth.errors import ConfigError
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -80,15 +78,14 @@ def plan_of(study: StudyConfig) -> CalibrationConfig:
 
 def _unfit(path: Path, corpus: str, extractor: str, count: int) -> str | None:
     """Why figures of a study cannot be read on a calibration; None where they can."""
-    from motionsynth.calibration.reading import load_calibration, refuse_unfit
+    from motionsynth.calibration.record import load_calibration
 
     if not path.exists():
         return "is not there"
     calibration = load_calibration(path)
-    try:
-        refuse_unfit(calibration, corpus=corpus, extractor=extractor, count=count)
-    except ConfigError as error:
-        return f"does not fit: {error.key} {error.reason.partition(';')[0]}"
+    for what, its, here in (("corpus", calibration.corpus, corpus), ("extractor", calibration.extractor, extractor)):
+        if its != here:
+            return f"does not fit: it was made with another {what} ({its[:12]}, not {here[:12]})"
     if calibration.count != count:
-        return f"does not fit: was made with {calibration.count} windows a set, here are {count}"
+        return f"does not fit: it was made with {calibration.count} windows a set, here are {count}"
     return None

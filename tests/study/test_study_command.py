@@ -18,8 +18,11 @@ from typing import Any
 import pytest
 
 from motionsynth.cli.app import run as run_app
+from motionsynth.errors import RunError
+from motionsynth.run import open_run
 from motionsynth.tracking.journal import JOURNAL, last_values
 from motionsynth.training.journal import read_journal
+from motionsynth.workflow import train_once
 from tests.cli.conftest import invoke
 from tests.cli.invocation import Invoke, Result
 from tests.study.small import make_small
@@ -225,6 +228,35 @@ def test_a_signal_stops_a_study_which_says_how_to_go_on(
     assert told.code == 143 and "stopped: 3 of 5 cells are done; the same command goes on" in told.err
     states = [cell["state"] for cell in json.loads(status_of(runs, tmp_path / "results", invoke))]
     assert states == ["finished", "diverged", "finished", "stopped", "waiting"]
+    moved = tmp_path / "moved"
+    shutil.copytree(study / "walkers", moved)
+    refuse_others(next(path.parent for path in runs.glob("*/run.json") if '"stopped"' in path.read_text()), moved)
+    places = ("--runs", runs, "--results", tmp_path / "results", "--data", f"walkers={moved}")
+    told = invoke("study", "run", "small.yaml", "--no-track", "--only", "vae", *places)
+    assert told.code == 0, told.err
+    found, there = results_of(tmp_path / "results")["vae/1"], results_of(study / "results")["vae/1"]
+    assert found["key"] == there["key"] and found["views"] == there["views"]
+    record = json.loads((runs / found["key"] / "run.json").read_text())
+    assert record["corpus_path"] == str(moved)
+    rows = [row.step for row in read_journal(runs / found["key"] / "metrics.jsonl") if row.step]
+    assert len(rows) == len(set(rows)), "it went on, and did not begin anew"
+
+
+def refuse_others(run_dir: Path, moved: Path) -> None:
+    """Other clips are not those that the run began with, wherever they lie; nor is another configuration its own."""
+    config = open_run(run_dir).config
+    fewer = moved.with_name("fewer")
+    shutil.copytree(moved, fewer)
+    labels = (fewer / "labels.csv").read_text().splitlines(keepends=True)
+    (fewer / "labels.csv").write_text("".join(labels[:-1]))
+    (fewer / labels[-1].partition(",")[0]).unlink()
+    elsewhere = config.model_copy(update={"data": config.data.model_copy(update={"path": fewer})})
+    with pytest.raises(RunError, match="fewer are not those that the run began with"):
+        train_once(elsewhere, run_dir=run_dir, track=False)
+    longer = config.model_copy(update={"train": config.train.model_copy(update={"steps": 41})})
+    with pytest.raises(RunError, match="another configuration"):
+        train_once(longer, run_dir=run_dir, track=False)
+    assert open_run(run_dir).record.corpus_path != str(fewer)
 
 
 def status_of(runs: Path, results: Path, invoke: Invoke) -> str:
@@ -234,3 +266,30 @@ def status_of(runs: Path, results: Path, invoke: Invoke) -> str:
 def test_the_simulations_of_the_statistics_are_one_command(invoke: Invoke) -> None:
     told = invoke("study", "statistics", "--draws", 400)
     assert told.code in (0, 1) and "power: equivalent" in told.out and "promised" in told.out
+
+
+def test_a_calibration_that_does_not_fit_is_told(done: Result, study: Path, tmp_path: Path, invoke: Invoke) -> None:
+    kept = study / "runs" / "study-small" / "calibration"
+    shutil.copytree(kept, tmp_path / "runs" / "calibration")
+    other = json.loads((kept / "walkers" / "calibration.json").read_text())
+    (tmp_path / "other.json").write_text(json.dumps(other | {"extractor": "0" * 64}))
+    text = (study / "small.yaml").read_text()
+    named = text.replace("stride_frames: 16}\n", f"stride_frames: 16}}\n    calibration: {tmp_path / 'other.json'}\n")
+    (tmp_path / "named.yaml").write_text(named)
+    places = ("--runs", tmp_path / "runs", "--results", tmp_path / "results", "--only", "real")
+    told = invoke("study", "run", tmp_path / "named.yaml", "--no-track", *places)
+    assert told.code == 0
+    assert f"{tmp_path / 'other.json'} does not fit: it was made with another extractor (000000000000" in told.err
+    assert f"{tmp_path / 'runs' / 'calibration' / 'walkers' / 'calibration.json'} is read instead" in told.err
+    assert "does not fit" not in done.err
+
+
+def test_hypotheses_are_checked_where_nothing_is_left_to_do(
+    done: Result, study: Path, tmp_path: Path, invoke: Invoke
+) -> None:
+    (tmp_path / "blind.yaml").write_text((study / "small.yaml").read_text().replace("axis: blur", "axis: drop"))
+    shutil.copytree(study / "results", tmp_path / "results")
+    places = ("--runs", study / "runs" / "study-small", "--results", tmp_path / "results")
+    told = invoke("study", "run", tmp_path / "blind.yaml", "--no-track", *places)
+    assert told.code == 2 and "smoothness/energy_above_3hz is" in told.err and "for drop" in told.err
+    assert invoke("study", "run", "small.yaml", "--no-track", *places).code == 0
