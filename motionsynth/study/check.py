@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from motionsynth.study.load import Document
     from motionsynth.study.plan import EndpointConfig, MeasureConfig
 
-__all__ = ["check_arms", "check_base", "check_hypotheses", "check_measure", "check_views", "suite_keys"]
+__all__ = ["check_arms", "check_base", "check_hypotheses", "check_measure", "check_plan", "check_views", "suite_keys"]
 
 _OWN: Final = {"memoriser": {"windows"}, "low_pass": {"hz"}, "untrained": {"like"}}
 """What ``set`` may hold for landmarks."""
@@ -160,8 +160,6 @@ def _priors(family: type[Family], config: RunConfig) -> tuple[str, ...]:
 
 def check_measure(study: StudyConfig, document: Document) -> None:
     """Refuse words that choose no figure, a rule of usefulness without its figure or landmark, and a wrong plan."""
-    from motionsynth.study.calibrated import plan_of
-
     motion = any(entry.data is not None for entry in study.corpora.values())
     if "suite" in study.measure.instruments and motion:
         try:
@@ -169,10 +167,8 @@ def check_measure(study: StudyConfig, document: Document) -> None:
         except MotionSynthError as error:
             option = "features" if isinstance(error, ConfigError) and error.key == "--features" else "metrics"
             raise document.wrong(["measure", option], str(error)) from error
-        try:
-            plan_of(study)
-        except ConfigError as error:
-            raise document.wrong(["calibration"], str(error)) from error
+        if _has_plan(study):  # results can be looked at without it
+            check_plan(study, document)
     if study.useful is None:
         return
     if study.useful.of not in study.arms:
@@ -180,6 +176,20 @@ def check_measure(study: StudyConfig, document: Document) -> None:
     for corpus in study.corpora_of(study.useful.of):
         if reason := _not_found(study, corpus, study.useful.figure):
             raise document.wrong(["useful", "figure"], reason)
+
+
+def check_plan(study: StudyConfig, document: Document) -> None:
+    """Refuse a plan of calibrations that cannot be read, or does not fit the study."""
+    from motionsynth.study.calibrated import plan_of
+
+    try:
+        plan_of(study)
+    except ConfigError as error:
+        raise document.wrong(["calibration", "plan"], str(error)) from error
+
+
+def _has_plan(study: StudyConfig) -> bool:
+    return study.calibration.plan is None or study.calibration.plan.exists()
 
 
 def suite_keys(measure: MeasureConfig) -> tuple[str, ...]:
@@ -290,17 +300,20 @@ def _check_axis(
         raise document.wrong(place, f"{corpus} is a density on a grid, which no calibration knows")
     if "suite" not in study.measure.instruments:
         raise document.wrong(place, "only figures of the suite are calibrated, which measure.instruments lacks")
-    if axis not in axes:
+    if axes and axis not in axes:
         raise document.wrong(place, unknown_word(f"axis {axis!r}", axis, axes))
 
 
 def _axes(study: StudyConfig) -> set[str]:
-    """Axes of the plan, and of calibrations that are there already: which of them fit is not known before clips are."""
+    """Axes of the plan, and of calibrations that are there already: which of them fit, the clips decide.
+
+    Empty where they are not known, or not asked for.
+    """
     from motionsynth.calibration.record import load_calibration
     from motionsynth.study.calibrated import plan_of
 
     asked = {hypothesis.endpoint.dose or hypothesis.endpoint.axis for hypothesis in study.hypotheses.values()} - {None}
-    if not asked:
+    if not asked or not _has_plan(study):
         return set()
     known = set(plan_of(study).axes)
     for entry in study.corpora.values() if asked - known else ():

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from motionsynth.errors import ConfigError, MotionSynthError, StudyError, unknown_word
 from motionsynth.study.cells import CellJob, CellOutcome, run_cell
-from motionsynth.study.check import suite_keys
+from motionsynth.study.check import check_plan, suite_keys
 from motionsynth.study.engines import as_ended
 from motionsynth.study.load import Document, plan_cells
 from motionsynth.study.plan import Cell, StudyConfig
@@ -165,6 +165,7 @@ def prepare(
         if absent := next((path for path in (data.path, data.second) if path and not path.exists()), None):
             raise document.wrong(["corpora", corpus], f"{absent} is not there: {how_to_get(corpus, absent)}")
         if "suite" in study.measure.instruments:
+            check_plan(study, document)
             found[corpus] = calibration_of(study, corpus, data, places, jobs=jobs, told=told, announce=announce)
             _check_endpoints(study, corpus, found[corpus], document)
     return found

@@ -115,7 +115,7 @@ WRONG: dict[str, tuple[str, str, str]] = {
     "a key that stands twice": ("question: Does it load?", "name: again", "the key name stands on line 1 already"),
     "a key that there is not": ("    family: gan", "    famly: gan", "did you mean family"),
     "a grid for a landmark": ("  real:\n    landmark: real", REAL + "corpora: [line]}", "line is no motion"),
-    "a plan that is not there": ("plan: calibration.yaml", "plan: calibratoin.yaml", "No such file"),
+    "a plan that is none": ("plan: calibration.yaml", "plan: small.yaml", "doses: is missing"),
     "three components for eight modes": ("components: 2", "components: 3", "must divide 8"),
 }
 

@@ -181,6 +181,7 @@ WRONG = {
     "a figure that there is not": ("metrics: [smoothness/", "metrics: [smoothnes/", "metrics"),
     "a figure that is blind": ("axis: blur", "axis: drop", "smoothness/energy_above_3hz is"),
     "clips that are not there": ("path: walkers,", "path: walkars,", "`motionsynth data make walkers --out walkars`"),
+    "a plan that is not there": ("plan: calibration.yaml", "plan: calibratoin.yaml", "No such file"),
     "an arm that there is not": ("first: vae", "first: vea", "did you mean vae"),
 }
 
