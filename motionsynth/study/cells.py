@@ -117,13 +117,23 @@ def _run_motion(job: CellJob) -> CellOutcome:
         return _diverged(job, f"draws values that are not finite ({wild})")
     views = _measured(job, world, run, shown)
     if run is not None and cell.seed == 0 and job.study.measure.clips:
-        from motionsynth.study.clips import keep_clips
-
-        job.results.mkdir(parents=True, exist_ok=True)
-        keep_clips(shown, job.results / f"{cell.key}{CLIPS}", job.study.measure.clips)
+        _keep_clips(job, world, run, shown)
     seconds = {"train": trained_s, "measure": time.monotonic() - began}
     result = _result(job, run=run, world=world, seconds=seconds, views=views)
     return _keep(job, result, _deliver(job, run))
+
+
+def _keep_clips(job: CellJob, world: World, run: Run, shown: Mapping[str, MotionSet]) -> None:
+    """Clips for the report: what views draw, or what has become of held-out motion where that is measured."""
+    from motionsynth.study.clips import keep_clips
+
+    count = job.study.measure.clips
+    if "translation" in job.study.measure.instruments:
+        from motionsynth.study.translation import brought_clips
+
+        shown = brought_clips(world, run, count)
+    job.results.mkdir(parents=True, exist_ok=True)
+    keep_clips(shown, job.results / f"{job.cell.key}{CLIPS}", count)
 
 
 def _diverged(job: CellJob, error: str) -> CellOutcome:

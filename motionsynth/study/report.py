@@ -153,15 +153,17 @@ def _player(gathered: Gathered, corpus: str, entries: Sequence[Entry], folder: P
     for entry in entries:
         kept = [folder / f"{result.key}{CLIPS}" for result in entry.results]
         path = next((path for path in kept if path.is_file()), None)
-        clips = read_clips(path).get(entry.view, []) if path else []
-        if clips:
-            what = "held-out clip" if entry.config.views[entry.view].reconstruct else "latent"
-            rows[entry.name] = [(f"{what} {place}", clip) for place, clip in enumerate(clips, 1)]
+        stored = read_clips(path) if path else {}
+        drawn = entry.view in stored
+        named = {entry.name: stored[entry.view]} if drawn else {f"{entry.name}, {way}": stored[way] for way in stored}
+        what = "latent" if drawn and not entry.config.views[entry.view].reconstruct else "held-out clip"
+        for name, clips in named.items():
+            rows[name] = [(f"{what} {place}", clip) for place, clip in enumerate(clips, 1)]
     if not rows:
         return None
     title = f"Clips on {gathered.corpus_title(corpus)}"
     caption = (
         "Generated clips of the first seed, not chosen: those under one another come from the same random latents, as "
-        "far as arms have latents of one size; reconstructions are of the same held-out clips."
+        "far as arms have latents of one size; what is made of held-out clips is made of the same ones."
     )
     return Player(player_html([], title=title, groups=rows), title, caption, _ROW_HEIGHT * len(rows) + 90)

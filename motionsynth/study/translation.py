@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from motionsynth.run import Run
     from motionsynth.study.world import Found, Shown, World
 
-__all__ = ["Translator", "translation"]
+__all__ = ["Translator", "brought_clips", "translation"]
 
 _BATCH: Final = 64
 _RATIOS: Final = ("energy_above_5hz", "share_above_5hz", "jerk_ratio", "acceleration_ratio")
@@ -83,6 +83,17 @@ def translation(world: World, shown: Shown) -> Found:
         directions.append(_direction(world, shown, translator, source, target))
         found |= {f"translation.to_{target.name}/{key}": value for key, value in directions[-1].items()}
     return _means(directions) | found
+
+
+def brought_clips(world: World, run: Run, count: int) -> dict[str, MotionSet]:
+    """``to CLASS`` -> held-out windows that a run brought there, for the eye, spread over contents."""
+    translator = Translator.of(world, run)
+    labels = world.reference.corpus.label_names
+    found = {}
+    for source, target in ((ends := domains(world)), ends[::-1]):
+        spread_N = torch.linspace(0, len(source.held) - 1, min(count, len(source.held))).round().long()
+        found[f"to {target.name}"] = translator.bring(source.held.subset(spread_N), labels, source.name, target.name)
+    return found
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ from motionsynth.run import Run
 from motionsynth.study import translation as instrument
 from motionsynth.study.domains import domains, matched
 from motionsynth.study.plan import ArmConfig, MeasureConfig, ViewConfig
-from motionsynth.study.translation import Translator, translation
+from motionsynth.study.translation import Translator, brought_clips, translation
 from motionsynth.study.world import Found, Shown, World
 from tests.extractors.corpora import walkers_corpus, walkers_extractor
 
@@ -160,6 +160,14 @@ def test_a_mean_is_that_of_both_directions(cyclegan):
         else:
             assert found[f"translation/{key}"] == pytest.approx(sum(parts) / 2)
     assert found == measured(cyclegan)
+
+
+def test_the_clips_to_look_at_are_held_out_windows_brought_over(cyclegan):
+    shown = brought_clips(world(), cyclegan, 3)
+    assert list(shown) == [f"to {name}" for name in reversed(ENDS)]
+    of = {take for domain in domains(world()) for take in domain.held.takes}
+    for motions in shown.values():
+        assert len(motions) == 3 and len(set(motions.names)) == 3 and set(motions.takes) <= of
 
 
 def test_a_conditional_vae_decodes_the_code_of_a_window_under_the_other_style(cvae):
