@@ -158,10 +158,7 @@ class Bench:
         from motionsynth.metrics.suite import score
 
         found = score(Sets(generated, reference, train), chosen)
-        return {
-            key: figure.value if figure.value is not None else figure.note or "undefined"
-            for key, figure in found.items()
-        }
+        return {key: figure.outcome for key, figure in found.items()}
 
     def _score_truth(
         self, generated: Descriptors, reference: Descriptors, drawn_N: Indices, reference_N: Indices

@@ -17,7 +17,7 @@ from motionsynth.errors import ConfigError
 if TYPE_CHECKING:
     from motionsynth.metrics.suite import Figure
 
-__all__ = ["Reading", "agreement", "load_calibration", "read_doses", "read_figure", "refuse_unfit"]
+__all__ = ["Reading", "agreement", "load_calibration", "misfit", "read_doses", "read_figure", "refuse_unfit"]
 
 State = Literal["measured", "none", "weaker", "beyond", "other side"]
 
@@ -103,6 +103,14 @@ def agreement(readings: Sequence[Reading], axis: str) -> str | None:
     return f"of {len(mine)} figures " + ", ".join(parts)
 
 
+def misfit(calibration: Calibration, *, corpus: str, extractor: str) -> tuple[str, str] | None:
+    """Whether another ``corpus`` or ``extractor`` made the curves, and both fingerprints in short; None if not."""
+    for what, ours, theirs in (("corpus", calibration.corpus, corpus), ("extractor", calibration.extractor, extractor)):
+        if ours != theirs:
+            return what, f"{ours[:12]}, not {theirs[:12]}"
+    return None
+
+
 def refuse_unfit(
     calibration: Calibration, *, corpus: str, extractor: str, count: int, path: str = "calibration"
 ) -> str | None:
@@ -118,12 +126,9 @@ def refuse_unfit(
     Raises:
         ConfigError: corpus or extractor differ.
     """
-    for what, ours, theirs in (("corpus", calibration.corpus, corpus), ("extractor", calibration.extractor, extractor)):
-        if ours != theirs:
-            reason = (
-                f"was made with another one ({ours[:12]}, not {theirs[:12]}); run `motionsynth calibrate` with this"
-            )
-            raise ConfigError(path, what, reason)
+    if other := misfit(calibration, corpus=corpus, extractor=extractor):
+        what, hashes = other
+        raise ConfigError(path, what, f"was made with another one ({hashes}); run `motionsynth calibrate` with this")
     if count != calibration.count:
         return f"{path}: was made with {calibration.count} windows a set, here are {count}: doses may be off"
     return None

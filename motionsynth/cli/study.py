@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 if TYPE_CHECKING:
-    from motionsynth.calibration.record import Calibration
     from motionsynth.study.engines import Engine
     from motionsynth.study.plan import StudyConfig
     from motionsynth.study.runner import Places, Plan, StudyOutcome
@@ -258,27 +257,13 @@ def _tell(outcome: StudyOutcome) -> None:
 
 def _write_report(study: StudyConfig, places: Places) -> None:
     """The report of all that there is, whatever this command was told to do."""
+    from motionsynth.calibration.record import load_calibration
     from motionsynth.study.report import write_report
-    from motionsynth.study.runner import make_plan
+    from motionsynth.study.runner import make_plan, read_on
 
     plan = make_plan(study, places)
     if not plan.done:
         return
-    known = _calibrations(plan, places)
+    known = {corpus: load_calibration(path) for corpus, path in read_on(plan, places).items()}
     for path in write_report(study, plan.done, places.results, planned=plan.cells, calibrations=known):
         typer.echo(path)
-
-
-def _calibrations(plan: Plan, places: Places) -> dict[str, Calibration]:
-    """Corpus -> the calibration that its cells were read on, where it is at hand."""
-    from motionsynth.calibration.record import load_calibration
-
-    found: dict[str, Calibration] = {}
-    for corpus, entry in plan.study.corpora.items():
-        prints = {result.fingerprint for result in plan.done.values() if result.corpus == corpus}
-        for path in (entry.calibration, places.runs / "calibration" / corpus / "calibration.json"):
-            if path is not None and path.exists() and corpus not in found:
-                calibration = load_calibration(path)
-                if calibration.corpus in prints:
-                    found[corpus] = calibration
-    return found

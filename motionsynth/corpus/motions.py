@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from motionsynth.corpus.split import SplitName
     from motionsynth.features.spec import FeatureSpec
 
-__all__ = ["MotionSet", "split_motions"]
+__all__ = ["MotionSet", "drawn_motions", "split_motions"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +70,12 @@ class MotionSet:
             return self
         chosen = np.random.default_rng(seed).choice(len(self), count, replace=False)
         return self.subset(torch.from_numpy(np.sort(chosen)))
+
+
+def drawn_motions(features_NTD: Tensor, spec: FeatureSpec, name: str) -> MotionSet:
+    """Windows that a model drew, features in physical units: each a take of its own, ``NAME:0``, ``NAME:1``, ..."""
+    names = tuple(f"{name}:{number}" for number in range(len(features_NTD)))
+    return MotionSet(features_NTD, spec, names, names, {}, spec.frame_rate / 2)
 
 
 def split_motions(corpus: Corpus, split: SplitName) -> MotionSet:

@@ -33,14 +33,12 @@ def run_motions(run: Run, count: int, seed: int, *, device: str = "cpu") -> Moti
     """
     import torch
 
-    from motionsynth.corpus.motions import MotionSet
+    from motionsynth.corpus.motions import drawn_motions
     from motionsynth.sampling import draw_samples
 
     with torch.no_grad():
         drawn_NTD = run.normaliser().denormalise(draw_samples(run, count, seed, device=device).motion_NTD)
-    names = tuple(f"{run.path.resolve().name}:{number}" for number in range(count))
-    spec = run.spec()
-    return MotionSet(drawn_NTD, spec, names, names, {}, spec.frame_rate / 2)
+    return drawn_motions(drawn_NTD, run.spec(), run.path.resolve().name)
 
 
 def file_motions(path: Path, corpus: Corpus, *, progress: Callable[[int, int], None] | None = None) -> MotionSet:

@@ -275,6 +275,13 @@ class Family(nn.Module):
         """Why one process must train it; None where several may. What the settings alone say, unless it knows more."""
         return self._alone
 
+    def sizes(self) -> dict[str, int]:
+        """Numbers in each network; all under the name ``model`` where there are no networks."""
+        networks = {name: sum(p.numel() for p in network.parameters()) for name, network in self.named_children()}
+        return {name: size for name, size in networks.items() if size} or {
+            "model": sum(p.numel() for p in self.parameters())
+        }
+
     def begin(self, windows: WindowSet) -> None:
         """Called with the training windows before the first step, on the device."""
 

@@ -49,6 +49,11 @@ class Figure:
     high: float | None = None
     note: str | None = None
 
+    @property
+    def outcome(self) -> float | str:
+        """The value, or why there is none."""
+        return self.value if self.value is not None else self.note or "undefined"
+
 
 def score(
     sets: Sets,

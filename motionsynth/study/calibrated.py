@@ -78,14 +78,14 @@ def plan_of(study: StudyConfig) -> CalibrationConfig:
 
 def _unfit(path: Path, corpus: str, extractor: str, count: int) -> str | None:
     """Why figures of a study cannot be read on a calibration; None where they can."""
+    from motionsynth.calibration.reading import misfit
     from motionsynth.calibration.record import load_calibration
 
     if not path.exists():
         return "is not there"
     calibration = load_calibration(path)
-    for what, its, here in (("corpus", calibration.corpus, corpus), ("extractor", calibration.extractor, extractor)):
-        if its != here:
-            return f"does not fit: it was made with another {what} ({its[:12]}, not {here[:12]})"
+    if other := misfit(calibration, corpus=corpus, extractor=extractor):
+        return f"does not fit: it was made with another {other[0]} ({other[1]})"
     if calibration.count != count:
         return f"does not fit: it was made with {calibration.count} windows a set, here are {count}"
     return None

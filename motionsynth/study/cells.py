@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from motionsynth.errors import DivergedError, MotionSynthError, RunError
-from motionsynth.study.plan import Cell, StudyConfig
+from motionsynth.study.plan import Cell, StudyConfig, placeless
 from motionsynth.study.results import CLIPS, CellResult, ViewResult, save_result
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def _diverged(job: CellJob, error: str) -> CellOutcome:
     from motionsynth.run import open_run
 
     run = open_run(job.run_dir)
-    result = _result(job, run=run, state="diverged", error=error)
+    result = _result(job, run=run, error=error)
     return _keep(job, result, _deliver(job, run))
 
 
@@ -167,9 +167,9 @@ def _shown_views(job: CellJob, world: World, run: Run | None) -> dict[str, Motio
 
 def _shown(job: CellJob, world: World, run: Run, view: ViewConfig) -> MotionSet:
     """Windows of a run as a view shows them; the same latents in every arm, whatever the seed of the training."""
+    from motionsynth.corpus.motions import drawn_motions
     from motionsynth.families.base import Draw
     from motionsynth.sampling import draw_from
-    from motionsynth.study.landmarks import drawn_motions
     from motionsynth.training.determinism import torch_threads
 
     measure = job.study.measure
@@ -179,7 +179,7 @@ def _shown(job: CellJob, world: World, run: Run, view: ViewConfig) -> MotionSet:
             return _reconstructed(world, run, family)
         how = Draw(prior=view.prior, show=view.show)
         drawn_NTD = draw_from(family, measure.draws or measure.count, measure.seed, how)
-    return drawn_motions(drawn_NTD, run.normaliser(), run.spec(), job.cell.key)
+    return drawn_motions(run.normaliser().denormalise(drawn_NTD), run.spec(), job.cell.key)
 
 
 def _reconstructed(world: World, run: Run, family: Any) -> MotionSet:
@@ -248,9 +248,9 @@ def _result(
     run: Run | None = None,
     world: World | None = None,
     views: Mapping[str, ViewResult] | None = None,
-    state: str = "finished",
     error: str = "",
 ) -> CellResult:
+    """What is kept of a cell; of one that diverged where there is an error."""
     from motionsynth import __version__
     from motionsynth.provenance import git_commit
 
@@ -261,17 +261,17 @@ def _result(
         corpus=cell.corpus,
         seed=cell.seed,
         key=cell.key,
-        state="diverged" if state == "diverged" else "finished",
+        state="diverged" if error else "finished",
         error=error,
         hypotheses_sha256=study.hypotheses_sha256,
         measure_sha256=study.measure_sha256(cell.arm),
         fingerprint=world.reference.corpus.fingerprint if world else run.record.corpus_fingerprint if run else "",
         judge=world.judge.identity if world else "",
         calibration=world.calibration_sha256 if world else "",
-        config=_plain(cell),
+        config=placeless(cell.config) if cell.config else {},
         steps=run.record.step if run else 0,
         seconds=dict(seconds or {}),
-        parameters=_sizes(run) if run and state == "finished" else {},
+        parameters=run.load_family().sizes() if run and not error else {},
         machine=_machine(job, run),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         versions={"motionsynth": __version__, "commit": git_commit()},
@@ -279,25 +279,6 @@ def _result(
         views=dict(views or {}),
         notes=list(dict.fromkeys(world.reference.motions("test").notes)) if world else [],
     )
-
-
-def _plain(cell: Cell) -> dict[str, Any]:
-    """The resolved run, without where clips lie."""
-    from motionsynth.config import plain_config
-
-    if cell.config is None:
-        return {}
-    plain = plain_config(cell.config)
-    return {**plain, "data": {key: value for key, value in plain["data"].items() if key not in ("path", "second")}}
-
-
-def _sizes(run: Run) -> dict[str, int]:
-    """Numbers in each network; all under one name where a family has none."""
-    family = run.load_family()
-    sizes = {name: sum(p.numel() for p in network.parameters()) for name, network in family.named_children()}
-    return {name: size for name, size in sizes.items() if size} or {
-        "model": sum(p.numel() for p in family.parameters())
-    }
 
 
 def _machine(job: CellJob, run: Run | None) -> dict[str, Any]:

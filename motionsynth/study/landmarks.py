@@ -14,16 +14,12 @@ import numpy as np
 from motionsynth.errors import StudyError
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from motionsynth.config import RunConfig
     from motionsynth.corpus.corpus import Corpus
     from motionsynth.corpus.motions import MotionSet
-    from motionsynth.features.normalise import Normaliser
-    from motionsynth.features.spec import FeatureSpec
     from motionsynth.study.plan import ArmConfig
 
-__all__ = ["drawn_motions", "landmark"]
+__all__ = ["landmark"]
 
 
 def landmark(arm: ArmConfig, corpus: Corpus, count: int, seed: int, like: RunConfig | None) -> MotionSet:
@@ -99,6 +95,7 @@ def _low_passed(corpus: Corpus, hz: float, count: int, seed: int) -> MotionSet:
 
 
 def _untrained(like: RunConfig, corpus: Corpus, count: int, seed: int) -> MotionSet:
+    from motionsynth.corpus.motions import drawn_motions
     from motionsynth.families.base import Draw
     from motionsynth.sampling import draw_from
     from motionsynth.training.determinism import build_family
@@ -107,16 +104,8 @@ def _untrained(like: RunConfig, corpus: Corpus, count: int, seed: int) -> Motion
     family.begin(corpus.windows("train"))
     # nothing is fitted on the latents of an untrained network
     prior = next((prior for prior in family.priors if prior != "fitted"), None)
-    drawn_NTD = draw_from(family, count, seed, Draw(prior=prior))
-    return drawn_motions(drawn_NTD, corpus.normaliser, corpus.spec, "untrained")
-
-
-def drawn_motions(drawn_NTD: Tensor, normaliser: Normaliser, spec: FeatureSpec, name: str) -> MotionSet:
-    """Normalised windows as motion, each a take of its own."""
-    from motionsynth.corpus.motions import MotionSet
-
-    names = tuple(f"{name}:{number}" for number in range(len(drawn_NTD)))
-    return MotionSet(normaliser.denormalise(drawn_NTD), spec, names, names, {}, spec.frame_rate / 2)
+    drawn_NTD = corpus.normaliser.denormalise(draw_from(family, count, seed, Draw(prior=prior)))
+    return drawn_motions(drawn_NTD, corpus.spec, "untrained")
 
 
 def _own_takes(motions: MotionSet) -> MotionSet:

@@ -70,9 +70,7 @@ def _suite(world: World, shown: Shown) -> tuple[Found, dict[str, list[float]], d
     motions = as_one_kind(shown.motions.draw(len(reference.motion_NTD), world.measure.seed))
     generated = world.judge.describe(motions)
     figures = score(Sets(generated, reference, train), _chosen(world), seed=world.measure.seed)
-    found: Found = {
-        key: figure.value if figure.value is not None else figure.note or "undefined" for key, figure in figures.items()
-    }
+    found: Found = {key: figure.outcome for key, figure in figures.items()}
     return found | _likelihood(world, shown), _spectrum(generated, reference), _by_cell(generated, reference)
 
 
@@ -86,16 +84,10 @@ def _likelihood(world: World, shown: Shown) -> Found:
     is_main = shown.view == shown.arm.views[shown.arm.main_view]
     if shown.run is None or not is_main or not wanted & {metric.name for metric in LIKELIHOOD.metrics}:
         return {}
-    windows = [world.reference.motions(split).draw(world.measure.count, world.measure.seed) for split in _SPLITS]
-    held, _ = log_density_figures(
-        shown.run, *windows, wanted=wanted, resamples=0, seed=world.measure.seed, device="cpu"
-    )
-    return {
-        key: figure.value if figure.value is not None else figure.note or "undefined" for key, figure in held.items()
-    }
-
-
-_SPLITS: Final = ("test", "train")
+    count, seed = world.measure.count, world.measure.seed
+    held, train = (world.reference.motions(split).draw(count, seed) for split in ("test", "train"))
+    figures, _ = log_density_figures(shown.run, held, train, wanted=wanted, resamples=0, seed=seed, device="cpu")
+    return {key: figure.outcome for key, figure in figures.items()}
 
 
 @lru_cache(maxsize=2)

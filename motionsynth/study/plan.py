@@ -41,6 +41,7 @@ __all__ = [
     "ViewName",
     "cell_hash",
     "digest",
+    "placeless",
 ]
 
 INSTRUMENTS_VERSION: Final = 3
@@ -317,19 +318,24 @@ def cell_hash(corpus: str, arm: ArmConfig, config: RunConfig | None, seed: int, 
 
     Titles, tiers and views do not decide what is trained, so they may change without anything being trained again.
     """
-    if config is None:
-        plain: dict[str, Any] = {
-            "landmark": arm.landmark,
-            "objective": arm.objective,
-            "set": arm.set,
-            "data": dict(data),
-        }
+    if config is not None:
+        plain = placeless(config)
     else:
-        from motionsynth.config import plain_config
+        section = {key: value for key, value in data.items() if key not in _PLACES}
+        plain = {"landmark": arm.landmark, "objective": arm.objective, "set": arm.set, "data": section}
+    return digest({"corpus": corpus, "seed": seed, **plain})[:16]
 
-        plain = plain_config(config)
-    section = {key: value for key, value in plain.pop("data").items() if key not in ("path", "second")}
-    return digest({"corpus": corpus, "seed": seed, "data": section, **plain})[:16]
+
+_PLACES: Final = ("path", "second")
+"""Keys of the data section that say where clips lie."""
+
+
+def placeless(config: RunConfig) -> dict[str, Any]:
+    """The resolved run as plain values, without where clips lie."""
+    from motionsynth.config import plain_config
+
+    plain = plain_config(config)
+    return {**plain, "data": {key: value for key, value in plain["data"].items() if key not in _PLACES}}
 
 
 def flat(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

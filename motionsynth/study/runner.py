@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from motionsynth.study.engines import Engine
     from motionsynth.study.plan import EndpointConfig
 
-__all__ = ["Places", "Plan", "StudyOutcome", "make_plan", "prepare", "run_study"]
+__all__ = ["Places", "Plan", "StudyOutcome", "make_plan", "prepare", "read_on", "run_study"]
 
 _log = logging.getLogger(__name__)
 
@@ -156,7 +156,7 @@ def prepare(
 
     study, document = plan.study, Document(places.yaml)
     found: dict[str, Path] = {}
-    for corpus, path in _read_on(plan, places).items():
+    for corpus, path in read_on(plan, places).items():
         _check_endpoints(study, corpus, path, document)
     for corpus in dict.fromkeys(cell.corpus for cell in plan.left):
         data = next((cell.data for cell in plan.left if cell.corpus == corpus), None)
@@ -171,7 +171,7 @@ def prepare(
     return found
 
 
-def _read_on(plan: Plan, places: Places) -> dict[str, Path]:
+def read_on(plan: Plan, places: Places) -> dict[str, Path]:
     """Corpus -> the calibration that its finished cells were read on, where that very file is at hand."""
     from motionsynth.durable import hash_bytes
 

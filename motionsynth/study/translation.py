@@ -275,19 +275,15 @@ def _scored(sets: Sets, metrics: Sequence[str], end: str) -> dict[str, float | s
     for figure in score(sets, choose(metrics, None, ())).values():
         name = figure.metric.name.removesuffix("_within").removesuffix("_relative")
         key = f"{_TITLES.get(name, name)}_{end}"
-        if figure.value is None:
-            found[key] = figure.note or "undefined"
-        else:
+        found[key] = figure.outcome
+        if figure.value is not None:
             found[key] = math.log(figure.value) if figure.value > 0 else "the ratio is 0, which has no logarithm"
     return found
 
 
 def _distances(sets: Sets, world: World) -> dict[str, float | str]:
     figures = score(sets, choose(["frechet"], None, world.judge.spaces))
-    return {
-        key.rpartition("/")[2]: figure.note or "undefined" if figure.value is None else figure.value
-        for key, figure in figures.items()
-    }
+    return {key.rpartition("/")[2]: figure.outcome for key, figure in figures.items()}
 
 
 def _share(hit_N: Tensor) -> float:

@@ -171,7 +171,7 @@ def measure(job: Job, run: Run, result: Result) -> None:
     """Fill in all figures of a finished run."""
     bench = Bench.open(job.config.data, job.whole)
     family = run.load_family()
-    result.parameters = sizes(family)
+    result.parameters = family.sizes()
     for prior in family.priors:
         generate(run.path, CLIPS, seed=1, out=job.folder / "clips" / prior, prior=prior, device="cpu")
     result.commands.append("generate")
@@ -222,14 +222,6 @@ def _measure_translator(job: Job, run: Run, family: Translates, fresh: Translate
 
 def _clips_of(windows: WindowSet, label: str, index: int) -> set[str]:
     return {windows.clips[i] for i in windows.clip_N[windows.labels[label] == index].tolist()}
-
-
-def sizes(family: Family) -> dict[str, int]:
-    """Numbers in each network; all under one name where a family has none."""
-    networks = {name: sum(p.numel() for p in network.parameters()) for name, network in family.named_children()}
-    return {name: size for name, size in networks.items() if size} or {
-        "model": sum(map(torch.numel, family.parameters()))
-    }
 
 
 def known_results(folder: Path) -> dict[str, Result]:

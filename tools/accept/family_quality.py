@@ -17,7 +17,7 @@ from torch import Tensor
 
 from motionsynth.config import DataConfig
 from motionsynth.corpus.corpus import Corpus, open_corpus
-from motionsynth.corpus.motions import MotionSet, split_motions
+from motionsynth.corpus.motions import MotionSet, drawn_motions, split_motions
 from motionsynth.corpus.windows import WindowSet
 from motionsynth.durable import write_bytes
 from motionsynth.evaluation.compared import equal_motions
@@ -87,10 +87,8 @@ class Bench:
 
     def quality(self, motion_NTD: Tensor) -> Quality:
         """Of (N, T, D) normalised windows."""
-        names = tuple(f"window:{number}" for number in range(len(motion_NTD)))
-        spec = self.corpus.spec
         features_NTD = self.corpus.normaliser.denormalise(motion_NTD)
-        return self.judged(MotionSet(features_NTD, spec, names, names, {}, spec.frame_rate / 2))
+        return self.judged(drawn_motions(features_NTD, self.corpus.spec, "window"))
 
     def judged(self, motions: MotionSet) -> Quality:
         """Of windows in physical units."""
