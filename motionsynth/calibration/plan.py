@@ -107,7 +107,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         "windows a cell",
         False,
         "log",
-        "varies within a mode as much as {dose} of real data over and over",
+        "covers each mode as {dose} of real data over and over would",
         "a few windows of each cell, of as many clips as can be, over and over",
     ),
     "memoriser": Kind(

@@ -1,4 +1,4 @@
-"""The verdicts of a study: every hypothesis on every corpus, in numbers and in a sentence.
+"""The verdicts of a study: every hypothesis on every corpus, in numbers (``reporting.sentences`` puts them in words).
 
     supported     the difference is there, in the stated direction (Holm-adjusted p at most alpha)
     refuted       it is there, in the opposite direction
@@ -13,7 +13,6 @@ YAML count in them, tested or not: what runs well or badly does not change how s
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from motionsynth.calibration.record import Calibration
     from motionsynth.study.results import CellResult
 
-__all__ = ["Verdict", "factor", "judge", "statements"]
+__all__ = ["Verdict", "judge", "statements"]
 
 _ROUNDING: Final = 2e-6
 """Numbers of cells are kept to seven digits: differences that vary by less than this share of them do not vary.
@@ -53,7 +52,7 @@ class Verdict:
         comparison: what the pairs say by themselves; None where no verdict may be drawn from them.
         decision: what they say among the other statements.
         alpha: what each family of tests is held at; intervals have 1 - alpha.
-        sentence: the verdict in words.
+        barred: why no verdict may be drawn; empty where one may.
         reservations: what a reader should know, as sentences.
         machines: where the runs were made.
     """
@@ -74,7 +73,7 @@ class Verdict:
     comparison: Comparison | None
     decision: Decision
     alpha: float
-    sentence: str
+    barred: str
     reservations: tuple[str, ...]
     machines: tuple[str, ...]
 
@@ -206,98 +205,7 @@ def _verdict(study: StudyConfig, case: _Case, decision: Decision, alpha: float) 
         case.comparison,
         decision,
         alpha,
-        _sentence(study, case, decision, alpha),
+        case.barred,
         found.reservations,
         found.machines,
     )
-
-
-_HEADS: Final[dict[Kind, str]] = {
-    "supported": "Supported on {}: ",
-    "refuted": "Refuted on {}, the opposite is the case: ",
-    "equivalent": "Equivalent on {}, no difference of interest: ",
-    "undecided": "Undecided on {}: ",
-    "none": "No verdict on {}: ",
-}
-
-_SAME: Final = "the same in all {}, so judged by its sign alone"
-
-
-def _sentence(study: StudyConfig, case: _Case, decision: Decision, alpha: float) -> str:
-    """Such as ``Supported on walkers: VAE is above GAN in ... by 0.31 (95 % interval 0.22 to 0.4, ...``."""
-    head = _HEADS[decision.kind].format(study.corpora[case.corpus].title or case.corpus)
-    known, hypothesis = case.comparison, case.hypothesis
-    if known is None or known.mean is None:
-        return f"{head}{case.barred}."
-    first, second = (_shown(study, side) for side in (hypothesis.first, hypothesis.second))
-    says = _ratio if hypothesis.endpoint.log else _difference
-    consequence = _consequence(known, decision, hypothesis, alpha)
-    return f"{head}{says(first, second, hypothesis, known, f'{100 * (1 - alpha):g} % interval')}, {consequence}."
-
-
-def _difference(first: str, second: str, hypothesis: HypothesisConfig, known: Comparison, interval: str) -> str:
-    mean, endpoint, pairs = known.mean or 0.0, hypothesis.endpoint, f"{known.count} seed pairs"
-    what = endpoint.metric or f"the {endpoint.dose} dose (share of its axis)"
-    place = "above" if mean > 0 else "below"
-    by = f"is {place} {second} in {what} by {abs(mean):.3g}" if mean else f"equals {second} in {what}"
-    if known.low is None or known.high is None:
-        return f"{first} {by} ({_SAME.format(pairs)})"
-    return f"{first} {by} ({interval} {known.low:.3g} to {known.high:.3g}, {pairs})"
-
-
-def _ratio(first: str, second: str, hypothesis: HypothesisConfig, known: Comparison, interval: str) -> str:
-    """Of an endpoint whose logarithm is compared: its difference is the logarithm of a ratio of geometric means."""
-    endpoint, pairs = hypothesis.endpoint, f"{known.count} seed pairs"
-    what = endpoint.metric or f"{endpoint.dose} dose (share of its axis)"
-    by = f"{first} has {factor(known.mean or 0.0):.3g} times the {what} of {second}"
-    if known.low is None or known.high is None:
-        return f"{by} ({_SAME.format(pairs)})"
-    return f"{by} ({interval} {factor(known.low):.3g} to {factor(known.high):.3g} times, {pairs})"
-
-
-def factor(difference: float) -> float:
-    """The ratio whose natural logarithm a difference is, at most 1e300."""
-    return math.exp(min(difference, 690.0))
-
-
-def _shown(study: StudyConfig, side: str) -> str:
-    arm, view = study.arm_view(side)
-    title = study.arms[arm].title or arm
-    return title if view == study.arms[arm].main_view else f"{title} ({view.replace('_', ' ')})"
-
-
-def _consequence(known: Comparison, decision: Decision, hypothesis: HypothesisConfig, alpha: float) -> str:
-    """What the difference means against the margin and among the other statements."""
-    log = hypothesis.endpoint.log
-    amount = f"a factor of {factor(hypothesis.margin):.3g}" if log else f"{hypothesis.margin:g}"
-    margin = f"{amount}, the smallest difference of interest"
-    mean = known.mean or 0.0
-    ends = sorted((known.low, known.high)) if known.low is not None and known.high is not None else [mean, mean]
-    differs = min(decision.p_adjusted, decision.p_opposite) <= alpha
-    if decision.kind == "equivalent":
-        zero = f", though not {'equal' if log else 0}" if differs else ""
-        return f"less than {margin}{zero} (TOST, adjusted {_p(decision.p_equivalent)})"
-    if decision.kind in ("supported", "refuted"):
-        told = _p(decision.p_adjusted if decision.kind == "supported" else decision.p_opposite)
-        least = min(abs(end) for end in ends) if ends[0] * ends[1] > 0 else 0.0
-        limit = hypothesis.margin * (1 - 1e-9)  # as numbers are rounded
-        if least >= limit:
-            return f"more than {margin} (adjusted {told})"
-        if abs(mean) >= limit:
-            return f"which reaches {margin}, though less is not excluded (adjusted {told})"
-        return f"which stays below {margin} (adjusted {told})"
-    if known.method == "sign":
-        return f"which so few pairs cannot tell among {decision.tests} tests"
-    if ends[0] * ends[1] > 0:
-        told = _p(min(decision.p_adjusted, decision.p_opposite))
-        return f"which by itself is no chance, but may be one among {decision.tests} tests (adjusted {told})"
-    if max(abs(end) for end in ends) < hypothesis.margin:
-        return (
-            f"which by itself is less than {margin}, but not surely so among {decision.tests // 2} statements "
-            f"(TOST, adjusted {_p(decision.p_equivalent)})"
-        )
-    return f"which excludes neither {'equality' if log else 0} nor {margin}"
-
-
-def _p(value: float) -> str:
-    return "p < 0.001" if value < 0.001 else f"p = {value:.2g}"

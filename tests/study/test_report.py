@@ -119,7 +119,7 @@ def test_a_log_is_told_as_a_ratio(tmp_path: Path) -> None:
     assert verdict.mean is not None and verdict.mean < -1
     told = section(written(tmp_path, of, found), "Verdicts")
     ratio = number_text(np.exp(verdict.mean))
-    assert f"VAE has {np.exp(verdict.mean):.3g} times the smoothness/energy_above_5hz_within of GAN" in told
+    assert f"VAE has {np.exp(verdict.mean):.3g} times as much energy above 5 Hz, within cells, as GAN" in told
     assert f"<sub>× {ratio} (" in told and "margin 0.4" in told
     assert "log of energy above 5 Hz, within cells" in told
     assert f"× {ratio} (" in (tmp_path / "figures" / "effects.svg").read_text()
@@ -235,19 +235,26 @@ def test_exploratory_arms_that_a_hypothesis_names_are_not_denied(tmp_path: Path)
     assert "VAE, sigma 0.3 is an exploratory arm (sigma on walkers (procedural))" in section(told, "Verdicts")
 
 
-def test_a_collapsed_run_is_told() -> None:
+@pytest.mark.parametrize(("spread", "outcome"), [(None, "collapsed"), (0.6, "collapsed"), (1.4, "off real motion")])
+def test_a_run_that_covers_next_to_nothing_has_collapsed_unless_it_varies_more_than_real_motion(
+    spread: float | None, outcome: str
+) -> None:
     of = study()
     found = results(of)
     key, result = next((key, result) for key, result in found.items() if result.arm == "gan")
     view = result.views["samples"]
     beyond = dataclasses.replace(view.doses["drop"], state="beyond", dose=None, share=1.0, sentence="less than a cell")
-    shown = dataclasses.replace(view, doses={**view.doses, "drop": beyond})
+    figures = view.figures if spread is None else {**view.figures, "modes/multimodality_within.pca": spread}
+    shown = dataclasses.replace(view, figures=figures, doses={**view.doses, "drop": beyond})
     found[key] = dataclasses.replace(result, views={**result.views, "samples": shown})
     (table,) = [
         block for block in ledger(Gathered(of, found, planned(of))) if isinstance(block, Table) and not block.caption
     ]
     told = [[cell.text for cell in row] for row in table.cells()]
-    assert ["gan/walkers/0", "collapsed", "less than a cell", key] in told
+    (row,) = [row for row in told if row[0] == "gan/walkers/0"]
+    assert (row[1], row[3]) == (outcome, key)
+    varies = "" if spread is None else f"; varies {number_text(spread)} times as much within a cell as real motion"
+    assert row[2] == f"less than a cell{varies}"
 
 
 def test_hypotheses_that_changed_after_runs_are_told(text: str) -> None:

@@ -12,6 +12,7 @@ import pytest
 from scipy import stats
 
 from motionsynth.study.plan import StudyConfig
+from motionsynth.study.reporting.sentences import verdict_sentence
 from motionsynth.study.results import CellResult, DoseReading, ViewResult
 from motionsynth.study.verdicts import Verdict, judge, statements
 
@@ -92,6 +93,10 @@ def only(study: StudyConfig, **given: Any) -> Verdict:
     return verdicts[0]
 
 
+def sentence(verdict: Verdict) -> str:
+    return verdict_sentence(plan(), verdict)
+
+
 def at(arm: str, seed: int, **changed: Any) -> Callable[[CellResult], CellResult]:
     return lambda cell: replace(cell, **changed) if (cell.arm, cell.seed) == (arm, seed) else cell
 
@@ -108,10 +113,12 @@ def test_a_supported_statement_says_all_that_its_row_must_name() -> None:
     assert found.effect is not None and found.effect.g > 2
     assert found.machines == ("Xeon",)
     assert found.valid == f"{FIGURE}, which speaks for blur by calibration"
-    assert found.sentence.startswith(
-        "Supported on Walkers: VAE is above GAN in the blur dose (share of its axis) by 0.411 (95 %"
+    assert sentence(found).startswith(
+        "Supported on Walkers: VAE is above GAN in the blur dose by 0.411 of its axis (95%"
     )
-    assert "10 seed pairs" in found.sentence and "more than 0.1, the smallest difference of interest" in found.sentence
+    assert "10 seed pairs" in sentence(found) and "more than 0.1, the smallest difference of interest" in sentence(
+        found
+    )
 
 
 @pytest.mark.parametrize(
@@ -127,20 +134,20 @@ def test_a_supported_statement_says_all_that_its_row_must_name() -> None:
 def test_kinds(direction: str, gap: float, kind: str, says: str) -> None:
     found = only(plan({"direction": direction}), levels={**LEVELS, "vae": 0.5 + gap, "gan": 0.5})
     assert found.kind == kind
-    assert says in found.sentence
+    assert says in sentence(found)
 
 
 def test_a_difference_too_small_to_matter_is_equivalence() -> None:
     found = only(plan({"margin": 0.3}), levels={**LEVELS, "vae": 0.6, "gan": 0.5})
     assert found.decision.p_adjusted < 0.05 and found.kind == "equivalent"
-    assert "less than 0.3, the smallest difference of interest, though not 0" in found.sentence
+    assert "less than 0.3, the smallest difference of interest, though not 0" in sentence(found)
 
 
 def test_too_noisy_is_undecided() -> None:
     noisy = {**LEVELS, "vae": 0.2, "gan": 0.2}
     found = only(plan({"margin": 0.001}), levels=noisy)
     assert found.kind == "undecided"
-    assert "excludes neither 0 nor 0.001" in found.sentence
+    assert "excludes neither 0 nor 0.001" in sentence(found)
 
 
 def test_what_is_significant_alone_may_be_one_among_many() -> None:
@@ -153,7 +160,7 @@ def test_what_is_significant_alone_may_be_one_among_many() -> None:
     first, crowd = judge(alone, cells_of(alone, gap))[0], judge(many, cells_of(many, gap))
     assert first.kind == "supported" and crowd[0].kind == "undecided"
     assert crowd[0].decision.p == first.decision.p and crowd[0].decision.tests == 80
-    assert "one among 80 tests" in crowd[0].sentence
+    assert "one among 80 tests" in sentence(crowd[0])
 
 
 def test_a_metric_is_read_from_figures_of_the_view_that_is_named() -> None:
@@ -162,9 +169,9 @@ def test_a_metric_is_read_from_figures_of_the_view_that_is_named() -> None:
     assert found.endpoint == FIGURE and found.first == "vae@prior_sample" and found.second == "vae@mean"
     assert found.values[3] == pytest.approx((-0.7 - NOISE[0, 3], -0.6 - NOISE[0, 3]))
     assert found.valid == "valid for blur by calibration"
-    assert "VAE (prior sample) is below VAE" in found.sentence
+    assert "VAE (prior sample) is below VAE" in sentence(found)
     # the same difference in every seed: no spread to build an interval from
-    assert found.interval is None and found.effect is None and "judged by its sign alone" in found.sentence
+    assert found.interval is None and found.effect is None and "judged by its sign alone" in sentence(found)
     assert found.kind == "refuted" and found.decision.p_opposite == pytest.approx(2 * 2**-10)
 
 
@@ -205,7 +212,7 @@ def test_seeds_that_have_not_run_make_a_verdict_provisional() -> None:
 def test_an_undefined_figure_says_why() -> None:
     found = only(plan({"endpoint": {"metric": "modes/ndb", "because": "of a test"}}))
     assert found.kind == "none" and found.valid == "of a test"
-    assert "no seed pairs" in found.sentence
+    assert "no seed pairs" in sentence(found)
     assert "VAE, seeds 0 to 9 of 10: has no modes/ndb (too few bins); not among the pairs" in found.reservations
 
 
@@ -214,7 +221,7 @@ def test_nothing_run_is_no_verdict() -> None:
     found = judge(study, {})[0]
     assert (found.kind, found.mean, found.interval, found.effect) == ("none", None, None, None)
     one = only(study, change=lambda cell: cell if cell.seed == 0 else None)
-    assert one.kind == "none" and "1 seed pair, where two" in one.sentence
+    assert one.kind == "none" and "1 seed pair, where two" in sentence(one)
 
 
 def worse(cell: CellResult) -> CellResult:
@@ -226,7 +233,7 @@ def test_no_verdict_is_drawn_from_an_arm_that_is_not_trained() -> None:
     assert found.kind == "none" and found.comparison is None
     assert (
         "GAN is not trained to a useful quality: its fidelity/frechet.pca is 51, not below 0.5 of the 100"
-        in found.sentence
+        in sentence(found)
     )
     assert only(plan(useful=None), change=worse).kind == "supported"
     assert only(plan(useful={"share": 0.6}), change=worse).kind == "supported"
@@ -234,7 +241,7 @@ def test_no_verdict_is_drawn_from_an_arm_that_is_not_trained() -> None:
 
 def test_an_arm_of_unknown_quality_gives_no_verdict() -> None:
     found = only(plan(), change=lambda cell: None if cell.arm == "mean_clip" else cell)
-    assert found.kind == "none" and "is not known: no fidelity/frechet.pca of mean_clip" in found.sentence
+    assert found.kind == "none" and "is not known: no fidelity/frechet.pca of mean_clip" in sentence(found)
 
 
 @pytest.mark.parametrize(
@@ -292,8 +299,8 @@ def test_logarithms_are_compared_where_the_endpoint_says_so() -> None:
     assert found.mean == pytest.approx(0.693147, abs=1e-6) and found.log
     assert found.values == ((pytest.approx(np.log(2)), 0.0),) * 10
     assert found.interval is None and found.kind == "supported"
-    assert f"VAE has 2 times the {FIGURE} of GAN (the same in all 10" in found.sentence
-    assert "more than a factor of 1.49, the smallest difference of interest" in found.sentence
+    assert "VAE has 2 times as much energy above 5 Hz, within cells, as GAN (the same in all 10" in sentence(found)
+    assert "more than a factor of 1.49, the smallest difference of interest" in sentence(found)
     assert only(plan({**LOG, "endpoint": {"metric": FIGURE, "axis": "blur"}}), change=ratios(2.0, 1.0)).mean == 1.0
 
     spread = np.exp(NOISE[0])
@@ -301,8 +308,8 @@ def test_logarithms_are_compared_where_the_endpoint_says_so() -> None:
     interval = stats.ttest_1samp(NOISE[0] - NOISE[1] - np.log(4), 0).confidence_interval(0.95)
     assert found.kind == "supported" and found.interval == pytest.approx(interval)
     low, high = np.exp(interval)
-    assert f"VAE has {np.exp(found.mean or 0):.3g} times" in found.sentence
-    assert f"(95 % interval {low:.3g} to {high:.3g} times, 10 seed pairs)" in found.sentence
+    assert f"VAE has {np.exp(found.mean or 0):.3g} times" in sentence(found)
+    assert f"(95% interval {low:.3g} to {high:.3g} times, 10 seed pairs)" in sentence(found)
     assert only(plan(LOG), change=ratios(spread, spread * 1.1)).kind == "equivalent"
 
 
@@ -341,7 +348,7 @@ def test_a_figure_that_calibration_does_not_call_valid_gives_no_verdict() -> Non
     study = plan({"endpoint": {"metric": FIGURE, "axis": "blur"}, "direction": "less"})
     cells = cells_of(study)
     blind = judge(study, cells, {"walkers": cast("Any", calibration("blind"))})[0]
-    assert blind.kind == "none" and f"{FIGURE} is blind for blur on walkers" in blind.sentence
+    assert blind.kind == "none" and f"{FIGURE} is blind for blur on walkers" in sentence(blind)
     limited = judge(study, cells, {"walkers": cast("Any", calibration("range"))})[0]
     assert limited.kind == "supported" and limited.valid == "valid for blur by calibration (from 4 to 1 Hz)"
 

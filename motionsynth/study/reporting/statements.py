@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from motionsynth.study.plan import UsefulConfig
 from motionsynth.study.reporting.gather import Gathered
+from motionsynth.study.reporting.sentences import factor, verdict_sentence
 from motionsynth.study.reporting.words import axis_words, figure_words
-from motionsynth.study.verdicts import Verdict, factor, judge
+from motionsynth.study.verdicts import Verdict, judge
 from motionsynth.view.forest import Tone
 from motionsynth.view.numbers import number_text
 from motionsynth.view.page import Block, Cell, Column, Notes, Paragraph, Table, figure_cell
@@ -73,7 +74,7 @@ def verdict_blocks(gathered: Gathered, verdicts: Sequence[Verdict]) -> list[Bloc
     for name in dict.fromkeys(verdict.name for verdict in verdicts):
         mine = [verdict for verdict in verdicts if verdict.name == name]
         blocks.append(Paragraph(mine[0].says))
-        blocks.append(Notes([verdict.sentence for verdict in mine], quiet=False))
+        blocks.append(Notes([verdict_sentence(gathered.study, verdict) for verdict in mine], quiet=False))
     return [*blocks, _table(gathered, verdicts), *_reservations(gathered, verdicts)]
 
 
@@ -145,7 +146,7 @@ def _row(gathered: Gathered, verdict: Verdict) -> list[Cell | str | float | None
     p = decision.p_opposite if verdict.kind == "refuted" else decision.p_adjusted
     return [
         Cell(contrast(gathered, verdict), note=verdict.name, tip=verdict.says),
-        Cell(_WORDS[verdict.kind], tip=verdict.sentence, tone=_MARKS.get(verdict.kind, "")),
+        Cell(_WORDS[verdict.kind], tip=verdict_sentence(gathered.study, verdict), tone=_MARKS.get(verdict.kind, "")),
         figure_cell(verdict.mean, low, high, f"{ratio}margin {number_text(verdict.margin, padded=False)}"),
         _probability(p) if tested else "–",
         _probability(decision.p_equivalent) if tested else "–",

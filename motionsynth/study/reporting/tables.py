@@ -21,7 +21,9 @@ _MOST: Final = 8
 """Figures side by side."""
 _DOUBTS: Final = {True: "not trained to use", False: "quality not known"}
 _COLLAPSE: Final = ("drop", "collapse")
-"""Axes beyond whose strongest dose a run has collapsed."""
+"""Axes beyond whose strongest dose a run covers next to nothing."""
+_SPREAD: Final = "modes/multimodality_within.pca"
+"""By which runs that cover next to nothing are told apart: collapsed below 1, real motion's; else off real motion."""
 
 
 def dose_table(gathered: Gathered, entries: Sequence[Entry], landmarks: Sequence[Entry]) -> Table | None:
@@ -108,15 +110,14 @@ def _plateau(entry: Entry) -> Cell:
 
 
 def ledger(gathered: Gathered) -> list[Block]:
-    """Runs that diverged or collapsed, arms of no use, and cells that are missing."""
+    """Runs that diverged or cover next to nothing, arms of no use, and cells that are missing."""
     rows: list[Row] = []
     for result in gathered.cells:
         if result.state != "finished":
             rows.append([Cell(result.name), Cell(result.state, tone="bad"), result.error, result.key])
-        elif axes := _collapsed(gathered, result):
-            view = result.views[gathered.study.arms[result.arm].main_view]
-            what = "; ".join(view.doses[axis].sentence for axis in axes)
-            rows.append([Cell(result.name), Cell("collapsed", tone="bad"), what, result.key])
+        elif told := _collapse(gathered, result):
+            outcome, what = told
+            rows.append([Cell(result.name), Cell(outcome, tone="bad"), what, result.key])
     rows += [
         [Cell(f"{arm}/{corpus}"), Cell(_DOUBTS[doubt.measured], tone="bad"), doubt.why, ""]
         for corpus in gathered.corpora
@@ -213,12 +214,21 @@ def _column(key: str) -> Column:
     return Column(figure_words(key), metric.unit, metric.better, note=f"{key}: {metric.summary}")
 
 
-def _collapsed(gathered: Gathered, result: CellResult) -> list[str]:
+def _collapse(gathered: Gathered, result: CellResult) -> tuple[str, str] | None:
+    """What became of a run that covers less than the strongest dose leaves, and by which figures."""
     arm = gathered.study.arms[result.arm]
     view = result.views.get(arm.main_view)
     if arm.tier == "landmark" or view is None:
-        return []
-    return [axis for axis in _COLLAPSE if axis in view.doses and view.doses[axis].state == "beyond"]
+        return None
+    told = [
+        view.doses[axis].sentence for axis in _COLLAPSE if axis in view.doses and view.doses[axis].state == "beyond"
+    ]
+    if not told:
+        return None
+    spread = view.figures.get(_SPREAD)
+    if spread is not None:
+        told.append(f"varies {number_text(spread)} times as much within a cell as real motion")
+    return "collapsed" if spread is None or spread < 1 else "off real motion", "; ".join(told)
 
 
 def _missing(cells: Sequence[PlannedCell]) -> Table:
