@@ -137,6 +137,12 @@ def test_kinds(direction: str, gap: float, kind: str, says: str) -> None:
     assert says in sentence(found)
 
 
+def test_more_of_a_dose_is_not_told_as_damage_where_both_are_off_real_motion_the_other_way() -> None:
+    told = sentence(only(plan(), levels={**LEVELS, "vae": -0.4, "gan": -0.8}))
+    assert told.startswith("Supported") and told.endswith("; both are off real motion the other way.")
+    assert "other way" not in sentence(only(plan(), levels={**LEVELS, "vae": 0.0, "gan": -0.8}))
+
+
 def test_a_difference_too_small_to_matter_is_equivalence() -> None:
     found = only(plan({"margin": 0.3}), levels={**LEVELS, "vae": 0.6, "gan": 0.5})
     assert found.decision.p_adjusted < 0.05 and found.kind == "equivalent"

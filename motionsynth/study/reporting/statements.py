@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from motionsynth.study.plan import UsefulConfig
 from motionsynth.study.reporting.gather import Gathered
-from motionsynth.study.reporting.sentences import factor, verdict_sentence
+from motionsynth.study.reporting.sentences import factor, on_other_side, verdict_sentence
 from motionsynth.study.reporting.words import axis_words, figure_words
 from motionsynth.study.verdicts import Verdict, judge
 from motionsynth.view.forest import Tone
@@ -60,10 +60,11 @@ def glance(gathered: Gathered, verdicts: Sequence[Verdict]) -> list[str]:
     lines = []
     for name in dict.fromkeys(verdict.name for verdict in verdicts):
         mine = [verdict for verdict in verdicts if verdict.name == name]
-        kinds: dict[Kind, list[str]] = {}
+        where: dict[tuple[Kind, str], list[str]] = {}
         for verdict in mine:
-            kinds.setdefault(verdict.kind, []).append(gathered.corpus_title(verdict.corpus))
-        told = "; ".join(f"{_WORDS[kind]} on {' and '.join(corpora)}" for kind, corpora in kinds.items())
+            side = ", where both are off real motion the other way" if on_other_side(verdict) else ""
+            where.setdefault((verdict.kind, side), []).append(gathered.corpus_title(verdict.corpus))
+        told = "; ".join(f"{_WORDS[kind]} on {' and '.join(titles)}{side}" for (kind, side), titles in where.items())
         lines.append(f"{mine[0].says.rstrip('.')}: {told}.")
     return lines
 
