@@ -145,7 +145,8 @@ def test_energy_is_told_cell_by_cell(text: str) -> None:
     gathered = Gathered(of, results(of), planned(of))
     (first, *_) = cell_tables(list(gathered.entries("walkers", "A")))
     rows = list(first.cells())
-    assert [row[0].text for row in rows] == ["walk/calm", "walk/brisk", "run/brisk", "cells off real motion"]
+    last = ["cells off real motion", "cells visited"]
+    assert [row[0].text for row in rows] == ["walk/calm", "walk/brisk", "run/brisk", *last]
     assert [column.name for column in first.columns][2:6] == ["GAN", "VAE", "VAE, fitted prior", "VAE, reconstruction"]
     gan = gathered.entry("gan", "walkers")
     assert gan is not None
@@ -153,9 +154,11 @@ def test_energy_is_told_cell_by_cell(text: str) -> None:
     assert (rows[0][2].text, rows[0][2].note, rows[0][1].text) == (number_text(ratio), "50.0%", "33.6%")
     assert (rows[2][2].text, rows[2][2].note) == ("–", "0.0%")
     assert (rows[3][2].text, rows[3][2].note) == ("1 below, 1 above", "of 3, 1 without a window")
+    visited = [100 * np.mean([cell["windows"] > 0 for cell in view.cells.values()]) for view in gan.views]
+    assert visited == pytest.approx([200 / 3] * len(visited)) and rows[4][2].text.startswith("66.")
     (by_content, *_) = cell_tables(list(gathered.entries("real", "A")))
     rows = list(by_content.cells())
-    assert [row[0].text for row in rows] == ["walk", "run", "wave", "bow", "cells off real motion"]
+    assert [row[0].text for row in rows] == ["walk", "run", "wave", "bow", *last]
     assert rows[4][2].text == "20 below, 20 above" and rows[0][0].note == "10 cells"
     assert "Energy above 5 Hz by cell, exploratory" in section(text, "walkers (procedural)")
     bare = {k: dataclasses.replace(r, views=without_cells(r)) for k, r in results(of).items()}

@@ -9,9 +9,9 @@ from typing import Final
 
 import numpy as np
 
-from motionsynth.study.reporting.gather import Entry
+from motionsynth.study.reporting.gather import Entry, mean_of
 from motionsynth.view.numbers import number_text
-from motionsynth.view.page import Cell, Column, Table
+from motionsynth.view.page import Cell, Column, Table, figure_cell
 
 __all__ = ["cell_tables"]
 
@@ -44,7 +44,8 @@ def cell_tables(entries: Sequence[Entry]) -> Iterator[Table]:
     Args:
         entries: of one corpus; main views are shown, and of a VAE those too that tell where its blur comes from.
     """
-    drawn = {entry.name: told for entry in entries if _wanted(entry) and (told := _cells(entry))}
+    shown = {entry.name: entry for entry in entries if _wanted(entry)}
+    drawn = {name: told for name, entry in shown.items() if (told := _cells(entry))}
     real = {cell: of.real for told in drawn.values() for cell, of in told.items()}
     order = sorted(real, key=lambda cell: (-real[cell], cell))
     groups = _groups(order)
@@ -57,6 +58,7 @@ def cell_tables(entries: Sequence[Entry]) -> Iterator[Table]:
             for group, cells in groups.items()
         ]  # fmt: skip
         rows.append([Cell("cells off real motion"), "", *(_count(drawn[name]) for name in part)])
+        rows.append([Cell("cells visited", note="%"), "", *(_visited(shown[name]) for name in part)])
         columns = [
             Column("cell" if len(groups) == len(order) else "content", figure=False),
             Column("real", "of windows"),
@@ -70,11 +72,12 @@ def _notes(groups: int, cells: int) -> list[str]:
     notes = [
         "Energy above 5 Hz of an arm's windows of a cell, as many times that of real windows of the cell: geometric "
         "mean over windows and seeds; below it the share of all windows that are of the cell, by the classifier that "
-        f"judges. Last row: cells that are off by a factor of {_OFF:g} or more. A mean over cells hides that calm ones "
-        "may be rougher than real motion and brisk ones smoother. No verdict rests on this table."
+        f"judges. Cells off real motion: by a factor of {_OFF:g} or more. A mean over cells hides that calm ones may "
+        "be rougher than real motion and brisk ones smoother. Cells visited: with one window at least, however unlike "
+        "real motion; in a cell that is covered one at least passes the realism gate. No verdict rests on this table."
     ]
     if groups < cells:
-        notes.append(f"{cells} cells are told by content: the geometric mean of its cells. The last row counts cells.")
+        notes.append(f"{cells} cells are told by content: the geometric mean of its cells. The last rows count cells.")
     return notes
 
 
@@ -119,6 +122,13 @@ def _entry(cells: Sequence[_Drawn]) -> Cell:
     if log is None:
         return Cell("–", note=share, tip="no window drawn", tone="dim")
     return Cell(number_text(math.exp(log)), note=share)
+
+
+def _visited(entry: Entry) -> Cell:
+    """Share of the cells of real motion that a seed draws at all, in percent."""
+    seeds = [[cell["windows"] > 0 for cell in view.cells.values() if cell["real"] > 0] for view in entry.views]
+    mean = mean_of([100 * sum(drawn) / len(drawn) for drawn in seeds if drawn], entry.confidence)
+    return figure_cell(mean.value, mean.low, mean.high) if mean else Cell("–", tone="dim")
 
 
 def _count(cells: Mapping[str, _Drawn]) -> Cell:
