@@ -140,6 +140,22 @@ def test_the_plateau_is_the_change_over_the_last_third() -> None:
         assert {row[place].text for row in table.cells()} == {says}
 
 
+def test_seconds_are_told_by_their_median_and_range() -> None:
+    of = study()
+    mine = [r for r in results(of).values() if (r.arm, r.corpus) == ("gan", "walkers")]
+    train = [100.0 + 7 * number for number in range(len(mine) - 1)] + [5000.0]
+    found = results(of) | {
+        r.key: dataclasses.replace(r, seconds={"train": s, "measure": 9.0}) for r, s in zip(mine, train, strict=True)
+    }
+    gathered = Gathered(of, found, planned(of))
+    table = cost_table(gathered, "walkers", list(gathered.entries("walkers", "A")))
+    assert table is not None
+    place = [column.name for column in table.columns].index("training")
+    (cell,) = [row[place] for row in table.cells() if row[0].text == "GAN"]
+    assert cell.text == number_text(float(np.median(train)))
+    assert cell.interval == f"{number_text(100.0)} to {number_text(5000.0)}"
+
+
 def test_energy_is_told_cell_by_cell(text: str) -> None:
     of = study()
     gathered = Gathered(of, results(of), planned(of))

@@ -71,16 +71,12 @@ def cost_table(gathered: Gathered, corpus: str, entries: Sequence[Entry]) -> Tab
     for entry in (entry for entry in entries if entry.main and any(result.parameters for result in entry.results)):
         first = entry.results[0]
         networks = ", ".join(f"{name} {number_text(count)}" for name, count in first.parameters.items())
-        spent = [
-            mean_of([r.seconds[what] for r in entry.results if what in r.seconds], entry.confidence)
-            for what in ("train", "measure")
-        ]
-        plain = [figure_cell(m.value if m else None, m.low if m else None, m.high if m else None) for m in spent]
+        spent = [_spent(entry, what) for what in ("train", "measure")]
         devices = sorted({str(result.machine.get("device", "cpu")) for result in entry.results})
         total = number_text(float(sum(first.parameters.values())))
         steps = sorted({result.steps for result in entry.results})
         shown = " to ".join(number_text(float(step), 6, padded=False) for step in dict.fromkeys((steps[0], steps[-1])))
-        rows.append([Cell(entry.title, note=networks), total, shown, *plain, _plateau(entry), ", ".join(devices)])
+        rows.append([Cell(entry.title, note=networks), total, shown, *spent, _plateau(entry), ", ".join(devices)])
     if not rows:
         return None
     columns = [
@@ -88,11 +84,21 @@ def cost_table(gathered: Gathered, corpus: str, entries: Sequence[Entry]) -> Tab
         Column("measuring", "s"), Column("plateau", "%"), Column("device", figure=False),
     ]  # fmt: skip
     notes = [
+        "Seconds: median over seeds, least to greatest; a run that was stopped for a while, or that shared its core, "
+        "took longer than it worked.",
         "Plateau: change of the Fréchet distance to validation windows over the last third of training, mean over "
         "seeds; near 0, longer training would change little; clearly below 0, the arm was still getting better. "
-        "A learning rate that falls to zero by then flattens the curve too."
+        "A learning rate that falls to zero by then flattens the curve too.",
     ]
     return Table(columns, rows, caption=f"What each arm costs on {gathered.corpus_title(corpus)}", notes=notes)
+
+
+def _spent(entry: Entry, what: str) -> Cell:
+    seconds = [result.seconds[what] for result in entry.results if what in result.seconds]
+    if not seconds:
+        return figure_cell(None)
+    ends = f"{number_text(min(seconds))} to {number_text(max(seconds))}" if len(seconds) > 1 else ""
+    return Cell(number_text(float(np.median(seconds))), ends)
 
 
 def _plateau(entry: Entry) -> Cell:
