@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from motionsynth.metrics.record import Metric, Sets
     from motionsynth.motion.clip import Clip
 
-__all__ = ["chosen_clips", "distance_picture", "figure_name", "metric_name", "overview", "ranking_space"]
+__all__ = ["chosen_clips", "distance_picture", "figure_name", "metric_name", "name_words", "overview", "ranking_space"]
 
 _WORDS: Final = (
     (r"(\d)hz\b", r"\1 Hz"),
@@ -104,10 +104,15 @@ def figure_name(figure: Figure) -> str:
 
 def metric_name(metric: Metric) -> str:
     """The name of a metric in words: ``energy above 5 Hz, within cells``."""
-    words = metric.name.removesuffix("_within").replace("_", " ")
+    return name_words(metric.name)
+
+
+def name_words(name: str) -> str:
+    """``energy_above_5hz_within`` in words."""
+    words = name.removesuffix("_within").replace("_", " ")
     for found, wanted in _WORDS:
         words = re.sub(found, wanted, words)
-    return f"{words}, within cells" if metric.name.endswith("_within") else words
+    return f"{words}, within cells" if name.endswith("_within") else words
 
 
 def ranking_space(generated: Descriptors, real: Descriptors) -> str | None:

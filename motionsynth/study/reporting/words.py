@@ -78,11 +78,13 @@ def metric_of(key: str) -> Metric | None:
 
 def figure_words(key: str) -> str:
     """A figure in words: ``energy above 5 Hz, within cells``, ``frechet (pca)``."""
-    from motionsynth.evaluation.exhibits import metric_name
+    from motionsynth.evaluation.exhibits import name_words
 
-    name, _, space = key.partition(".")
-    metric = metric_of(key)
-    words = metric_name(metric) if metric else name.rpartition("/")[2].replace("_", " ")
+    group, _, figure = key.rpartition("/")
+    name, _, space = figure.partition(".")
+    words = name_words(name)
+    if group.startswith("translation") and name.endswith(_LOGARITHMS):
+        words = f"log of {words}"
     return f"{words} ({space})" if space else words
 
 
@@ -110,6 +112,8 @@ def machine_words(machine: Mapping[str, Any]) -> str:
     return ", ".join([*plain, *(f"{key} {value}" for key, value in kept.items())]) or "unknown"
 
 
+_LOGARITHMS: Final = ("_change", "_against_target")
+"""Ends of the names of those figures of the instrument ``translation`` that are logarithms of ratios."""
 _STATES: Final = {
     "none": "none beyond real",
     "beyond": "beyond the strongest dose",
