@@ -116,9 +116,8 @@ def test_a_supported_statement_says_all_that_its_row_must_name() -> None:
     assert sentence(found).startswith(
         "Supported on Walkers: VAE is above GAN in the blur dose by 0.411 of its axis (95%"
     )
-    assert "10 seed pairs" in sentence(found) and "more than 0.1, the smallest difference of interest" in sentence(
-        found
-    )
+    assert "10 seed pairs" in sentence(found)
+    assert "more than 0.1, the smallest difference of interest" in sentence(found)
 
 
 @pytest.mark.parametrize(
