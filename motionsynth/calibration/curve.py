@@ -9,7 +9,6 @@ asks for the latter.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Self
@@ -77,10 +76,10 @@ def amount_text(kind: str, shown: float, *, unit: bool = True) -> str:
     if KINDS[kind].scale == "dropped":
         return f"{100 * shown:.0f}" + (" %" if unit else "")
     text = f"{shown:.0f}" if shown >= 10 else f"{shown:.2g}"
-    unit_text = KINDS[kind].unit
-    if text == "1":
-        unit_text = re.sub("^(window|cell|degree)s", r"\1", unit_text)
-    return f"{text} {unit_text}" if unit else text
+    if not unit:
+        return text
+    one = KINDS[kind].one if text == "1" else None
+    return f"{text} {one or KINDS[kind].unit}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,6 +27,7 @@ class Kind:
         phrase: what a model's figure says in doses of this kind, with ``{dose}`` for the amount.
         summary: what is done, for the report.
         scale: where curves are drawn and interpolated: ``log`` for values, ``linear``, or ``dropped`` (1 - share kept).
+        one: the unit after 1, where it reads otherwise.
     """
 
     acts: Literal["motion", "windows", "draw"]
@@ -35,6 +36,7 @@ class Kind:
     scale: Literal["log", "linear", "dropped"]
     phrase: str
     summary: str
+    one: str | None = None
 
 
 KINDS: Final[Mapping[str, Kind]] = {
@@ -53,6 +55,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         "log",
         "as blurred as the mean of {dose}",
         "mean of a window and its nearest windows of other takes in principal components",
+        one="window",
     ),
     "shrinkage": Kind(
         "motion",
@@ -69,6 +72,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         "linear",
         "as rough as real motion with {dose} of jitter in each joint",
         "white noise on every joint's rotation, standard deviation about each axis",
+        one="degree",
     ),
     "noise": Kind(
         "motion",
@@ -77,6 +81,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         "linear",
         "as noisy as real motion with noise of {dose}",
         "white noise on every normalised feature",
+        one="standard deviation",
     ),
     "time_warp": Kind(
         "motion",
@@ -109,6 +114,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         "log",
         "covers each mode as {dose} of real data over and over would",
         "a few windows of each cell, of as many clips as can be, over and over",
+        one="window a cell",
     ),
     "memoriser": Kind(
         "draw",
@@ -117,6 +123,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         "log",
         "varies as much as {dose} of the training set over and over",
         "a few training windows over and over",
+        one="window",
     ),
 }
 """Every kind of dose there is; ``doses`` in the YAML says which amounts."""

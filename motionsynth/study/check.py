@@ -29,9 +29,6 @@ _ELSEWHERE: Final = {
 }
 """Keys of a run that a study says in another place."""
 
-_PREFIXES: Final = {"translation": ("translation/", "translation.to_")}
-"""Instrument -> how keys of its figures begin, where the corpus decides which there are."""
-
 _FEATURES: Final = 256
 """Features of the windows that a family is built for to be asked; clips decide how many there are in truth."""
 
@@ -208,8 +205,8 @@ def _keys(metrics: tuple[str, ...] | None, features: tuple[str, ...] | None) -> 
 
 def _not_found(study: StudyConfig, corpus: str, key: str) -> str | None:
     """Why no cell on a corpus will have a figure; None where it will."""
-    found, prefixes = _figures(study, corpus)
-    if key in found or key.startswith(prefixes):
+    found = _figures(study, corpus)
+    if key in found:
         return None
     if key in _keys(None, None) and "suite" in study.measure.instruments and study.corpora[corpus].data is not None:
         return f"{key} is not computed: measure.metrics and measure.features leave it out"
@@ -219,12 +216,12 @@ def _not_found(study: StudyConfig, corpus: str, key: str) -> str | None:
     return f"no figure {key!r} on {corpus}, which is measured by {measured}; {hint}"
 
 
-def _figures(study: StudyConfig, corpus: str) -> tuple[set[str], tuple[str, ...]]:
-    """Keys of the figures of cells on a corpus, and how further ones begin."""
+def _figures(study: StudyConfig, corpus: str) -> set[str]:
+    """Keys of the figures of cells on a corpus."""
     if study.corpora[corpus].data is None:
         from motionsynth.study.grids import KEYS as MIXTURES
 
-        return set(MIXTURES), ()
+        return set(MIXTURES)
     found: set[str] = set()
     if "suite" in study.measure.instruments:
         found |= set(suite_keys(study.measure))
@@ -232,7 +229,11 @@ def _figures(study: StudyConfig, corpus: str) -> tuple[set[str], tuple[str, ...]
         from motionsynth.study.walker_coordinates import KEYS as COORDINATES
 
         found |= set(COORDINATES)
-    return found, tuple(start for name in study.measure.instruments for start in _PREFIXES.get(name, ()))
+    if study.measure.between is not None:
+        from motionsynth.study.translation import translation_keys
+
+        found |= set(translation_keys(study.measure.between))
+    return found
 
 
 def check_hypotheses(study: StudyConfig, document: Document) -> None:

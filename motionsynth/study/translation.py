@@ -19,6 +19,7 @@ from torch import Tensor
 
 from motionsynth.corpus.windows import Batch
 from motionsynth.errors import RunError, StudyError
+from motionsynth.evaluation.evaluate import SPACES
 from motionsynth.families.capabilities import Decodes, Encodes, Translates
 from motionsynth.metrics.neighbours import nearest
 from motionsynth.metrics.record import Sets
@@ -35,12 +36,29 @@ if TYPE_CHECKING:
     from motionsynth.run import Run
     from motionsynth.study.world import Found, Shown, World
 
-__all__ = ["Translator", "brought_clips", "translation"]
+__all__ = ["Translator", "brought_clips", "translation", "translation_keys"]
 
 _BATCH: Final = 64
 _RATIOS: Final = ("energy_above_5hz", "share_above_5hz", "jerk_ratio", "acceleration_ratio")
 """Metrics of ``metrics.spectra`` and ``metrics.derivatives``; each has a twin that compares within cells."""
 _TITLES: Final = {"jerk_ratio": "jerk", "acceleration_ratio": "acceleration"}
+_SEEN: Final = ("style_before", "style_seen", "style_real")
+_KEPT: Final = ("content_before", "content_kept")
+_STEPS: Final = ("windows", "moved", "apart", "cycle")
+
+
+def translation_keys(between: Mapping[str, tuple[str, str]]) -> tuple[str, ...]:
+    """Keys of all that :func:`translation` may find; ``cycle`` and ``..._own_change`` are of runs alone.
+
+    Args:
+        between: as ``measure.between``.
+    """
+    titles = [_TITLES.get(name, name) for name in _RATIOS]
+    ends = ("change", "own_change", "against_target")
+    names = [*_STEPS, *_SEEN, *_KEPT, *(f"frechet.{space}" for space in SPACES), "foot_skate_against_target"]
+    names += [f"{title}_{end}" for title in titles for end in ends]
+    groups = ["translation", *(f"translation.to_{name}" for pair in between.values() for name in pair)]
+    return tuple(f"{group}/{name}" for group in groups for name in names)
 
 
 def translation(world: World, shown: Shown) -> Found:
@@ -248,15 +266,15 @@ def _seen(judge: Extractor, source: Domain, target: Domain, after: Descriptors) 
     if target.label in sees[0] and target.name in judge.labels[target.label]:
         wanted = judge.labels[target.label].index(target.name)
         shares = [_share(of[target.label] == wanted) for of in sees]
-        found |= dict(zip(("style_before", "style_seen", "style_real"), shares, strict=True))
+        found |= dict(zip(_SEEN, shares, strict=True))
     else:
-        found |= dict.fromkeys(("style_before", "style_seen", "style_real"), nothing)
+        found |= dict.fromkeys(_SEEN, nothing)
     content = content_label(judge, target.label)
     if content in sees[0] and source.content_N is not None:
         found["content_before"] = _share(sees[0][content] == source.content_N)
         found["content_kept"] = _share(sees[1][content] == source.content_N)
     else:
-        found |= dict.fromkeys(("content_before", "content_kept"), "the judge tells no other label")
+        found |= dict.fromkeys(_KEPT, "the judge tells no other label")
     return found
 
 

@@ -168,6 +168,18 @@ def test_an_axis_needs_the_suite() -> None:
     assert refused.value.key == "hypotheses.blur.endpoint.axis"
 
 
+def test_figures_of_translation_are_known_by_the_classes_it_goes_between() -> None:
+    between = STUDY.replace(
+        "instruments: [suite, walker_coordinates]",
+        "instruments: [suite, walker_coordinates, translation]\n  between: {style: [old, young]}",
+    )
+    for key in ("translation/style_seen", "translation.to_old/jerk_change"):
+        loaded(between.replace("metric: known/kl_forward", f"metric: {key}"))
+    for key in ("translation/style_sen", "translation.to_odl/jerk_change"):
+        with pytest.raises(ConfigError, match=f"no figure '{key}' on walkers.*did you mean translation"):
+            loaded(between.replace("metric: known/kl_forward", f"metric: {key}"))
+
+
 def test_what_arms_must_be_better_than_runs_beside_them() -> None:
     text = STUDY.replace("  line:\n    density: line\n", "  other: {data: {path: other}}\n")
     text = text[: text.index("  mixture:")] + text[text.index("measure:") :]

@@ -18,7 +18,7 @@ from motionsynth.run import Run
 from motionsynth.study import translation as instrument
 from motionsynth.study.domains import domains, matched
 from motionsynth.study.plan import ArmConfig, MeasureConfig, ViewConfig
-from motionsynth.study.translation import Translator, brought_clips, translation
+from motionsynth.study.translation import Translator, brought_clips, translation, translation_keys
 from motionsynth.study.world import Found, Shown, World
 from tests.extractors.corpora import walkers_corpus, walkers_extractor
 
@@ -190,7 +190,10 @@ def test_a_conditional_vae_decodes_the_code_of_a_window_under_the_other_style(cv
         wanted_NTD = cvae.normaliser().denormalise(wanted_BTD)
         torch.testing.assert_close(motions.features_NTD, wanted_NTD, rtol=1e-4, atol=1e-4)
     assert not torch.equal(own.features_NTD, there.features_NTD)
-    assert "translation/cycle" in measured(cvae)
+    keys = translation_keys(world().measure.between)
+    assert len(keys) == len(set(keys))
+    assert set(measured(cvae)) == set(keys)
+    assert set(measured()) == {key for key in keys if not key.endswith(("/cycle", "_own_change"))}
 
 
 def test_a_run_that_cannot_translate_is_refused(tmp_path):
