@@ -141,7 +141,8 @@ def _row(gathered: Gathered, verdict: Verdict) -> list[Cell | str | float | None
     low, high = verdict.interval or (None, None)
     tested = verdict.comparison is not None and verdict.kind != "none"
     decision, effect = verdict.decision, verdict.effect
-    where = f"{verdict.valid}; on {', '.join(verdict.machines) or 'no machine yet'}"
+    machines = f"on {', '.join(verdict.machines)}" if verdict.machines else "no pair is measured"
+    where = f"{verdict.valid}; {machines}"
     ends = f"{number_text(effect.low, 2)} to {number_text(effect.high, 2)}" if effect else ""
     ratio = f"× {factor_text(verdict)}; " if verdict.log and verdict.mean is not None else ""
     p = decision.p_opposite if verdict.kind == "refuted" else decision.p_adjusted
