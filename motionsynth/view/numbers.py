@@ -8,6 +8,7 @@ from typing import Final
 __all__ = ["interval_texts", "number_text", "power_text"]
 
 _MOST_PLACES: Final = 6
+_POWERS_FROM: Final = 1e6
 _RAISED: Final = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -25,7 +26,7 @@ def number_text(value: float | None, digits: int = 3, *, places: int | None = No
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
     size = abs(value)
-    if places is None and size and not 1e-4 <= size < 1e6:
+    if places is None and size and not 1e-4 <= size < _POWERS_FROM:
         mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
     else:
         if places is None:
@@ -47,9 +48,13 @@ def power_text(exponent: int) -> str:
 
 
 def interval_texts(value: float, low: float, high: float) -> tuple[str, str, str]:
-    """A figure and the ends of its interval, all to the second significant digit of the interval's half width."""
+    """A figure and the ends of its interval, all to the second significant digit of the interval's half width.
+
+    Of a million and more, and where that digit is too far behind the point, each has digits of its own.
+    """
     half = (high - low) / 2
-    places = 1 - math.floor(math.log10(half)) if 0 < half < math.inf else None
+    readable = 0 < half < math.inf and max(abs(value), abs(low), abs(high)) < _POWERS_FROM
+    places = 1 - math.floor(math.log10(half)) if readable else None
     if places is not None and places > _MOST_PLACES:
         places = None
     if places is not None:

@@ -237,5 +237,6 @@ def test_a_figure_is_rounded_as_its_interval_allows() -> None:
     assert interval_texts(-7.79, -8.24, -7.38) == ("−7.79", "−8.24", "−7.38")
     assert interval_texts(1234.5, 1100.0, 1500.0) == ("1\u202f234", "1\u202f100", "1\u202f500")
     assert interval_texts(2e-9, 1e-9, 4e-9) == ("2.00×10⁻⁹", "1.00×10⁻⁹", "4.00×10⁻⁹")
+    assert interval_texts(3528379.0, -11652996.0, 18709754.0) == ("3.53×10⁶", "−1.17×10⁷", "1.87×10⁷")
     assert interval_texts(0.1, -0.001, 0.22) == ("0.10", "0.00", "0.22"), "what rounds to zero has no sign"
     assert interval_texts(0.0, 0.0, 0.0) == ("0", "0", "0")
