@@ -146,21 +146,26 @@ def _config(
     from motionsynth.workflow import baseline
 
     arm = study.arms[name]
-    family = arm.family or "vae"
-    unused = {f"train.{key}" for key in family_class(family).Config.UNUSED}
     section = entry.data if isinstance(entry.data, Mapping) else {}
-    chosen = [(f"data.{key}", value) for key, value in section.items()]
-    chosen += [("data.path", str(folder))] if folder else []
-    chosen += [(key, value) for key, value in flat(study.base) if key not in unused]
-    if arm.family is None:  # a landmark reads motion as the others do, and trains nothing
-        chosen = [(key, value) for key, value in chosen if key.startswith("data.")]
-    else:
-        chosen += list(flat(arm.set))
-    overrides = [f"{key}={json.dumps(value)}" for key, value in chosen]
+    reading = [(f"data.{key}", value) for key, value in section.items()]
+    reading += [("data.path", str(folder))] if folder else []
+    base = list(flat(study.base))
+    reading += [(key, value) for key, value in base if key.startswith("data.")]
+
+    def loaded(family: str, chosen: Sequence[tuple[str, Any]]) -> RunConfig:
+        overrides = [f"{key}={json.dumps(value)}" for key, value in chosen]
+        data = entry.data if isinstance(entry.data, Path) else None
+        return load_config(baseline(family), data=data, overrides=overrides)
+
     try:
-        return load_config(
-            baseline(family), data=entry.data if isinstance(entry.data, Path) else None, overrides=overrides
-        )
+        landmark = loaded("vae", reading)  # reads motion as the others do, and trains nothing
+        if arm.family is None:
+            return landmark
+        # the YAML of a family may cut motion in a way of its own; here all see the same windows, and have one judge
+        windows = [(f"data.{key}", getattr(landmark.data, key)) for key in ("window_frames", "stride_frames")]
+        unused = {f"train.{key}" for key in family_class(arm.family).Config.UNUSED}
+        used = [(key, value) for key, value in base if key not in unused]
+        return loaded(arm.family, [*reading, *used, *windows, *flat(arm.set)])
     except ConfigError as error:
         if document is None:
             raise

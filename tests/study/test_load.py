@@ -12,7 +12,7 @@ from motionsynth.errors import ConfigError
 from motionsynth.families import FAMILIES, family_class
 from motionsynth.families.base import Draw, MotionShape
 from motionsynth.study.check import check_views
-from motionsynth.study.load import Document, load_study
+from motionsynth.study.load import Document, load_study, plan_cells
 from motionsynth.study.plan import ArmConfig, StudyConfig, ViewConfig
 from motionsynth.training.determinism import build_family
 from motionsynth.workflow import resolve_config
@@ -212,6 +212,14 @@ def test_merged_mappings_may_be_merged_again(folder: Path) -> None:
         "c": {"x": 2, "y": 3},
         "d": {"x": 2, "y": 1},
     }
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_all_arms_see_the_same_windows(name: str) -> None:
+    study = loaded(STUDY.replace("  real:\n", f"  other: {{family: {name}}}\n  real:\n"))
+    cells = [cell for cell in plan_cells(study, Path("small.yaml")) if cell.data is not None]
+    assert {cell.arm for cell in cells} > {"other", "real", "vae"}
+    assert len({(cell.data.window_frames, cell.data.stride_frames) for cell in cells}) == 1
 
 
 @pytest.mark.parametrize("name", FAMILIES)
