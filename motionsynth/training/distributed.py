@@ -233,6 +233,10 @@ def joined_ranks(device: str = "auto") -> Iterator[Ranks]:
     if not all(os.environ.get(name) for name in _STARTED_BY) or os.environ["WORLD_SIZE"] == "1":
         yield Ranks()
         return
+    # Imported after a group exists, which torch.optim does, its functions keep that group as a default argument; then
+    # the group's threads outlive it, and one that drops a tensor while the interpreter ends aborts the process.
+    import torch.distributed.nn.functional
+
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() and device != "cpu" else "gloo"
     with _losses_named(Ranks(rank, size)):

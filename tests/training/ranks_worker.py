@@ -251,6 +251,11 @@ def collectives(ranks: Ranks, folder: Path) -> dict[str, Any]:
     }
 
 
+def threads() -> list[str]:
+    """Names of this process's threads, those that Python knows nothing of among them; none where there is no /proc."""
+    return [task.read_text().strip() for task in Path("/proc/self/task").glob("*/comm")]
+
+
 def main(folder: Path) -> None:
     toy_family.register()
     with joined_ranks("cpu") as ranks:
@@ -258,7 +263,9 @@ def main(folder: Path) -> None:
         for name, function in CASES.items():
             found[name] = function(ranks, folder)
         found["speaks"] = ranks.speaks()
-        torch.save(found, folder / f"{ranks.rank}.pt")
+        found["threads"] = threads()
+    found["threads left"] = threads()
+    torch.save(found, folder / f"{ranks.rank}.pt")
 
 
 if __name__ == "__main__":

@@ -180,6 +180,13 @@ def test_collectives(pair: list[dict[str, Any]]) -> None:
     assert sorted(found["speaks"] for found in pair) == [False, True], "one says what went wrong"
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted in /proc")
+def test_no_thread_of_the_group_is_left_to_meet_the_end_of_the_interpreter(pair: list[dict[str, Any]]) -> None:
+    for found in pair:
+        assert any("gloo" in name for name in found["threads"])
+        assert not [name for name in found["threads left"] if "gloo" in name]
+
+
 @pytest.mark.usefixtures("toy_known")
 def test_rank_0_alone_keeps_the_run_and_one_process_can_go_on_with_it(
     pair: list[dict[str, Any]], folder: Path, tmp_path: Path
