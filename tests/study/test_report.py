@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from motionsynth.calibration.reading import State
 from motionsynth.errors import StudyError
 from motionsynth.features.encode import decode_batch
 from motionsynth.study.clips import LARGEST_BYTES, keep_clips, read_clips
@@ -274,6 +275,44 @@ def test_a_run_that_covers_next_to_nothing_has_collapsed_unless_it_varies_more_t
     assert (row[1], row[3]) == (outcome, key)
     varies = "" if spread is None else f"; varies {number_text(spread)} times as much within a cell as real motion"
     assert row[2] == f"less than a cell{varies}"
+
+
+@pytest.mark.parametrize(
+    ("state", "share", "variance", "told"),
+    [
+        ("measured", 5.2, 0.04, True),
+        ("beyond", 1.0, 0.3, True),
+        ("measured", 0.14, 0.97, False),
+        ("none", 5.2, 0.04, False),
+        ("other side", 5.2, 0.04, False),
+        ("measured", None, 0.04, False),
+    ],
+)
+def test_a_run_that_lacks_slow_motion_as_much_as_fast_is_subdued_and_not_blurred(
+    state: State, share: float | None, variance: float, *, told: bool
+) -> None:
+    of = study()
+    found = results(of)
+    key, result = next((key, result) for key, result in found.items() if result.arm == "gan")
+    view = result.views["samples"]
+    blur = dataclasses.replace(view.doses["blur"], state=state, sentence="as smooth as a statue")
+    within = {"share_above_5hz_within": share, "variance_within_clip_ratio_within": variance}
+    figures = {**view.figures, **{f"smoothness/{name}": value for name, value in within.items() if value is not None}}
+    if share is None:
+        figures.pop("smoothness/share_above_5hz_within", None)
+    shown = dataclasses.replace(view, figures=figures, doses={**view.doses, "blur": blur})
+    found[key] = dataclasses.replace(result, views={**result.views, "samples": shown})
+    rows = [
+        [cell.text for cell in row]
+        for block in ledger(Gathered(of, found, planned(of)))
+        if isinstance(block, Table) and not block.caption
+        for row in block.cells()
+    ]
+    said = [row[2] for row in rows if row[1] == "subdued, not blurred" and row[3] == key]
+    words = (
+        f"{number_text(share)} times the share above 5 Hz of real motion, {number_text(variance)} times its variance"
+    )
+    assert said == ([f"as smooth as a statue; but {words} within a clip"] if told else [])
 
 
 def test_hypotheses_that_changed_after_runs_are_told(text: str) -> None:

@@ -24,6 +24,9 @@ _COLLAPSE: Final = ("drop", "collapse")
 """Axes beyond whose strongest dose a run covers next to nothing."""
 _SPREAD: Final = "modes/multimodality_within.pca"
 """By which runs that cover next to nothing are told apart: collapsed below 1, real motion's; else off real motion."""
+_SHARE: Final = "smoothness/share_above_5hz_within"
+"""By which runs that lack fast motion are told apart: blurred below 1, real motion's; else all motion is weak."""
+_VARIANCE: Final = "smoothness/variance_within_clip_ratio_within"
 
 
 def dose_table(gathered: Gathered, entries: Sequence[Entry], landmarks: Sequence[Entry]) -> Table | None:
@@ -116,14 +119,17 @@ def _plateau(entry: Entry) -> Cell:
 
 
 def ledger(gathered: Gathered) -> list[Block]:
-    """Runs that diverged or cover next to nothing, arms of no use, and cells that are missing."""
+    """Runs that diverged, cover next to nothing or are subdued, arms of no use, and cells that are missing."""
     rows: list[Row] = []
     for result in gathered.cells:
         if result.state != "finished":
             rows.append([Cell(result.name), Cell(result.state, tone="bad"), result.error, result.key])
-        elif told := _collapse(gathered, result):
-            outcome, what = told
-            rows.append([Cell(result.name), Cell(outcome, tone="bad"), what, result.key])
+            continue
+        rows += [
+            [Cell(result.name), Cell(told[0], tone="bad"), told[1], result.key]
+            for told in (_collapse(gathered, result), _subdued(gathered, result))
+            if told
+        ]
     rows += [
         [Cell(f"{arm}/{corpus}"), Cell(_DOUBTS[doubt.measured], tone="bad"), doubt.why, ""]
         for corpus in gathered.corpora
@@ -138,7 +144,7 @@ def ledger(gathered: Gathered) -> list[Block]:
         columns = [Column(name, figure=False) for name in ("run", "outcome", "what happened", "key")]
         blocks.append(Table(columns, rows))
     else:
-        blocks.append(Paragraph("No run diverged or collapsed, and every arm was trained to use."))
+        blocks.append(Paragraph("No run diverged, collapsed or came out subdued, and every arm was trained to use."))
     if gathered.missing:
         blocks.append(_missing(gathered.missing))
     if gathered.left_out:
@@ -235,6 +241,19 @@ def _collapse(gathered: Gathered, result: CellResult) -> tuple[str, str] | None:
     if spread is not None:
         told.append(f"varies {number_text(spread)} times as much within a cell as real motion")
     return "collapsed" if spread is None or spread < 1 else "off real motion", "; ".join(told)
+
+
+def _subdued(gathered: Gathered, result: CellResult) -> tuple[str, str] | None:
+    """What a run's figures say that reads as blurred though slow motion is missing as much as fast motion."""
+    arm = gathered.study.arms[result.arm]
+    view = result.views.get(arm.main_view)
+    if arm.tier == "landmark" or view is None:
+        return None
+    blur, share, variance = view.doses.get("blur"), view.figures.get(_SHARE), view.figures.get(_VARIANCE)
+    if blur is None or blur.state not in ("measured", "beyond") or share is None or share < 1 or variance is None:
+        return None
+    told = f"{number_text(share)} times the share above 5 Hz of real motion, {number_text(variance)} times its variance"
+    return "subdued, not blurred", f"{blur.sentence}; but {told} within a clip"
 
 
 def _missing(cells: Sequence[PlannedCell]) -> Table:
