@@ -31,11 +31,11 @@ _LOWEST: Final = -0.15
 """The same downwards, where an arm covers more than real motion does."""
 _CAPTION: Final = (
     "Where each arm stands when its figures are read as damage to real motion. To the right: as smooth as real motion "
-    "low-passed that far. To the left: as rough as real motion with so much jitter in every joint. Upwards: covers as "
-    "little as real motion with so many modes dropped. Mean over seeds with t intervals; hollow marks are other views "
-    "of the arm that a thin line joins; stars are landmarks. An arm that reads as both smooth and rough stands at the "
-    "right; the tables have both. An arrow behind a name: it lies that way, outside the picture. No dose stands behind "
-    "places beyond the last ones that an axis names."
+    "low-passed that far, or as weak: the ledger tells which. To the left: as rough as real motion with so much "
+    "jitter in every joint. Upwards: covers as little as real motion with so many modes dropped. Mean over seeds with "
+    "t intervals; hollow marks are other views of the arm that a thin line joins; stars are landmarks. An arm that "
+    "reads as both smooth and rough stands at the right; the tables have both. An arrow behind a name: it lies that "
+    "way, outside the picture. No dose stands behind places beyond the last ones that an axis names."
 )
 
 
