@@ -18,6 +18,10 @@ from typing import NamedTuple, TypeVar
 
 import torch
 import torch.distributed as dist
+
+# Imported before any group exists: imported after one, which torch.optim does, its functions keep that group as a
+# default argument; then the group's threads outlive it, and one that drops a tensor while the interpreter ends aborts.
+import torch.distributed.nn.functional
 from torch import Tensor
 from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
@@ -233,10 +237,6 @@ def joined_ranks(device: str = "auto") -> Iterator[Ranks]:
     if not all(os.environ.get(name) for name in _STARTED_BY) or os.environ["WORLD_SIZE"] == "1":
         yield Ranks()
         return
-    # Imported after a group exists, which torch.optim does, its functions keep that group as a default argument; then
-    # the group's threads outlive it, and one that drops a tensor while the interpreter ends aborts the process.
-    import torch.distributed.nn.functional
-
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() and device != "cpu" else "gloo"
     with _losses_named(Ranks(rank, size)):
