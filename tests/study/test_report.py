@@ -65,6 +65,12 @@ def page(folder: Path) -> str:
     return (folder / "report.html").read_text()
 
 
+def ledger_rows(gathered: Gathered) -> list[list[str]]:
+    """Texts of the ledger's first table: runs and arms that went wrong."""
+    (table,) = [block for block in ledger(gathered) if isinstance(block, Table) and not block.caption]
+    return [[cell.text for cell in row] for row in table.cells()]
+
+
 def test_verdicts_are_told_in_sentences(text: str) -> None:
     told = section(text, "Verdicts")
     assert "Supported on walkers (procedural): VAE is above GAN" in told
@@ -89,8 +95,7 @@ def test_the_rule_of_usefulness_is_that_of_the_verdicts(text: str) -> None:
     unknown = no_scale.not_useful("gan", "walkers")
     assert unknown is not None and not unknown.measured
     assert all(verdict.kind == "none" for verdict in verdicts_of(no_scale))
-    (table,) = [block for block in ledger(no_scale) if isinstance(block, Table) and not block.caption]
-    told = {row[0].text: row[1].text for row in table.cells()}
+    told = {row[0]: row[1] for row in ledger_rows(no_scale)}
     assert told["gan/walkers"] == "quality not known" and "mean_clip/walkers" not in told
 
 
@@ -267,11 +272,7 @@ def test_a_run_that_covers_next_to_nothing_has_collapsed_unless_it_varies_more_t
     figures = view.figures if spread is None else {**view.figures, "modes/multimodality_within.pca": spread}
     shown = dataclasses.replace(view, figures=figures, doses={**view.doses, "drop": beyond})
     found[key] = dataclasses.replace(result, views={**result.views, "samples": shown})
-    (table,) = [
-        block for block in ledger(Gathered(of, found, planned(of))) if isinstance(block, Table) and not block.caption
-    ]
-    told = [[cell.text for cell in row] for row in table.cells()]
-    (row,) = [row for row in told if row[0] == "gan/walkers/0"]
+    (row,) = [row for row in ledger_rows(Gathered(of, found, planned(of))) if row[0] == "gan/walkers/0"]
     assert (row[1], row[3]) == (outcome, key)
     varies = "" if spread is None else f"; varies {number_text(spread)} times as much within a cell as real motion"
     assert row[2] == f"less than a cell{varies}"
@@ -297,17 +298,11 @@ def test_a_run_that_lacks_slow_motion_as_much_as_fast_is_subdued_and_not_blurred
     view = result.views["samples"]
     blur = dataclasses.replace(view.doses["blur"], state=state, sentence="as smooth as a statue")
     within = {"share_above_5hz_within": share, "variance_within_clip_ratio_within": variance}
-    figures = {**view.figures, **{f"smoothness/{name}": value for name, value in within.items() if value is not None}}
-    if share is None:
-        figures.pop("smoothness/share_above_5hz_within", None)
+    merged = {**view.figures, **{f"smoothness/{name}": value for name, value in within.items()}}
+    figures = {name: value for name, value in merged.items() if value is not None}
     shown = dataclasses.replace(view, figures=figures, doses={**view.doses, "blur": blur})
     found[key] = dataclasses.replace(result, views={**result.views, "samples": shown})
-    rows = [
-        [cell.text for cell in row]
-        for block in ledger(Gathered(of, found, planned(of)))
-        if isinstance(block, Table) and not block.caption
-        for row in block.cells()
-    ]
+    rows = ledger_rows(Gathered(of, found, planned(of)))
     said = [row[2] for row in rows if row[1] == "subdued, not blurred" and row[3] == key]
     words = (
         f"{number_text(share)} times the share above 5 Hz of real motion, {number_text(variance)} times its variance"

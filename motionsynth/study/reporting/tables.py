@@ -10,7 +10,7 @@ import numpy as np
 from motionsynth.study.plan import Cell as PlannedCell
 from motionsynth.study.reporting.gather import Entry, Gathered, mean_of
 from motionsynth.study.reporting.words import axes_of, axis_words, dose_text, figure_words, keys_of, metric_of
-from motionsynth.study.results import CellResult
+from motionsynth.study.results import CellResult, ViewResult
 from motionsynth.view.numbers import number_text
 from motionsynth.view.page import Block, Cell, Column, Paragraph, Table, figure_cell
 
@@ -120,16 +120,11 @@ def _plateau(entry: Entry) -> Cell:
 
 def ledger(gathered: Gathered) -> list[Block]:
     """Runs that diverged, cover next to nothing or are subdued, arms of no use, and cells that are missing."""
-    rows: list[Row] = []
-    for result in gathered.cells:
-        if result.state != "finished":
-            rows.append([Cell(result.name), Cell(result.state, tone="bad"), result.error, result.key])
-            continue
-        rows += [
-            [Cell(result.name), Cell(told[0], tone="bad"), told[1], result.key]
-            for told in (_collapse(gathered, result), _subdued(gathered, result))
-            if told
-        ]
+    rows: list[Row] = [
+        [Cell(result.name), Cell(outcome, tone="bad"), what, result.key]
+        for result in gathered.cells
+        for outcome, what in _outcomes(gathered, result)
+    ]
     rows += [
         [Cell(f"{arm}/{corpus}"), Cell(_DOUBTS[doubt.measured], tone="bad"), doubt.why, ""]
         for corpus in gathered.corpora
@@ -226,12 +221,19 @@ def _column(key: str) -> Column:
     return Column(figure_words(key), metric.unit, metric.better, note=f"{key}: {metric.summary}")
 
 
-def _collapse(gathered: Gathered, result: CellResult) -> tuple[str, str] | None:
-    """What became of a run that covers less than the strongest dose leaves, and by which figures."""
+def _outcomes(gathered: Gathered, result: CellResult) -> list[tuple[str, str]]:
+    """How a run went wrong, if it did, and what tells so: its error, or figures of how it is mainly shown."""
+    if result.state != "finished":
+        return [(result.state, result.error)]
     arm = gathered.study.arms[result.arm]
     view = result.views.get(arm.main_view)
     if arm.tier == "landmark" or view is None:
-        return None
+        return []
+    return [told for told in (_collapse(view), _subdued(view)) if told]
+
+
+def _collapse(view: ViewResult) -> tuple[str, str] | None:
+    """What became of a run that covers less than the strongest dose leaves, and by which figures."""
     told = [
         view.doses[axis].sentence for axis in _COLLAPSE if axis in view.doses and view.doses[axis].state == "beyond"
     ]
@@ -243,12 +245,8 @@ def _collapse(gathered: Gathered, result: CellResult) -> tuple[str, str] | None:
     return "collapsed" if spread is None or spread < 1 else "off real motion", "; ".join(told)
 
 
-def _subdued(gathered: Gathered, result: CellResult) -> tuple[str, str] | None:
-    """What a run's figures say that reads as blurred though slow motion is missing as much as fast motion."""
-    arm = gathered.study.arms[result.arm]
-    view = result.views.get(arm.main_view)
-    if arm.tier == "landmark" or view is None:
-        return None
+def _subdued(view: ViewResult) -> tuple[str, str] | None:
+    """What the figures of a run say that lacks slow motion as much as fast, and so reads as blurred."""
     blur, share, variance = view.doses.get("blur"), view.figures.get(_SHARE), view.figures.get(_VARIANCE)
     if blur is None or blur.state not in ("measured", "beyond") or share is None or share < 1 or variance is None:
         return None
