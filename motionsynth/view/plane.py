@@ -17,7 +17,8 @@ WIDTH: Final = 940.0
 HEIGHT: Final = 560.0
 _LETTER: Final = 5.7
 _LINE: Final = 12.0
-"""Of a name, in CSS pixels."""
+_GAP: Final = 4.0
+"""Of a name, and between two in a line, in CSS pixels."""
 _MARKS: Final = ("o", "s", "^", "D", "v", "P", "X", "p")
 
 Box = tuple[float, float, float, float]
@@ -141,7 +142,7 @@ def _names(
     corners: Sequence[tuple[float, float, str]],
 ) -> None:
     """Put each name where it covers least; far from its point a thin line leads to it."""
-    axes.figure.canvas.draw()
+    axes.figure.draw_without_rendering()  # lays the axes out, which tells where points are
     scale = 96 / axes.figure.dpi
     at = axes.transData.transform([(point.x, point.y) for point in points]).reshape(-1, 2) * scale
     frame = axes.get_window_extent()
@@ -156,11 +157,11 @@ def _names(
     for point, (colour, *_), (x, y) in zip(points, styles, at, strict=True):
         size = _LETTER * len(point.name), _LINE
         box = min(_places(x, y, *size), key=lambda there: _cost(there[1], taken, inside, there[0]))[1]
-        taken.append(box)
+        taken.append((box[0] - _GAP, box[1], box[2] + _GAP, box[3]))
         edge = np.clip((0.0, 0.0), (box[0] - x, box[1] - y), (box[2] - x, box[3] - y))
         if np.hypot(*edge) > 12:
             axes.annotate(
-                "", (point.x, point.y), edge * 0.75, textcoords="offset points",
+                "", (point.x, point.y), edge * 0.75, textcoords="offset points", in_layout=False,
                 arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 4},
             )  # fmt: skip
         # a name starts or ends at its point's side, whatever the letters of the reader's font are wide
@@ -168,7 +169,7 @@ def _names(
         offset = ((box[0] + box[2]) / 2 if start is None else start) - x, (box[1] + box[3]) / 2 - y
         axes.annotate(
             point.name, (point.x, point.y), np.multiply(offset, 0.75), textcoords="offset points", ha=side,
-            va="center", fontsize=8.2, color=INK if point.landmark else colour, annotation_clip=False,
+            va="center", fontsize=8.2, color=INK if point.landmark else colour, annotation_clip=False, in_layout=False,
         )  # fmt: skip
 
 

@@ -445,3 +445,21 @@ def test_names_in_a_plane_keep_off_one_another() -> None:
         across, down = (abs(float(one.attrib[axis]) - float(other.attrib[axis])) for axis in "xy")
         sides = {element.attrib["style"].partition("text-anchor: ")[2][:3] for element in (one, other)}
         assert down >= line or (sides == {"sta", "end"}) or across >= 3 * letter
+
+
+def test_names_in_a_plane_keep_off_one_another_where_the_layout_puts_their_points() -> None:
+    """Names are placed in pixels: they fit only where their points are drawn."""
+    heights = np.random.default_rng(0).uniform(0, 0.35, 24)
+    points = [Point(f"name {place:02d} of a point", 0.5, height) for place, height in enumerate([*heights, 1.0])]
+    root = ElementTree.fromstring(plane_chart(points, x_label="x", y_label="y", x_limits=(0, 1), y_limits=(0, 1)))
+    boxes = []
+    for element in root.iter("{http://www.w3.org/2000/svg}text"):
+        words = "".join(element.itertext())
+        if words.startswith("name"):
+            wide = 4.0 * len(words)
+            x, y = (float(element.attrib[axis]) for axis in "xy")
+            anchor = element.attrib["style"].partition("text-anchor: ")[2][:3]
+            boxes.append((x - {"sta": 0.0, "mid": 0.5, "end": 1.0}[anchor] * wide, y, wide))
+    assert len(boxes) == len(points)
+    for (x, y, wide), (other_x, other_y, _) in itertools.combinations(boxes, 2):
+        assert abs(y - other_y) >= 8.2 or abs(x - other_x) >= wide, "8.2 points is how tall their letters are"

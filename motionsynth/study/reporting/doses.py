@@ -57,7 +57,7 @@ def dose_picture(gathered: Gathered, corpus: str, entries: Sequence[Entry], *, t
         x_ticks=[*reversed(rough), *x_ticks] if x_ticks else (),
         y_ticks=_ticks(calibration, entries, "drop"),
         x_limits=(left - _MARGIN, right + _MARGIN),
-        y_limits=(below - _MARGIN, above + _MARGIN),
+        y_limits=(below - 2 * _MARGIN, above + 2 * _MARGIN),  # the corners have words
         rules=(0.0,),
         corners=((0.985, 0.012, "blurred, covers the modes"), (0.985, 0.985, "blurred, modes missing"),
                  (0.015, 0.012, "rough, covers the modes"), (0.015, 0.985, "rough, modes missing"))
