@@ -15,12 +15,11 @@ Nothing in it names a place outside it that generation needs: copied to another 
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -33,9 +32,9 @@ from torch import Tensor
 
 from motionsynth import __version__
 from motionsynth.config import DataConfig, RunConfig, config_hash, dump_config, load_config
-from motionsynth.durable import hash_bytes, sync_folder, write_bytes, write_synced
 from motionsynth.errors import ConfigError, RunError
 from motionsynth.families.base import Family, MotionShape
+from motionsynth.files import hash_bytes, locked, sync_folder, write_bytes, write_synced
 from motionsynth.provenance import git_commit
 from motionsynth.training.checkpoint import pack_weights, unpack_weights
 from motionsynth.training.determinism import build_family
@@ -154,10 +153,10 @@ class Run:
         if self._locks:
             yield
             return
-        with (self.path / _LOCK).open("ab") as file:
+        with ExitStack() as stack:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
+                stack.enter_context(locked(self.path / _LOCK))
+            except TimeoutError as error:
                 record = _read_record(self.path)
                 other = f"process {record.pid} on {record.host}" if record.pid else "another process"
                 raise RunError(self.path, f"{other} is training in this directory") from error

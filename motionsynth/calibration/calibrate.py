@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from motionsynth.calibration.bench import Bench, one_thread, open_bench
 from motionsynth.calibration.plan import KINDS, CalibrationConfig, Dose
 from motionsynth.calibration.record import Calibration, DoseFigures, FigureRecord, save_calibration
-from motionsynth.durable import write_bytes
 from motionsynth.errors import ConfigError
+from motionsynth.files import write_bytes
 from motionsynth.processes import follow_parent
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ import numpy as np
 from motionsynth.calibration.curve import Ground
 from motionsynth.calibration.plan import KINDS, ZERO, CalibrationConfig, Dose
 from motionsynth.calibration.verdict import Series, Verdict
-from motionsynth.durable import write_bytes
 from motionsynth.errors import ConfigError
+from motionsynth.files import write_bytes
 
 __all__ = ["FORMAT", "Calibration", "DoseFigures", "FigureRecord", "Headline", "load_calibration", "save_calibration"]
 

@@ -80,8 +80,8 @@ def calibrate(
     from motionsynth.calibration.plan import load_plan, shipped_plan
     from motionsynth.calibration.report import write_report
     from motionsynth.cli.progress import StageBar
-    from motionsynth.durable import refuse_unwritable
     from motionsynth.extractors import load_extractor
+    from motionsynth.files import refuse_unwritable
 
     changes = {
         key: value for key, value in (("count", count), ("repeats", repeats), ("seed", seed)) if value is not None

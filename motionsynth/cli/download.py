@@ -50,7 +50,7 @@ def download(
     from motionsynth.corpus.fetch import fetch_missing, survey_folder
     from motionsynth.corpus.offers import offer_named
     from motionsynth.corpus.transfer import Transfer
-    from motionsynth.durable import refuse_unwritable
+    from motionsynth.files import refuse_unwritable
 
     offer = offer_named(corpus)
     if mirror is not None and not mirror.startswith(("http://", "https://")):

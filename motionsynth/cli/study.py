@@ -81,7 +81,7 @@ def run(
     `motionsynth study run configs/study/blur-or-sharp.yaml --engine ray --address 10.0.0.1:6379`
     """
     from motionsynth.cli.study_tables import print_plan
-    from motionsynth.durable import refuse_unwritable
+    from motionsynth.files import refuse_unwritable
     from motionsynth.study.engines import engine_for
     from motionsynth.study.runner import make_plan
 

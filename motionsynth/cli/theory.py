@@ -50,8 +50,8 @@ def theory(
 
     `motionsynth theory --figures docs/notes`
     """
-    from motionsynth.durable import refuse_unwritable
     from motionsynth.errors import ConfigError
+    from motionsynth.files import refuse_unwritable
     from motionsynth.theory.registry import EXPERIMENTS, choose
 
     try:
@@ -158,7 +158,7 @@ def _print_json(rows: Sequence[_Row]) -> None:
 
 def _write_figures(folder: Path) -> None:
     from motionsynth.cli.progress import bar
-    from motionsynth.durable import write_bytes
+    from motionsynth.files import write_bytes
     from motionsynth.theory.registry import draw_all
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -17,8 +17,8 @@ from typing import Final
 from motionsynth.corpus.offers import Listed, Offer, read_registry
 from motionsynth.corpus.transfer import Meter, RefusedError, Transfer, get_file
 from motionsynth.corpus.unpack import MOST_CLIP_BYTES, ArchiveError, unpack_tar, unpack_zip
-from motionsynth.durable import replacing, sync_folder, write_bytes
 from motionsynth.errors import DownloadError
+from motionsynth.files import replacing, sync_folder, write_bytes
 
 __all__ = ["Progress", "Survey", "Transfer", "fetch_missing", "survey_folder"]
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Final, NamedTuple
 
-from motionsynth.durable import replacing
+from motionsynth.files import replacing
 
 __all__ = ["MOST_CLIP_BYTES", "ArchiveError", "Unpacked", "place", "unpack_tar", "unpack_zip"]
 

@@ -30,8 +30,8 @@ from motionsynth.corpus.walker_plan import (
     count_clips,
     plan_walkers,
 )
-from motionsynth.durable import sync_folder, write_synced
 from motionsynth.errors import CorpusError
+from motionsynth.files import sync_folder, write_synced
 
 __all__ = [
     "CELLS",

@@ -73,11 +73,11 @@ def evaluate(
         MotionSynthError: too few windows to compare, or nothing to compare them with.
     """
     from motionsynth.calibration.record import load_calibration
-    from motionsynth.durable import refuse_unwritable
     from motionsynth.evaluation.account import scores_of
     from motionsynth.evaluation.compared import Compared
     from motionsynth.evaluation.reference import open_reference
     from motionsynth.extractors import load_extractor
+    from motionsynth.files import refuse_unwritable
     from motionsynth.metrics.likelihood import LIKELIHOOD
     from motionsynth.metrics.registry import MEASURES, choose
     from motionsynth.training.device import resolve_device

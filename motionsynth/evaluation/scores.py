@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from motionsynth.durable import write_bytes
+from motionsynth.files import write_bytes
 from motionsynth.metrics.resampling import LEVEL
 from motionsynth.metrics.suite import Figure
 

@@ -11,9 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from motionsynth.durable import hash_bytes, sync_folder, write_synced
 from motionsynth.errors import ExtractorError
 from motionsynth.extractors.recipe import RECIPE
+from motionsynth.files import hash_bytes, sync_folder, write_synced
 
 if TYPE_CHECKING:
     import torch

@@ -9,10 +9,10 @@ refused with one :class:`BvhError`.
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import Path
 
 from motionsynth.errors import BvhError
+from motionsynth.files import open_regular
 from motionsynth.motion.bvh_header import read_header
 from motionsynth.motion.bvh_motion import read_motion
 from motionsynth.motion.bvh_write import write_bvh
@@ -54,21 +54,13 @@ def read_bvh(path: str | os.PathLike[str]) -> Clip:
 
 def _load(path: Path) -> bytes:
     """Read a regular file whole, with line ends made ``\\n``; never waits on a FIFO, never reads a device."""
-    _check_regular(path, path.stat().st_mode)
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb", buffering=0) as file:
-        _check_regular(path, os.fstat(descriptor).st_mode)
-        _check_head(path, os.pread(descriptor, 1024, 0))
-        data = file.readall()
+    with open_regular(path) as file:
+        head = file.read(1024)
+        _check_head(path, head)
+        data = head + file.read()
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     return data
-
-
-def _check_regular(path: Path, mode: int) -> None:
-    if not stat.S_ISREG(mode):
-        kind = "a directory" if stat.S_ISDIR(mode) else "a FIFO, socket or device"
-        raise BvhError(path, None, f"is {kind}, not a file")
 
 
 def _check_head(path: Path, head: bytes) -> None:

@@ -10,8 +10,8 @@ from typing import Final
 import numpy as np
 import orjson
 
-from motionsynth.durable import replacing
 from motionsynth.errors import BvhError
+from motionsynth.files import replacing
 from motionsynth.motion.bvh_layout import MAX_JOINTS, ChannelLayout, channel_fault, channel_layout
 from motionsynth.motion.bvh_scan import name_fault
 from motionsynth.motion.clip import Clip

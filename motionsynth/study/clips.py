@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from motionsynth.durable import write_bytes
 from motionsynth.errors import StudyError
+from motionsynth.files import write_bytes
 from motionsynth.view.figure import Figure, stick_figure
 from motionsynth.view.player import Drawn
 

@@ -34,9 +34,9 @@ def open_world(data: DataConfig, measure: MeasureConfig, calibration: Path | Non
     """
     from motionsynth.calibration.record import load_calibration
     from motionsynth.corpus.corpus import open_corpus
-    from motionsynth.durable import hash_bytes
     from motionsynth.evaluation.reference import Reference
     from motionsynth.extractors import extractor_for
+    from motionsynth.files import hash_bytes
 
     corpus = open_corpus(data)
     curves = load_calibration(calibration) if calibration else None

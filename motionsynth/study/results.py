@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from motionsynth.durable import write_bytes
 from motionsynth.errors import StudyError
+from motionsynth.files import write_bytes
 
 __all__ = ["CLIPS", "CellResult", "DoseReading", "ViewResult", "read_result", "read_results", "save_result"]
 

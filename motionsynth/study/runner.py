@@ -173,7 +173,7 @@ def prepare(
 
 def read_on(plan: Plan, places: Places) -> dict[str, Path]:
     """Corpus -> the calibration that its finished cells were read on, where that very file is at hand."""
-    from motionsynth.durable import hash_bytes
+    from motionsynth.files import hash_bytes
 
     found: dict[str, Path] = {}
     for corpus, entry in plan.study.corpora.items():

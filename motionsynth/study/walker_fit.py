@@ -10,7 +10,6 @@ Shapes: M fresh windows, N windows, T frames, J joints, P parameters of a cell.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import io
 import json
@@ -28,6 +27,7 @@ import numpy.typing as npt
 from motionsynth.corpus.walker_body import FRAME_RATE
 from motionsynth.corpus.walker_cells import CELLS, Cell
 from motionsynth.corpus.walker_plan import VERSION as CORPUS_VERSION
+from motionsynth.files import locked, write_bytes
 from motionsynth.motion.skeleton import FloatArray
 from motionsynth.study.divergences import Expected
 from motionsynth.study.walker_reader import Basis, Reader, determination, phase_error, slow_part
@@ -171,7 +171,6 @@ def fit_for(judge: Judge, identity: str, spec: FeatureSpec, *, frames: int, stri
         stride: of the corpus' windows.
     """
     from motionsynth.corpus.cache import default_cache
-    from motionsynth.durable import write_bytes
 
     content = [VERSION, CORPUS_VERSION, WINDOWS, identity, spec.to_dict(), frames, stride]
     key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
@@ -195,12 +194,11 @@ def _alone(place: Path) -> Iterator[None]:
     with ExitStack() as stack:
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
-            file = stack.enter_context(place.with_suffix(".lock").open("ab"))
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+                stack.enter_context(locked(place.with_suffix(".lock")))
+            except TimeoutError:
                 _log.info("waiting for another process that fits the readers of the walkers")
-                fcntl.flock(file, fcntl.LOCK_EX)
+                stack.enter_context(locked(place.with_suffix(".lock"), wait_seconds=-1.0))
         except OSError as error:
             # a cache that takes no lock may still hold files; at worst the same is fitted twice
             _log.warning("readers of the walkers are fitted without a lock: %s", error)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from motionsynth.durable import write_bytes
+from motionsynth.files import write_bytes
 from motionsynth.tracking.journal import JOURNAL, tail_digest
 from motionsynth.tracking.store import shown_uri
 

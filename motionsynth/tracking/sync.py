@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from motionsynth.errors import TrackingError
+from motionsynth.files import locked
 from motionsynth.tracking.artifacts import digest_of, run_artifacts
 from motionsynth.tracking.cursor import Cursor
 from motionsynth.tracking.journal import JOURNAL, DamagedRow, JournalRow, count_rows, read_rows
@@ -123,16 +122,11 @@ class Delivery:
         Raises:
             TrackingError: another process still holds it after ``wait_seconds``.
         """
-        deadline = time.monotonic() + wait_seconds
-        with (self.run_dir / _LOCK).open("a") as file:
-            while True:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError as error:
-                    if time.monotonic() >= deadline:
-                        raise TrackingError("another process is delivering this run at the moment") from error
-                    time.sleep(0.1)
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(locked(self.run_dir / _LOCK, wait_seconds=wait_seconds))
+            except TimeoutError as error:
+                raise TrackingError("another process is delivering this run at the moment") from error
             self.cursor = Cursor.load(self.run_dir, self.uri)
             yield
 

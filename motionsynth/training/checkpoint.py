@@ -18,8 +18,8 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from motionsynth.durable import hash_bytes, sync_folder, write_synced
 from motionsynth.errors import RunError
+from motionsynth.files import hash_bytes, sync_folder, write_synced
 
 __all__ = ["AVERAGE_PREFIX", "Checkpoint", "load_newest", "pack_weights", "save_checkpoint", "unpack_weights"]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from motionsynth.durable import write_bytes
+from motionsynth.files import write_bytes
 from motionsynth.motion.clip import Clip
 from motionsynth.motion.skeleton import FloatArray
 from motionsynth.view.figure import Figure, captioned_figure

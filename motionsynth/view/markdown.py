@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from motionsynth.durable import write_bytes
+from motionsynth.files import write_bytes
 from motionsynth.view.page import Block, Cell, Code, Headline, Notes, Paragraph, Picture, Player, Section, Table
 from motionsynth.view.svg import standalone_svg
 

@@ -14,7 +14,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-from motionsynth.durable import write_bytes
+from motionsynth.files import write_bytes
 from motionsynth.view.numbers import interval_texts, number_text
 
 if TYPE_CHECKING:

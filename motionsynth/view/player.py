@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from motionsynth.durable import write_bytes
+from motionsynth.files import write_bytes
 from motionsynth.motion.clip import Clip
 from motionsynth.view.figure import Figure, captioned_figure
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from motionsynth.calibration.handbook import calibration_markdown
 from motionsynth.calibration.record import Calibration, load_calibration
 from motionsynth.calibration.report import curve_picture
-from motionsynth.durable import write_bytes
+from motionsynth.files import write_bytes
 
 # one that sees the dose beside one that is blind or misled, for each axis of the verdict
 CURVES = (

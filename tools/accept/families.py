@@ -38,11 +38,11 @@ from family_quality import (
 
 from motionsynth.config import DataConfig, RunConfig, config_hash
 from motionsynth.corpus.windows import WindowSet
-from motionsynth.durable import write_bytes
 from motionsynth.errors import MotionSynthError
 from motionsynth.families import FAMILIES, family_class
 from motionsynth.families.base import Draw, Family
 from motionsynth.families.capabilities import Reconstructs, Translates
+from motionsynth.files import write_bytes
 from motionsynth.generation import generate, reconstruct
 from motionsynth.run import Run
 from motionsynth.sampling import draw_from, draw_samples

@@ -19,12 +19,12 @@ from motionsynth.config import DataConfig
 from motionsynth.corpus.corpus import Corpus, open_corpus
 from motionsynth.corpus.motions import MotionSet, drawn_motions, split_motions
 from motionsynth.corpus.windows import WindowSet
-from motionsynth.durable import write_bytes
 from motionsynth.evaluation.compared import equal_motions
 from motionsynth.evaluation.motions import as_one_kind
 from motionsynth.extractors import Extractor, extractor_for
 from motionsynth.families.base import Family
 from motionsynth.families.capabilities import Reconstructs, Translates
+from motionsynth.files import write_bytes
 from motionsynth.losses.likelihood import masked_squared_error
 from motionsynth.metrics.descriptors import Descriptors
 from motionsynth.metrics.record import Sets

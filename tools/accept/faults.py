@@ -26,7 +26,7 @@ from pathlib import Path
 
 import torch
 
-from motionsynth.durable import hash_bytes, write_bytes
+from motionsynth.files import hash_bytes, write_bytes
 
 CHECKPOINT_STEPS = 25
 
