@@ -71,6 +71,7 @@ def draw_from(family: Family, count: int, seed: int, how: Draw = Draw()) -> Tens
     with torch.no_grad():
         for place in range(0, count, CHUNK):
             generator = torch.Generator(device).manual_seed(stream_seed(seed, f"samples/{place}"))
-            chunks.append(family.sample(CHUNK, generator=generator, how=how).float().cpu())
+            drawn = family.sample(CHUNK, generator=generator, how=how).float()
+            chunks.append(family.expand(drawn, how.frames).cpu())
     family.train(training)
     return torch.cat(chunks)[:count]

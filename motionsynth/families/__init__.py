@@ -15,6 +15,7 @@ FAMILIES: dict[str, str] = {
     "ae": "motionsynth.families.ae:Autoencoder",
     "ali": "motionsynth.families.ali:ALI",
     "cyclegan": "motionsynth.families.cyclegan:CycleGAN",
+    "flow": "motionsynth.families.flow:Flow",
     "gan": "motionsynth.families.gan:GAN",
     "gan_proximal": "motionsynth.families.gan_proximal:GANProximal",
     "gmm": "motionsynth.families.gmm:GMM",

@@ -6,16 +6,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from motionsynth.families.base import FrozenConfig, MotionShape
+from motionsynth.families.base import BasisFit, FrozenConfig, MotionShape
 from motionsynth.nn.attention import TransformerDecoder, TransformerTrunk
 from motionsynth.nn.convolution import Upsampling
 from motionsynth.nn.critic import Critic
+from motionsynth.nn.dense import DenseDecoder, DenseTrunk
 from motionsynth.nn.decoder import ConvDecoder, Decoder
 from motionsynth.nn.encoder import ConvTrunk, Encoder, Trunk
 from motionsynth.nn.recurrent import GRUDecoder, GRUTrunk
 
 __all__ = [
     "BackboneConfig",
+    "BasisConfig",
     "ConvConfig",
     "CriticConfig",
     "GRUConfig",
@@ -98,6 +100,17 @@ class TransformerConfig(_StepConfig):
         return self
 
 
+class BasisConfig(BasisFit):
+    """Dense layers on the coefficients of windows in a fixed basis."""
+
+    kind: Literal["basis"] = "basis"
+    """Which backbone."""
+    width: int = Field(512, ge=1)
+    """Numbers in each hidden layer."""
+    layers: int = Field(3, ge=1)
+    """Hidden layers of each network."""
+
+
 class CriticConfig(FrozenConfig):
     """Settings of a critic beside those of the backbone."""
 
@@ -113,7 +126,7 @@ def _kind_named(value: Any) -> Any:
 
 
 BackboneConfig = Annotated[
-    ConvConfig | GRUConfig | TransformerConfig, Field(discriminator="kind"), BeforeValidator(_kind_named)
+    BasisConfig | ConvConfig | GRUConfig | TransformerConfig, Field(discriminator="kind"), BeforeValidator(_kind_named)
 ]
 """Settings of any backbone, told apart by ``kind``."""
 
@@ -127,6 +140,9 @@ def build_encoder(config: BackboneConfig, shape: MotionShape, outputs: int, *, s
 def build_decoder(config: BackboneConfig, shape: MotionShape, inputs: int, *, side: int = 0) -> Decoder:
     """A new decoder, or generator, ``(z_BZ, side_BS, frames) -> (B, T, D)``; its ``longest`` is T at most, or None."""
     frames, features = shape.frames, shape.features
+    if isinstance(config, BasisConfig):
+        longest = shape.motion_frames or frames
+        return DenseDecoder(frames, features, inputs, config.width, config.layers, longest=longest, side=side)
     shared: dict[str, Any] = {
         "upsample": config.upsample,
         "mapping_layers": config.mapping_layers,
@@ -156,6 +172,8 @@ def build_critic(config: BackboneConfig, critic: CriticConfig, shape: MotionShap
 def _trunk(config: BackboneConfig, shape: MotionShape, widths: tuple[int, ...], side: int) -> Trunk:
     """What reads windows, of the backbone's kind; convolutions have those widths."""
     match config:
+        case BasisConfig(width=width, layers=layers):
+            return DenseTrunk(shape.frames, shape.features, width, layers, side=side)
         case ConvConfig(kernel=kernel):
             return ConvTrunk(shape.frames, shape.features, widths, kernel=kernel, side=side)
         case GRUConfig(width=width, layers=layers, patch_frames=patch):

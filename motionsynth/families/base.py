@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, NamedTuple, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
+from motionsynth.corpus.basis import WindowBasis
 from motionsynth.corpus.windows import Batch, WindowSet
 from motionsynth.errors import unknown_word
 from motionsynth.families.capabilities import (
@@ -29,6 +30,7 @@ from motionsynth.families.capabilities import (
 
 __all__ = [
     "AdamConfig",
+    "BasisFit",
     "Bounds",
     "Decodes",
     "Draw",
@@ -141,6 +143,15 @@ class MotionShape:
     frames: int
     features: int
     labels: dict[str, int]
+    basis: WindowBasis | None = None
+    """What maps windows to the coefficients that networks with a basis see."""
+    motion_frames: int | None = None
+    """Frames of the motion that a window stands for, where it holds coefficients; T where None."""
+
+    def as_coefficients(self, components: int) -> MotionShape:
+        """The shape of the same windows as that many coefficients, or as many as the basis has."""
+        size = self.basis.size if self.basis else components
+        return MotionShape(1, size, self.labels, self.basis, self.frames)
 
 
 class FrozenConfig(BaseModel):
@@ -164,6 +175,23 @@ class AdamConfig(FrozenConfig):
     """Last share of the budget over which the step size falls linearly to zero."""
 
 
+class BasisFit(FrozenConfig):
+    """How the basis of windows is fitted; see ``motionsynth.corpus.basis``."""
+
+    components: int = Field(576, ge=1)
+    """K, coefficients of a window."""
+    bands_hz: tuple[Annotated[float, Field(gt=0)], ...] = (2.0, 5.0)
+    """Frequencies that part the bands, each of which has components of its own; none for one band."""
+    joints: float = Field(1.0, ge=0)
+    """Weight of joint positions in the metric; 0 here and for ``feet`` weighs normalised features alike."""
+    feet: float = Field(3.0, ge=0)
+    """Weight of the feet's positions."""
+    velocities: float = Field(0.08, ge=0)
+    """Seconds that velocities are multiplied by to count as distances."""
+    whitening: float = Field(0.5, ge=0, le=1)
+    """Power of its standard deviation that a coefficient is divided by."""
+
+
 class FamilyConfig(FrozenConfig):
     """What every family's ``Config`` has; the fields ``name`` and ``optimise`` are narrowed by each family."""
 
@@ -178,6 +206,11 @@ class FamilyConfig(FrozenConfig):
     @property
     def alone(self) -> str | None:
         """Why one process must train it, where the settings alone say so: it is then told before clips are read."""
+        return None
+
+    @property
+    def basis(self) -> BasisFit | None:
+        """How the basis is fitted whose coefficients the networks see; None where they see windows."""
         return None
 
     @property
@@ -235,7 +268,7 @@ class Family(nn.Module):
 
     def __init__(self, config: Any, shape: MotionShape) -> None:
         super().__init__()
-        self.shape = shape
+        self.shape, self.basis = shape, shape.basis
         self._alone: str | None = config.alone
 
     @property
@@ -263,7 +296,7 @@ class Family(nn.Module):
     @property
     def longest(self) -> int | None:
         """Frames that it can make at most; None where there is no limit."""
-        return self.shape.frames
+        return self.shape.motion_frames or self.shape.frames
 
     @property
     def priors(self) -> tuple[str, ...]:
@@ -281,6 +314,17 @@ class Family(nn.Module):
         return {name: size for name, size in networks.items() if size} or {
             "model": sum(p.numel() for p in self.parameters())
         }
+
+    def project(self, batch: Batch) -> Batch:
+        """Map windows to what the family takes: coefficients where it has a basis, else the windows themselves."""
+        if self.basis is None:
+            return batch
+        coded_B1K = self.basis.encode(batch.motion_BTD, batch.mask_BT)
+        return Batch(coded_B1K, torch.ones_like(coded_B1K[..., 0], dtype=torch.bool), batch.labels)
+
+    def expand(self, motion_BTD: Tensor, frames: int | None = None) -> Tensor:
+        """Map what the family gives to normalised features, cut to their first ``frames`` where given."""
+        return motion_BTD if self.basis is None else self.basis.decode(motion_BTD)[:, :frames]
 
     def begin(self, windows: WindowSet) -> None:
         """Called with the training windows before the first step, on the device."""

@@ -12,8 +12,8 @@ from pydantic import Field
 from torch import Tensor
 
 from motionsynth.corpus.windows import Batch, WindowSet
-from motionsynth.families.backbone import BackboneConfig, ConvConfig
-from motionsynth.families.base import Draw, Family, FamilyConfig, FrozenConfig, MotionShape
+from motionsynth.families.backbone import BackboneConfig, BasisConfig, ConvConfig
+from motionsynth.families.base import BasisFit, Draw, Family, FamilyConfig, FrozenConfig, MotionShape
 from motionsynth.families.condition import Condition
 from motionsynth.families.latent_density import LatentDensity
 
@@ -31,6 +31,11 @@ class LatentConfig(FamilyConfig):
     """Networks of encoder and decoder, or generator."""
     condition: tuple[str, ...] = ()
     """Labels that every network is told, such as ``[content, style]``."""
+
+    @property
+    def basis(self) -> BasisFit | None:
+        """That of a backbone with one."""
+        return self.backbone if isinstance(self.backbone, BasisConfig) else None
 
 
 class LatentFamily(Family):

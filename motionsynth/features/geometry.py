@@ -93,9 +93,7 @@ def turn(vectors_NTC3: Tensor, angle_NT: Tensor) -> Tensor:
 
 
 def _sum_up(steps_NTC: Tensor) -> Tensor:
-    """What forward differences add up to, from zero; the last step is not taken."""
+    """Sum forward differences from zero; the last step is not taken. Differentiable."""
     import torch
 
-    out = torch.zeros_like(steps_NTC)
-    torch.cumsum(steps_NTC[:, :-1], 1, out=out[:, 1:])
-    return out
+    return torch.cat((torch.zeros_like(steps_NTC[:, :1]), steps_NTC[:, :-1].cumsum(1)), 1)

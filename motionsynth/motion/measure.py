@@ -13,6 +13,7 @@ from motionsynth.motion.skeleton import FloatArray, Skeleton
 __all__ = [
     "UNITS",
     "Units",
+    "ankles",
     "detect_units",
     "moving_joint",
     "skeleton_height",
@@ -109,7 +110,7 @@ def skeleton_height(clip: Clip) -> float:
     where joints are named so; otherwise the longest side of the posed skeleton's bounding box, median over frames.
     """
     skeleton = clip.skeleton
-    head, feet = _named(skeleton, ("head",)), _feet(skeleton)
+    head, feet = _named(skeleton, ("head",)), ankles(skeleton)
     if head is None or not feet or not len(clip):
         return _box(clip)
     lengths = np.linalg.norm(np.median(clip.translations, axis=0), axis=-1)
@@ -142,7 +143,7 @@ def up_axis(clip: Clip) -> Literal["y", "z"]:
     if not len(clip):
         return "y"
     positions = clip.positions()
-    head, feet = _named(clip.skeleton, ("head",)), _feet(clip.skeleton)
+    head, feet = _named(clip.skeleton, ("head",)), ankles(clip.skeleton)
     if head is not None and feet:
         above = np.median(positions[:, head] - positions[:, feet].mean(axis=1), axis=0)
     else:
@@ -188,7 +189,7 @@ def _plain(name: str) -> str:
     return "".join(letter for letter in name.rsplit(":", 1)[-1].lower() if letter.isalpha() or letter in "_. -")
 
 
-def _feet(skeleton: Skeleton) -> list[int]:
+def ankles(skeleton: Skeleton) -> list[int]:
     """The ankles: joints called so, or a foot where there is none."""
     for word in ("ankle", "foot"):
         found = [joint for joint, name in enumerate(skeleton.names) if word in name.rsplit(":", 1)[-1].lower()]

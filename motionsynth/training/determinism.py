@@ -22,6 +22,8 @@ def stream_seed(seed: int, purpose: str) -> int:
 
 def build_family(config: FamilyConfig, shape: MotionShape, seed: int) -> Family:
     """A family with its initial weights, on the CPU: a function of its arguments alone."""
+    if config.basis:
+        shape = shape.as_coefficients(config.basis.components)
     with initial_weights(seed):
         return family_class(config.name)(config, shape)
 

@@ -1,0 +1,351 @@
+"""A fixed linear basis of whole windows: the few hundred numbers of a window that move joints and feet.
+
+A window is taken apart into bands of frequency by a cosine transform over time, and in each band into principal
+components, in a metric that weighs every feature by how far it moves joints and feet. What is in none of the components
+is jitter: no model that writes coefficients can make it. The basis belongs to the corpus as the normaliser does: it is
+fitted once on the training windows and is the same for every family.
+
+Shapes: N windows, T frames, D features, F = T bins of the cosine transform, K coefficients, J joints.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
+
+import torch
+from torch import Tensor
+
+from motionsynth.corpus.windows import WindowSet
+
+if TYPE_CHECKING:
+    from motionsynth.features.normalise import Normaliser
+    from motionsynth.features.spec import FeatureSpec
+
+__all__ = ["MotionMetric", "WindowBasis", "cosine_transform"]
+
+_MOST: Final = 4096
+"""Windows that components are fitted to at most, evenly from all, as neighbours overlap."""
+_POSES: Final = 512
+"""Training poses that the metric is averaged over."""
+_FLOOR: Final = 1e-3
+"""Smallest weight of a feature, as a share of the largest: what moves no joint is not worth a component."""
+_BLOCK: Final = 1024
+"""Windows mapped at a time."""
+
+
+class MotionMetric(NamedTuple):
+    """Squared error of a window, in square metres: ``joints |dp|^2 + feet |dp_feet|^2``, and as much of velocities.
+
+    ``p`` are positions of joints relative to where the root should be; each term is a mean over joints.
+    """
+
+    joints: float = 1.0
+    """Weight of the mean over all joints."""
+    feet: float = 3.0
+    """Weight of the mean over the foot joints."""
+    velocities: float = 0.08
+    """Seconds that a velocity is multiplied by to count as a distance: positions count more below 2 Hz."""
+
+    def weights(self, spec: FeatureSpec, normaliser: Normaliser, windows_NTD: Tensor) -> Tensor:
+        """Find how much one unit of each feature at each frequency counts.
+
+        With ``a`` the root mean square over joints and poses of ``|dp / dx|``, found by differentiating the forward
+        kinematics, and f the frequency of the bin:
+
+            w^2 = (joints a_joints^2 + feet a_feet^2) (1 + (2 pi f velocities)^2)
+
+        The root's velocities move joints by what they add up to: by ``1 / (2 pi f)`` of themselves.
+
+        Args:
+            spec: what a row holds.
+            normaliser: of the features.
+            windows_NTD: normalised training windows.
+
+        Returns:
+            (F, D) float32, in metres.
+        """
+        frames = windows_NTD.shape[1]
+        rate = 2 * math.pi * _bin_hz(frames, spec.frame_rate).clamp(min=spec.frame_rate / (4 * frames))
+        poses_PD = windows_NTD.flatten(0, 1)[:: max(1, windows_NTD[..., 0].numel() // _POSES)]
+        effect_2D, radius_2 = _effects(spec, normaliser, poses_PD)
+        effect_2FD = effect_2D[:, None].repeat(1, frames, 1)
+        planar, yaw = spec.slices["root_velocity_m_s"], spec.slices["root_yaw_velocity_rad_s"]
+        effect_2FD[:, :, planar] = normaliser.scale_D[planar] / rate[:, None]
+        effect_2FD[:, :, yaw] = radius_2[:, None, None] * normaliser.scale_D[yaw] / rate[:, None]
+        squared_FD = self.joints * effect_2FD[0].square() + self.feet * effect_2FD[1].square()
+        weight_FD = (squared_FD * (1 + (rate[:, None] * self.velocities).square())).sqrt()
+        weight_FD[:, normaliser.constant_D] = 0.0
+        return weight_FD.clamp(min=float(weight_FD.max()) * _FLOOR)
+
+
+@dataclass(frozen=True, eq=False)
+class WindowBasis:
+    """``x = mean + C^T (c S A / W)``: coefficients c of windows x, and back by ``c = ((C x - mean) W) A^T / S``.
+
+    C is the orthonormal cosine transform over time, W the metric, A orthonormal rows, a block for each band of
+    frequency, and S the units of the coefficients. Where all components are kept, the two are inverses.
+
+    Args:
+        mean_FD: mean of the cosine transform of the training windows.
+        weight_FD: W.
+        axes: A of each band, (K_b, F_b D); bands lie one after the other and fill F.
+        unit_K: S.
+        deviation_K: standard deviation of each coefficient over the training windows.
+        kept: share of the training windows' variance that the components keep: of features, and in the metric.
+    """
+
+    mean_FD: Tensor
+    weight_FD: Tensor
+    axes: tuple[Tensor, ...]
+    unit_K: Tensor
+    deviation_K: Tensor
+    kept: Mapping[str, float]
+    _maps: dict[torch.device, tuple[Tensor, list[tuple[slice, Tensor, Tensor]]]] = field(
+        default_factory=dict, repr=False, init=False
+    )
+
+    @classmethod
+    def fit(
+        cls,
+        windows: WindowSet,
+        spec: FeatureSpec,
+        normaliser: Normaliser,
+        *,
+        components: int,
+        bands_hz: Sequence[float] = (2.0, 5.0),
+        metric: MotionMetric | None = MotionMetric(),
+        whitening: float = 0.5,
+    ) -> Self:
+        """Fit to the whole windows of a training split.
+
+        Of all bands' components those with the largest variance in the metric are kept, so that the bands share
+        ``components`` out between them.
+
+        Args:
+            windows: normalised.
+            spec: what a row holds.
+            normaliser: of the features.
+            components: K.
+            bands_hz: frequencies that part the bands, rising.
+            metric: what an error counts; None for the plain one of normalised features.
+            whitening: power of its standard deviation that a coefficient is divided by: 0 keeps the coefficients'
+                own scale, 1 makes them alike.
+
+        Raises:
+            ValueError: there are not more whole windows than components, or bands are not rising.
+        """
+        motion_NTD = windows.motion_NTD[windows.mask_NT.all(1)].cpu()
+        frames, features = motion_NTD.shape[1:]
+        if list(bands_hz) != sorted(set(bands_hz)):
+            raise ValueError(f"bands_hz: {list(bands_hz)} must rise")
+        if len(motion_NTD) <= components or components > frames * features:
+            raise ValueError(
+                f"components: {components} of them need more than {components} whole windows of as many numbers, and "
+                f"there are {len(motion_NTD)} of {frames * features}"
+            )
+        weight_FD = metric.weights(spec, normaliser, motion_NTD) if metric else torch.ones(frames, features)
+        sample_NTD = motion_NTD[:: math.ceil(len(motion_NTD) / _MOST)]
+        bins_NFD = cosine_transform(frames) @ sample_NTD
+        mean_FD = bins_NFD.mean(0)
+        off_NFD = bins_NFD.sub_(mean_FD).mul_(weight_FD)
+        cuts = torch.bucketize(torch.tensor(list(bands_hz)), _bin_hz(frames, spec.frame_rate)).tolist()
+        bands = [slice(a, b) for a, b in zip([0, *cuts], [*cuts, frames], strict=True) if b > a]
+        found = [_principal_axes(off_NFD[:, band].flatten(1), components) for band in bands]
+        least = torch.cat([value for value, _ in found]).sort(descending=True).values[:components][-1]
+        axes = tuple(rows[value >= least] for value, rows in found)
+        deviation_K = torch.cat([value[value >= least] for value, _ in found]).sqrt()
+        unit_K = deviation_K.clamp(min=float(deviation_K.max()) * 1e-6) ** whitening
+        unit_K = unit_K * (deviation_K / unit_K).square().mean().sqrt()  # inputs of networks: unit variance on average
+        basis = cls(mean_FD, weight_FD, axes, unit_K, deviation_K / unit_K, {})
+        rest_NFD = (
+            off_NFD
+            - cosine_transform(frames) @ basis.decode(basis.encode(sample_NTD)) * weight_FD
+            + (mean_FD * weight_FD)
+        )
+        plain = (rest_NFD / weight_FD).square().sum() / (off_NFD / weight_FD).square().sum()
+        kept = {
+            "features": 1 - float(plain),
+            "motion": 1 - float(rest_NFD.square().sum() / off_NFD.square().sum()),
+        }
+        return cls(mean_FD, weight_FD, axes, unit_K, deviation_K / unit_K, kept)
+
+    @property
+    def frames(self) -> int:
+        """T."""
+        return self.mean_FD.shape[0]
+
+    @property
+    def features(self) -> int:
+        """D."""
+        return self.mean_FD.shape[1]
+
+    @property
+    def size(self) -> int:
+        """K."""
+        return len(self.unit_K)
+
+    def encode(self, motion_NTD: Tensor, mask_NT: Tensor | None = None) -> Tensor:
+        """Find the coefficients of windows.
+
+        Of a window with padded frames they are those that fit the frames that are there best, in the metric, under a
+        normal prior of the training windows' spread.
+
+        Args:
+            motion_NTD: normalised features.
+            mask_NT: False on padded frames; None where there are none.
+
+        Returns:
+            (N, 1, K) of the type of the windows.
+
+        Raises:
+            ValueError: the windows are not of the size fitted to.
+        """
+        if motion_NTD.shape[1:] != (self.frames, self.features):
+            raise ValueError(f"windows of {tuple(motion_NTD.shape[1:])} do not fit a basis of {self.mean_FD.shape}")
+        parts = [self._analysed(part) for part in torch.split(motion_NTD, _BLOCK)]
+        coded_N1K = (torch.cat(parts) if parts else motion_NTD.new_zeros(0, self.size))[:, None]
+        if mask_NT is not None and not bool(mask_NT.all()):
+            for frames in mask_NT.sum(1).unique().tolist():
+                if frames < self.frames:
+                    short_N = (mask_NT.sum(1) == frames).nonzero()[:, 0]
+                    coded_N1K[short_N] = self._fitted(motion_NTD[short_N], mask_NT[short_N[0]])[:, None]
+        return coded_N1K
+
+    def decode(self, coded_N1K: Tensor) -> Tensor:
+        """(N, 1, K) coefficients -> (N, T, D) normalised features."""
+        cosine_FT, bands = self._on(coded_N1K.device)
+        coded_NK = coded_N1K.flatten(1)
+        mean_FD = self.mean_FD.to(coded_NK)
+        done, parts = 0, []
+        for band, _, synthesis_KX in bands:
+            size = len(synthesis_KX)
+            part_NX = coded_NK[:, done : done + size] @ synthesis_KX.to(coded_NK.dtype)
+            parts.append(part_NX.unflatten(1, (band.stop - band.start, self.features)))
+            done += size
+        bins_NFD = torch.cat(parts, 1) + mean_FD
+        return torch.matmul(cosine_FT.T.to(coded_NK.dtype), bins_NFD)
+
+    def project(self, windows: WindowSet) -> WindowSet:
+        """The same windows as coefficients: one frame of K features each, none padded."""
+        motion_N1K = self.encode(windows.motion_NTD, windows.mask_NT)
+        mask_N1 = torch.ones(len(motion_N1K), 1, dtype=torch.bool, device=motion_N1K.device)
+        return WindowSet(motion_N1K, mask_N1, windows.labels, windows.clip_N, windows.start_N, windows.clips)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What a safetensors file holds; :meth:`from_tensors` reads it back."""
+        kept = torch.tensor([self.kept.get(name, math.nan) for name in ("features", "motion")], dtype=torch.float64)
+        return {
+            "mean_FD": self.mean_FD,
+            "weight_FD": self.weight_FD,
+            "unit_K": self.unit_K,
+            "deviation_K": self.deviation_K,
+            "kept": kept,
+            **{f"axes.{number}": rows for number, rows in enumerate(self.axes)},
+        }
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Self:
+        """Rebuild from :meth:`tensors`.
+
+        Raises:
+            ValueError: a tensor is missing or does not fit.
+        """
+        missing = {"mean_FD", "weight_FD", "unit_K", "deviation_K", "kept", "axes.0"} - set(tensors)
+        if missing:
+            raise ValueError(f"not a basis: lacks {', '.join(sorted(missing))}")
+        axes = tuple(tensors[f"axes.{n}"] for n in range(sum(name.startswith("axes.") for name in tensors)))
+        mean_FD, unit_K = tensors["mean_FD"], tensors["unit_K"]
+        rows, columns = sum(map(len, axes)), sum(part.shape[1] for part in axes)
+        if columns != mean_FD.numel() or rows != len(unit_K) or not (unit_K > 0).all():
+            raise ValueError(f"not a basis: axes of {rows} by {columns} for {len(unit_K)} coefficients")
+        kept = dict(zip(("features", "motion"), tensors["kept"].tolist(), strict=True))
+        return cls(mean_FD, tensors["weight_FD"], axes, unit_K, tensors["deviation_K"], kept)
+
+    def _analysed(self, motion_NTD: Tensor) -> Tensor:
+        """(N, K) coefficients of windows without padded frames."""
+        cosine_FT, bands = self._on(motion_NTD.device)
+        bins_NFD = torch.matmul(cosine_FT.to(motion_NTD.dtype), motion_NTD) - self.mean_FD.to(motion_NTD)
+        parts = [bins_NFD[:, band].flatten(1) @ analysis_KX.T.to(bins_NFD.dtype) for band, analysis_KX, _ in bands]
+        return torch.cat(parts, 1)
+
+    def _fitted(self, motion_NTD: Tensor, mask_T: Tensor) -> Tensor:
+        """(N, K) coefficients by regularised least squares over the frames that are there."""
+        still = torch.zeros(1, 1, self.size, dtype=torch.float64, device=motion_NTD.device)
+        mean_TD = self.decode(still)[0]
+        identity = torch.eye(self.size, dtype=torch.float64, device=motion_NTD.device)[:, None]
+        weight_D = self.weight_FD.square().mean(0).sqrt().to(identity)
+        rows_KX = ((self.decode(identity) - mean_TD)[:, mask_T] * weight_D).flatten(1)
+        off_NX = ((motion_NTD.double() - mean_TD)[:, mask_T] * weight_D).flatten(1)
+        deviation_K = self.deviation_K.to(identity)
+        # what the components leave out is the noise of the fit, spread evenly over the numbers of a window
+        total = (deviation_K * self.unit_K.to(identity)).square().sum()
+        noise = total * max(1e-6, 1 - self.kept.get("motion", 1.0)) / self.mean_FD.numel()
+        scatter_KK = rows_KX @ rows_KX.T + torch.diag(noise / deviation_K.square())
+        return torch.linalg.solve(scatter_KK, rows_KX @ off_NX.T).T.to(motion_NTD.dtype)
+
+    def _on(self, device: torch.device) -> tuple[Tensor, list[tuple[slice, Tensor, Tensor]]]:
+        """The cosine transform, and of each band its bins, its map to coefficients and its map back, on a device."""
+        if device not in self._maps:
+            bands, start, done = [], 0, 0
+            for axes_KX in self.axes:
+                stop = start + axes_KX.shape[1] // self.features
+                weight_X = self.weight_FD[start:stop].flatten()
+                unit_K1 = self.unit_K[done : done + len(axes_KX), None]
+                maps = (axes_KX * weight_X / unit_K1, axes_KX / weight_X * unit_K1)
+                bands.append((slice(start, stop), maps[0].to(device), maps[1].to(device)))
+                start, done = stop, done + len(axes_KX)
+            self._maps[device] = cosine_transform(self.frames).to(device), bands
+        return self._maps[device]
+
+
+def cosine_transform(frames: int) -> Tensor:
+    """(F, T) orthonormal cosine transform over time (DCT-II): bin k has the frequency ``k rate / (2 T)``."""
+    bin_F1, time_T = torch.arange(frames, dtype=torch.float64)[:, None], torch.arange(frames, dtype=torch.float64)
+    cosine_FT = torch.cos(math.pi * (time_T + 0.5) * bin_F1 / frames) * math.sqrt(2 / frames)
+    cosine_FT[0] /= math.sqrt(2)
+    return cosine_FT.float()
+
+
+def _bin_hz(frames: int, frame_rate: float) -> Tensor:
+    """(F,) frequencies of the bins of the cosine transform."""
+    return torch.arange(frames) * (frame_rate / (2 * frames))
+
+
+def _principal_axes(off_NX: Tensor, components: int) -> tuple[Tensor, Tensor]:
+    """Variances and (K, X) orthonormal axes of centred rows, by falling variance; randomised, with a fixed seed."""
+    from sklearn.utils.extmath import randomized_svd
+
+    count = min(components, *off_NX.shape)
+    _, singular, axes = randomized_svd(off_NX.numpy(), count, n_iter=2, random_state=0)
+    return torch.from_numpy(singular).square() / len(off_NX), torch.from_numpy(axes.copy())
+
+
+def _effects(spec: FeatureSpec, normaliser: Normaliser, poses_PD: Tensor) -> tuple[Tensor, Tensor]:
+    """Find how far one unit of each normalised feature moves joints, and how far from the root these are.
+
+    Args:
+        spec: what a row holds.
+        normaliser: of the features.
+        poses_PD: normalised poses.
+
+    Returns:
+        (2, D) metres and (2,) metres: root mean squares over poses and over all joints, and over the foot joints.
+    """
+    from motionsynth.features.geometry import joint_positions_m
+
+    poses_P1D = poses_PD[:, None].clone().requires_grad_()
+    positions_PJ3 = joint_positions_m(normaliser.denormalise(poses_P1D), spec)[:, 0]
+    moving = [spec.moving_joint, *spec.joints_below]
+    groups = (moving, list(spec.contact_joints) or moving)
+    squared_JD = torch.zeros(len(spec.names), poses_PD.shape[1])
+    for joint in moving:
+        for axis in range(3):
+            (slope_P1D,) = torch.autograd.grad(positions_PJ3[:, joint, axis].sum(), poses_P1D, retain_graph=True)
+            squared_JD[joint] += slope_P1D[:, 0].square().mean(0)
+    away_PJ3 = (positions_PJ3 - positions_PJ3[:, [spec.moving_joint]]).detach()
+    away_J = away_PJ3[..., ::2].square().sum(2).mean(0)
+    effect_2D = torch.stack([squared_JD[joints].mean(0).sqrt() for joints in groups])
+    return effect_2D, torch.stack([away_J[joints].mean().sqrt() for joints in groups])
