@@ -32,6 +32,8 @@ _POSES: Final = 512
 """Training poses that the metric is averaged over."""
 _FLOOR: Final = 1e-3
 """Smallest weight of a feature, as a share of the largest: what moves no joint is not worth a component."""
+_EXACT: Final = 2048
+"""Numbers in a band up to which its components are found exactly."""
 _BLOCK: Final = 1024
 """Windows mapped at a time."""
 
@@ -81,6 +83,9 @@ class MotionMetric(NamedTuple):
         return weight_FD.clamp(min=float(weight_FD.max()) * _FLOOR)
 
 
+DEFAULT_METRIC: Final = MotionMetric()
+
+
 @dataclass(frozen=True, eq=False)
 class WindowBasis:
     """``x = mean + C^T (c S A / W)``: coefficients c of windows x, and back by ``c = ((C x - mean) W) A^T / S``.
@@ -116,7 +121,7 @@ class WindowBasis:
         *,
         components: int,
         bands_hz: Sequence[float] = (2.0, 5.0),
-        metric: MotionMetric | None = MotionMetric(),
+        metric: MotionMetric | None = DEFAULT_METRIC,
         whitening: float = 0.5,
     ) -> Self:
         """Fit to the whole windows of a training split.
@@ -208,7 +213,7 @@ class WindowBasis:
         parts = [self._analysed(part) for part in torch.split(motion_NTD, _BLOCK)]
         coded_N1K = (torch.cat(parts) if parts else motion_NTD.new_zeros(0, self.size))[:, None]
         if mask_NT is not None and not bool(mask_NT.all()):
-            for frames in mask_NT.sum(1).unique().tolist():
+            for frames in set(mask_NT.sum(1).tolist()):
                 if frames < self.frames:
                     short_N = (mask_NT.sum(1) == frames).nonzero()[:, 0]
                     coded_N1K[short_N] = self._fitted(motion_NTD[short_N], mask_NT[short_N[0]])[:, None]
@@ -223,7 +228,7 @@ class WindowBasis:
         for band, _, synthesis_KX in bands:
             size = len(synthesis_KX)
             part_NX = coded_NK[:, done : done + size] @ synthesis_KX.to(coded_NK.dtype)
-            parts.append(part_NX.unflatten(1, (band.stop - band.start, self.features)))
+            parts.append(part_NX.view(len(part_NX), band.stop - band.start, self.features))
             done += size
         bins_NFD = torch.cat(parts, 1) + mean_FD
         return torch.matmul(cosine_FT.T.to(coded_NK.dtype), bins_NFD)
@@ -284,7 +289,8 @@ class WindowBasis:
         total = (deviation_K * self.unit_K.to(identity)).square().sum()
         noise = total * max(1e-6, 1 - self.kept.get("motion", 1.0)) / self.mean_FD.numel()
         scatter_KK = rows_KX @ rows_KX.T + torch.diag(noise / deviation_K.square())
-        return torch.linalg.solve(scatter_KK, rows_KX @ off_NX.T).T.to(motion_NTD.dtype)
+        coded_KN: Tensor = torch.linalg.solve(scatter_KK, rows_KX @ off_NX.T)
+        return coded_KN.T.to(motion_NTD.dtype)
 
     def _on(self, device: torch.device) -> tuple[Tensor, list[tuple[slice, Tensor, Tensor]]]:
         """The cosine transform, and of each band its bins, its map to coefficients and its map back, on a device."""
@@ -315,11 +321,18 @@ def _bin_hz(frames: int, frame_rate: float) -> Tensor:
 
 
 def _principal_axes(off_NX: Tensor, components: int) -> tuple[Tensor, Tensor]:
-    """Variances and (K, X) orthonormal axes of centred rows, by falling variance; randomised, with a fixed seed."""
+    """Variances and (K, X) orthonormal axes of centred rows, by falling variance.
+
+    Exact where X is small, else randomised with a fixed seed.
+    """
+    count = min(components, *off_NX.shape)
+    if off_NX.shape[1] <= _EXACT:
+        rows_NX = off_NX.double()
+        value_X, vector_XX = torch.linalg.eigh(rows_NX.T @ rows_NX / len(rows_NX))
+        return value_X[-count:].flip(0).clamp(min=0).float(), vector_XX[:, -count:].flip(1).T.float().contiguous()
     from sklearn.utils.extmath import randomized_svd
 
-    count = min(components, *off_NX.shape)
-    _, singular, axes = randomized_svd(off_NX.numpy(), count, n_iter=2, random_state=0)
+    _, singular, axes = randomized_svd(off_NX.numpy(), count, n_iter=2, power_iteration_normalizer="QR", random_state=0)
     return torch.from_numpy(singular).square() / len(off_NX), torch.from_numpy(axes.copy())
 
 

@@ -10,8 +10,8 @@ from motionsynth.families.base import BasisFit, FrozenConfig, MotionShape
 from motionsynth.nn.attention import TransformerDecoder, TransformerTrunk
 from motionsynth.nn.convolution import Upsampling
 from motionsynth.nn.critic import Critic
-from motionsynth.nn.dense import DenseDecoder, DenseTrunk
 from motionsynth.nn.decoder import ConvDecoder, Decoder
+from motionsynth.nn.dense import DenseDecoder, DenseTrunk
 from motionsynth.nn.encoder import ConvTrunk, Encoder, Trunk
 from motionsynth.nn.recurrent import GRUDecoder, GRUTrunk
 

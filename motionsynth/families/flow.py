@@ -135,7 +135,7 @@ class Flow(Family):
     def decode(self, z_BZ: Tensor, side_BS: Tensor | None = None, frames: int | None = None) -> Tensor:
         """(B, T, D) where paths from noise end."""
         motion_BP = integrate(self._velocity(side_BS), z_BZ, 0.0, 1.0, self.config.solver, self.config.evaluations)
-        motion_BTD = motion_BP.unflatten(1, (self.shape.frames, self.shape.features))
+        motion_BTD = motion_BP.reshape(-1, self.shape.frames, self.shape.features)
         return motion_BTD if self.basis else motion_BTD[:, :frames]
 
     def encode(self, batch: Batch) -> Tensor:
@@ -163,10 +163,12 @@ class Flow(Family):
         guidance = self.config.guidance
 
         def velocity(place_BP: Tensor, time_B: Tensor) -> Tensor:
-            told_BP: Tensor = self.field(place_BP, time_B, side_BS)
-            if side_BS is None or guidance == 1:
-                return told_BP
-            free_BP: Tensor = self.field(place_BP, time_B, torch.zeros_like(side_BS))
-            return torch.lerp(free_BP, told_BP, guidance)
+            if side_BS is None:
+                return self.field(place_BP, time_B)  # type: ignore[no-any-return]
+            labels_BS = side_BS.repeat(len(place_BP) // len(side_BS), 1)  # several directions a window
+            conditional_BP: Tensor = self.field(place_BP, time_B, labels_BS)
+            if guidance == 1:
+                return conditional_BP
+            return torch.lerp(self.field(place_BP, time_B, torch.zeros_like(labels_BS)), conditional_BP, guidance)
 
         return velocity

@@ -96,8 +96,10 @@ def _slope(velocity: Velocity, place_BP: Tensor, time_B: Tensor, direction_RBP: 
     slope_BP = place_BP
     for part_RBP in torch.split(direction_RBP, max(1, _ROWS // max(1, len(place_BP)))):
         copies = len(part_RBP)
-        rows, times = place_BP.repeat(copies, 1), time_B.repeat(copies)
-        slope, turned = torch.func.jvp(lambda x, t=times: velocity(x, t), (rows,), (part_RBP.flatten(0, 1),))
-        slope_BP = slope[: len(place_BP)]
-        total_B += (turned.unflatten(0, (copies, -1)) * part_RBP).sum((0, 2)).double()
+        with torch.enable_grad():
+            rows_XP = place_BP.detach().repeat(copies, 1).requires_grad_()
+            slope_XP = velocity(rows_XP, time_B.repeat(copies))
+            (turned_XP,) = torch.autograd.grad(slope_XP, rows_XP, part_RBP.flatten(0, 1))
+        slope_BP = slope_XP[: len(place_BP)].detach()
+        total_B += (turned_XP.view(part_RBP.shape) * part_RBP).sum((0, 2)).double()
     return slope_BP, total_B

@@ -10,7 +10,6 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-
 from scipy.interpolate import PchipInterpolator
 
 from motionsynth.motion.clip import Clip

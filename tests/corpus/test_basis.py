@@ -1,0 +1,157 @@
+"""A basis of windows: exact where it keeps all, blind to what moves nothing, and the same after a trip to a file."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.fft import dct
+
+from motionsynth.corpus.basis import MotionMetric, WindowBasis, cosine_transform
+from motionsynth.corpus.walkers import plan_walkers, walker_clip
+from motionsynth.corpus.windows import WindowSet, cut_windows
+from motionsynth.features.encode import encode
+from motionsynth.features.geometry import joint_positions_m
+from motionsynth.features.normalise import Normaliser
+from motionsynth.features.spec import FeatureSpec
+from motionsynth.motion.feet import find_legs
+
+FRAMES = 16
+
+
+@pytest.fixture(scope="module")
+def walkers() -> tuple[WindowSet, FeatureSpec, Normaliser]:
+    clips = [walker_clip(one.parameters) for one in plan_walkers(24, 0)[0]]
+    spec = FeatureSpec.for_clip(clips[0], frame_rate=clips[0].frame_rate, metres_per_unit=0.01)
+    features = [encode(clip, spec) for clip in clips]
+    normaliser = Normaliser.fit(features)
+    rows = [normaliser.normalise(one) for one in features]
+    windows = cut_windows(rows, {}, [str(n) for n in range(len(rows))], length=FRAMES, stride=4)
+    return windows, spec, normaliser
+
+
+@pytest.fixture(scope="module")
+def basis(walkers: tuple[WindowSet, FeatureSpec, Normaliser]) -> WindowBasis:
+    return WindowBasis.fit(*walkers, components=60)
+
+
+def test_the_transform_is_scipys() -> None:
+    x = np.random.default_rng(0).normal(size=FRAMES)
+    np.testing.assert_allclose(cosine_transform(FRAMES).double().numpy() @ x, dct(x, norm="ortho"), atol=1e-6)
+
+
+def test_coefficients_come_back_from_windows_made_of_them(basis: WindowBasis) -> None:
+    coded = torch.randn(5, 1, basis.size, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(basis.encode(basis.decode(coded)), coded, atol=2e-3, rtol=2e-3)
+
+
+def test_one_band_without_a_metric_is_principal_components(
+    walkers: tuple[WindowSet, FeatureSpec, Normaliser],
+) -> None:
+    from sklearn.decomposition import PCA
+
+    windows = walkers[0]
+    plain = WindowBasis.fit(*walkers, components=12, bands_hz=(), metric=None, whitening=0.0)
+    flat = windows.motion_NTD[windows.mask_NT.all(1)].flatten(1).numpy()
+    pca = PCA(12, svd_solver="full").fit(flat)
+    assert plain.kept["features"] == pytest.approx(pca.explained_variance_ratio_.sum(), abs=1e-3)
+
+
+def test_bands_hold_their_own_frequencies(
+    basis: WindowBasis, walkers: tuple[WindowSet, FeatureSpec, Normaliser]
+) -> None:
+    rate = walkers[1].frame_rate
+    ends = [part.shape[1] // basis.features for part in basis.axes]
+    lowest = np.cumsum([0, *ends])[:-1] * rate / (2 * FRAMES)
+    assert len(ends) == 3 and sum(ends) == FRAMES
+    assert lowest[1] >= 2.0 > lowest[1] - rate / (2 * FRAMES) and lowest[2] >= 5.0 > lowest[2] - rate / (2 * FRAMES)
+
+
+def test_what_a_unit_of_a_feature_counts_is_how_far_it_moves_joints(
+    walkers: tuple[WindowSet, FeatureSpec, Normaliser],
+) -> None:
+    """Against finite differences through the kinematics, for a thigh; a hand moves less than a thigh."""
+    windows, spec, normaliser = walkers
+    weight_FD = MotionMetric(joints=1.0, feet=0.0, velocities=0.0).weights(spec, normaliser, windows.motion_NTD)
+    columns, hip = spec.columns(), find_legs(spec.skeleton())[0].hip
+    thigh = next(n for n, name in enumerate(columns) if name.startswith(f"joint_rotations_6d.{spec.names[hip]}."))
+    poses = windows.motion_NTD.flatten(0, 1)[:: max(1, windows.motion_NTD[..., 0].numel() // 512)][:, None].double()
+    step = torch.zeros(poses.shape[-1], dtype=torch.float64)
+    step[thigh] = 1e-4
+    moved = [joint_positions_m(normaliser.denormalise(poses + sign * step), spec)[:, 0] for sign in (1, -1)]
+    moving = [spec.moving_joint, *spec.joints_below]
+    effect = ((moved[0] - moved[1]) / 2e-4)[:, moving].square().sum(-1).mean().sqrt()
+    assert float(weight_FD[0, thigh]) == pytest.approx(float(effect), rel=1e-3)
+    hand = max(n for n, name in enumerate(columns) if name.startswith("joint_rotations_6d"))
+    assert weight_FD[0, thigh] > weight_FD[0, hand]
+
+
+def test_the_metric_keeps_more_of_the_motion(walkers: tuple[WindowSet, FeatureSpec, Normaliser]) -> None:
+    """Mean distance of joints after the trip, with and without the metric (the control)."""
+    windows, spec, normaliser = walkers
+    real = joint_positions_m(normaliser.denormalise(windows.motion_NTD), spec)
+
+    def error(metric: MotionMetric | None) -> float:
+        basis = WindowBasis.fit(*walkers, components=24, metric=metric)
+        back = basis.decode(basis.encode(windows.motion_NTD))
+        return float((joint_positions_m(normaliser.denormalise(back), spec) - real).norm(dim=-1).mean())
+
+    assert error(MotionMetric()) < 0.7 * error(None)
+
+
+def test_padded_frames_do_not_count_and_short_windows_keep_their_frames(
+    basis: WindowBasis, walkers: tuple[WindowSet, FeatureSpec, Normaliser]
+) -> None:
+    windows = walkers[0]
+    whole = windows.motion_NTD[:6]
+    mask = torch.ones(6, FRAMES, dtype=torch.bool)
+    mask[:, 10:] = False
+    short = whole.masked_fill(~mask[..., None], 0.0)
+    junk = whole.masked_fill(~mask[..., None], 1e6)
+    coded = basis.encode(short, mask)
+    assert torch.equal(coded, basis.encode(junk, mask))
+    weight_D = basis.weight_FD.square().mean(0).sqrt()
+
+    def error(coded_N1K: torch.Tensor) -> float:
+        return float((((basis.decode(coded_N1K) - whole) * weight_D)[:, :10]).square().mean().sqrt())
+
+    best, as_if_whole = error(coded), error(basis.encode(short))
+    assert best < 2 * error(basis.encode(whole)) + 1e-3
+    assert as_if_whole > 3 * best, "the control: zeros taken for motion"
+
+
+def test_a_basis_comes_back_from_its_tensors(
+    basis: WindowBasis, walkers: tuple[WindowSet, FeatureSpec, Normaliser]
+) -> None:
+    again = WindowBasis.from_tensors(basis.tensors())
+    motion = walkers[0].motion_NTD[:3]
+    assert torch.equal(again.encode(motion), basis.encode(motion)) and again.kept == pytest.approx(basis.kept)
+    with pytest.raises(ValueError, match="lacks"):
+        WindowBasis.from_tensors({"mean_FD": torch.zeros(2, 2)})
+
+
+def test_the_same_windows_give_the_same_basis(
+    basis: WindowBasis, walkers: tuple[WindowSet, FeatureSpec, Normaliser]
+) -> None:
+    again = WindowBasis.fit(*walkers, components=60)
+    assert all(torch.equal(a, b) for a, b in zip(again.axes, basis.axes, strict=True))
+
+
+def test_coefficients_have_unit_variance_on_average(
+    basis: WindowBasis, walkers: tuple[WindowSet, FeatureSpec, Normaliser]
+) -> None:
+    coded = basis.encode(walkers[0].motion_NTD[walkers[0].mask_NT.all(1)])
+    assert math.isclose(float(coded.square().mean().sqrt()), 1.0, rel_tol=0.05)
+    torch.testing.assert_close(coded[:, 0].std(0, correction=0), basis.deviation_K, rtol=0.15, atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"), [({"components": 10**6}, "need more"), ({"bands_hz": (5.0, 2.0)}, "rise")]
+)
+def test_bases_that_cannot_be_fitted_are_refused(
+    options: dict[str, object], reason: str, walkers: tuple[WindowSet, FeatureSpec, Normaliser]
+) -> None:
+    with pytest.raises(ValueError, match=reason):
+        WindowBasis.fit(*walkers, **{"components": 60, **options})

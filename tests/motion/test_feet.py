@@ -1,0 +1,102 @@
+"""Planted feet stand still afterwards; motion whose feet stand already passes through as it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from motionsynth.corpus.walkers import plan_walkers, walker_clip
+from motionsynth.motion.clip import Clip
+from motionsynth.motion.feet import clean_feet, find_legs
+from motionsynth.motion.kinematics import world_transforms
+from motionsynth.motion.skeleton import Skeleton
+from motionsynth.motion.transform import turn
+from tests.motion.clips import human, walk
+
+
+@pytest.fixture(scope="module")
+def walker() -> Clip:
+    """A walk of the procedural corpus, whose planted feet stand."""
+    return walker_clip(plan_walkers(12, 0)[0][0].parameters)
+
+
+def sliding(clip: Clip, speed: float) -> Clip:
+    """The same motion carried over the ground sideways, by so many units of length a second."""
+    translations = clip.translations.copy()
+    translations[:, 0, 0] += speed * np.arange(len(clip)) * clip.frame_time
+    return replace(clip, translations=translations)
+
+
+def planted_speed(clip: Clip) -> float:
+    """Mean horizontal speed of toes within 2 cm of their floor, in units of length a second."""
+    positions, speeds = clip.positions(), []
+    for leg in find_legs(clip.skeleton):
+        path = positions[:, leg.toe]
+        low = path[:, 1] < np.percentile(path[:, 1], 5) + 2.0
+        moves = np.linalg.norm(np.diff(path[:, ::2], axis=0), axis=1) * clip.frame_rate
+        speeds.append(moves[low[1:] & low[:-1]])
+    return float(np.concatenate(speeds).mean())
+
+
+def bones(clip: Clip) -> np.ndarray:
+    positions = clip.positions()
+    parents = np.array(clip.skeleton.parents[1:])
+    return np.linalg.norm(positions[:, 1:] - positions[:, parents], axis=-1)
+
+
+def test_legs_are_found_by_name() -> None:
+    skeleton = human()
+    found = [[skeleton.names[j] for j in (leg.hip, leg.knee, leg.ankle)] for leg in find_legs(skeleton)]
+    assert found == [["LeftUpLeg", "LeftLeg", "LeftFoot"], ["RightUpLeg", "RightLeg", "RightFoot"]]
+
+
+def test_feet_that_stand_pass_through_as_they_are(walker: Clip) -> None:
+    assert clean_feet(walker) is walker
+
+
+def test_feet_that_slide_stand_afterwards(walker: Clip) -> None:
+    slid = sliding(walker, 30.0)
+    before, after, real = planted_speed(slid), planted_speed(clean_feet(slid)), planted_speed(walker)
+    assert before > 25.0, "the control: feet do slide"
+    assert after < real + 4.0
+
+
+def test_bones_keep_their_length_and_feet_their_direction(walker: Clip) -> None:
+    slid = sliding(walker, 30.0)
+    cleaned = clean_feet(slid)
+    np.testing.assert_allclose(bones(cleaned), bones(slid), atol=1e-9)
+    turned = [world_transforms(c.rotations(), c.translations, c.skeleton.parents)[1] for c in (slid, cleaned)]
+    for leg in find_legs(walker.skeleton):
+        np.testing.assert_allclose(turned[0][:, leg.ankle], turned[1][:, leg.ankle], atol=1e-9)
+
+
+def test_only_legs_and_the_height_of_the_root_change(walker: Clip) -> None:
+    slid = sliding(walker, 30.0)
+    cleaned = clean_feet(slid)
+    legs = [joint for leg in find_legs(walker.skeleton) for joint in (leg.hip, leg.knee, leg.ankle)]
+    others = [joint for joint in range(len(walker.skeleton)) if joint not in legs]
+    np.testing.assert_allclose(cleaned.rotations()[:, others], slid.rotations()[:, others], atol=1e-9)
+    moved = cleaned.translations - slid.translations
+    assert np.abs(np.delete(moved, 0, axis=1)).max() == 0
+    assert np.abs(moved[:, 0, ::2]).max() == 0 and moved[:, 0, 1].max() <= 0
+
+
+def test_z_up_clips_are_cleaned_alike(walker: Clip) -> None:
+    slid = sliding(walker, 30.0)
+    upright = np.array([[1.0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]])
+    np.testing.assert_allclose(
+        clean_feet(turn(slid, upright)).positions(), clean_feet(slid).positions() @ upright.T, atol=1e-6
+    )
+
+
+def test_a_motion_without_legs_is_left_alone() -> None:
+    bone = Skeleton(("Root", "Tip"), (-1, 0), np.zeros((2, 3)), (("Xposition", "Yposition", "Zposition"), ()))
+    clip = Clip(bone, 1 / 30, np.zeros((20, 2, 3)), np.random.default_rng(0).normal(size=(20, 2, 3)))
+    assert clean_feet(clip) is clip
+
+
+def test_arbitrary_motion_stays_finite() -> None:
+    cleaned = clean_feet(sliding(walk(frames=90), 40.0))
+    assert np.isfinite(cleaned.angles).all() and np.isfinite(cleaned.translations).all()
