@@ -81,7 +81,7 @@ class Flow(Family):
         self.size = shape.frames * shape.features
         width, layers = config.backbone.width, config.backbone.layers
         side = self.condition.width
-        self.field = VelocityField(self.size, width, layers, side=side, dropout=config.dropout)
+        self.field = VelocityField(self.size, width, layers, side=side)
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -103,9 +103,18 @@ class Flow(Family):
         if side_BS is not None and self.training:
             kept_B = context.uniform(len(side_BS)) >= self.config.label_dropout
             side_BS = side_BS * kept_B[:, None]
-        error_BP = (self.field(place_BP, time_B, side_BS) - (motion_BP - noise_BP)).masked_fill(~mask_BP, 0.0)
+        velocity_BP = self.field(place_BP, time_B, side_BS, self._dropout(len(place_BP), context))
+        error_BP = (velocity_BP - (motion_BP - noise_BP)).masked_fill(~mask_BP, 0.0)
         total = error_BP.square().sum() / context.mean(mask_BP.sum().float())
         return Loss(total, {"velocity_error": total.detach()})
+
+    def _dropout(self, count: int, context: StepContext) -> Tensor | None:
+        """(L, B, C) zero for hidden numbers that are dropped and more than 1 for the others; None for no dropout."""
+        dropout, backbone = self.config.dropout, self.config.backbone
+        if not (self.training and dropout):
+            return None
+        drawn_BLC = context.uniform(count, backbone.layers, backbone.width)
+        return (drawn_BLC >= dropout).to(drawn_BLC.dtype).transpose(0, 1) / (1 - dropout)
 
     @property
     def latent_dim(self) -> int:
