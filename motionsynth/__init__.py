@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from motionsynth.config import load_config
+    from motionsynth.corpus.convert import convert_path
     from motionsynth.corpus.corpus import open_corpus
     from motionsynth.corpus.inspect import inspect_path
     from motionsynth.corpus.walkers import make_walkers
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from motionsynth.generation import compare, generate, reconstruct
     from motionsynth.motion.bvh import read_bvh, write_bvh
     from motionsynth.motion.clip import Clip
-    from motionsynth.motion.convert import Conversion, convert_path
+    from motionsynth.motion.convert import Conversion
     from motionsynth.motion.mirror import mirror
     from motionsynth.motion.portable import to_portable
     from motionsynth.motion.resample import resample
@@ -47,7 +48,7 @@ _HOMES = {
     "Skeleton": "motion.skeleton",
     "TrainingError": "errors",
     "compare": "generation",
-    "convert_path": "motion.convert",
+    "convert_path": "corpus.convert",
     "draw_samples": "sampling",
     "evaluate": "evaluation.evaluate",
     "generate": "generation",

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from motionsynth.errors import ConfigError, MotionSynthError, RunError, unknown_word
+from motionsynth.output import clip_folder, distinct_names
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from motionsynth.corpus.corpus import Corpus
+    from motionsynth.corpus.finding import BadFiles
     from motionsynth.corpus.windows import WindowSet
     from motionsynth.motion.clip import Clip
     from motionsynth.run import Run
@@ -25,7 +28,7 @@ __all__ = [
     "keep_samples",
     "read_features",
     "reconstruct",
-    "refuse_twins",
+    "write_each",
     "write_windows",
 ]
 
@@ -37,21 +40,33 @@ def keep_samples(run: Run, corpus: Corpus) -> None:
     """``samples/``: a few generated clips, as many real ones that went the same way, a page and a GIF of both."""
     import torch
 
-    from motionsynth.view.gif import write_gif
+    from motionsynth.corpus.corpus import MIRRORED
+    from motionsynth.sampling import draw_samples
 
-    generate(run.path, SHOWN)
     real = corpus.windows("validation") if len(corpus.windows("validation")) else corpus.windows("train")
     index_N = torch.arange(0, len(real), max(1, len(real) // SHOWN))[:SHOWN]
-    names = [f"{Path(real.clips[int(real.clip_N[i])]).stem}_{int(real.start_N[i]):04}" for i in index_N]
+    clips = [real.clips[int(real.clip_N[i])] for i in index_N]
+    tails = [
+        ("_mirrored" if clip.endswith(MIRRORED) else "") + f"_{int(real.start_N[i]):04}"
+        for clip, i in zip(clips, index_N, strict=True)
+    ]
+    names = distinct_names([clip.removesuffix(MIRRORED) for clip in clips], tails=tails)
     lengths = real.mask_NT[index_N].sum(1).tolist()
-    write_windows(run, real.motion_NTD[index_N], run.samples_path / "real", names, lengths)
-    compare([run.path], run.samples_path / "player.html")
-    rows = _sample_rows(run)
-    write_gif(
-        [(group, clip) for group, clips in rows.items() for _, clip in clips],
-        run.samples_path / "preview.gif",
-        columns=SHOWN,
-    )
+    with clip_folder(run.samples_path, overwrite=True) as folder:
+        write_windows(run, draw_samples(run, SHOWN, 0).motion_NTD, folder, _numbers(SHOWN))
+        write_windows(run, real.motion_NTD[index_N], folder / "real", names, lengths)
+        _show(run, folder)
+
+
+def _show(run: Run, folder: Path) -> None:
+    """The page and the GIF of a folder of samples, beside which lie real clips."""
+    from motionsynth.view.gif import write_gif
+    from motionsynth.view.player import write_player
+
+    rows = _sample_rows(run, folder)
+    write_player([], folder / "player.html", title=_title(rows), groups=rows)
+    clips = [(group, clip) for group, clips in rows.items() for _, clip in clips]
+    write_gif(clips, folder / "preview.gif", columns=SHOWN)
 
 
 def generate(
@@ -65,6 +80,7 @@ def generate(
     labels: Mapping[str, str] | None = None,
     show: str | None = None,
     device: str = "auto",
+    overwrite: bool = False,
 ) -> list[Path]:
     """Draw ``count`` clips from a run and write them as portable BVH: same seed, same bytes.
 
@@ -72,16 +88,18 @@ def generate(
         run_dir: a run that has finished.
         count: clips to draw.
         seed: any integer.
-        out: folder to write; the run's ``samples`` where None.
+        out: folder to write, missing or empty; where None the run's ``samples``, whose clips, page and GIF it
+            replaces.
         frames: length of each clip; the window trained on where None.
         prior: what latents are drawn from, such as ``normal`` or ``fitted``; the family's default where None.
         labels: label name -> class name that all clips are drawn under; others follow the training clips.
         show: ``mean`` or ``sample`` of the likelihood; the family's default where None.
         device: ``auto``, ``cpu`` or ``cuda``.
+        overwrite: whether clips that this package wrote into ``out`` before are replaced.
 
     Raises:
         RunError: no run, no weights, or damaged ones.
-        MotionSynthError: the family cannot draw so, or the run knows no such label or class.
+        MotionSynthError: the family cannot draw so, the run knows no such label or class, or the folder is not empty.
     """
     from motionsynth.families.base import Draw
     from motionsynth.run import open_run
@@ -89,14 +107,23 @@ def generate(
     from motionsynth.training.device import resolve_device
 
     run = open_run(run_dir)
-    try:
-        how = Draw(frames, prior, class_indices(run, labels or {}), show)
-        samples = draw_samples(run, count, seed, how=how, device=resolve_device(device))
-    except ValueError as error:
-        raise MotionSynthError(str(error)) from error
+    place = out or run.samples_path
+    with clip_folder(place, overwrite=overwrite or out is None) as folder:
+        try:
+            how = Draw(frames, prior, class_indices(run, labels or {}), show)
+            samples = draw_samples(run, count, seed, how=how, device=resolve_device(device))
+        except ValueError as error:
+            raise MotionSynthError(str(error)) from error
+        written = write_windows(run, samples.motion_NTD, folder, _numbers(count))
+        if out is None and (run.samples_path / "real").is_dir():
+            shutil.copytree(run.samples_path / "real", folder / "real")
+            _show(run, folder)
+    return [place / path.name for path in written]
+
+
+def _numbers(count: int) -> list[str]:
     digits = max(4, len(str(count - 1)))
-    names = [f"{index:0{digits}}" for index in range(count)]
-    return write_windows(run, samples.motion_NTD, out or run.samples_path, names)
+    return [f"{index:0{digits}}" for index in range(count)]
 
 
 def class_indices(run: Run, names: Mapping[str, str]) -> dict[str, int]:
@@ -152,7 +179,7 @@ def _clip_classes(run: Run, path: Path, given: Mapping[str, str], also: tuple[st
     found = class_indices(run, given)
     if strange := [label for label in found if label not in told]:
         takes = f"only {', '.join(told)}" if told else "as it was trained without; see family.condition"
-        raise MotionSynthError(f"label {strange[0]}: this model takes none, {takes}")
+        raise ConfigError(None, f"label {strange[0]}", f"this model takes none, {takes}")
     own = _own_classes(run, path) if set(told) - set(found) else {}
     for label in told:
         if label not in found:
@@ -209,20 +236,25 @@ def reconstruct(
     *,
     labels: Mapping[str, str] | None = None,
     device: str = "auto",
+    overwrite: bool = False,
+    bad: BadFiles | None = None,
 ) -> list[Path]:
     """Send clips through a run's encoder and decoder, window by window, and write what comes back as portable BVH.
 
     Args:
         run_dir: a run that has finished.
         clips: BVH files.
-        out: folder to write.
+        out: folder to write, missing or empty; clips get their own names there, with their folders' where two have one.
         labels: label name -> class name that a conditional family is told of all clips, instead of their own.
         device: ``auto``, ``cpu`` or ``cuda``.
+        overwrite: whether clips that this package wrote into ``out`` before are replaced.
+        bad: takes the clips that cannot be used: that cannot be read, have another skeleton, or a label that a
+            conditional family does not know; any of them stops the work where None.
 
     Raises:
         RunError: no run, or a family that does not reconstruct.
-        BvhError, CorpusError: a clip cannot be read, or does not have the run's skeleton.
-        MotionSynthError: two clips have the same name, or a conditional family knows no label of one.
+        CorpusError: clips cannot be used.
+        MotionSynthError: the folder is not empty.
     """
     import torch
 
@@ -231,7 +263,6 @@ def reconstruct(
     from motionsynth.training.device import resolve_device
 
     run = open_run(run_dir)
-    refuse_twins(clips)
     device = resolve_device(device)
     family = run.load_family(device)
     if not isinstance(family, Reconstructs):
@@ -240,8 +271,8 @@ def reconstruct(
     length = run.record.frames
     # there and back begins where the clip is
     also = (family.domain_label(),) if isinstance(family, Translates) else ()
-    written = []
-    for path in clips:
+
+    def back(path: Path) -> Tensor:
         feature_TD = read_features(run, path)
         windows = clip_windows(run, path, feature_TD, labels or {}, length=length, also=also)
         with torch.no_grad():
@@ -249,16 +280,48 @@ def reconstruct(
         back_TD = torch.zeros_like(feature_TD)
         for start, back in zip(windows.start_N.tolist(), back_NTD, strict=True):
             back_TD[start : start + length] = back[: len(feature_TD) - start]
-        written += write_windows(run, back_TD[None], out, [path.stem])
-    return written
+        return back_TD
+
+    return write_each(run, clips, out, back, overwrite=overwrite, bad=bad)
 
 
-def refuse_twins(clips: Sequence[Path]) -> None:
-    """Raise ``MotionSynthError`` where two clips have one name, so that one would be written over the other."""
-    sources: dict[str, Path] = {}
-    for path in clips:
-        if sources.setdefault(path.stem, path) != path:
-            raise MotionSynthError(f"{path}: would be written over {sources[path.stem]}, which has the same name")
+def write_each(
+    run: Run,
+    clips: Sequence[Path],
+    out: Path,
+    make: Callable[[Path], Tensor],
+    *,
+    overwrite: bool = False,
+    bad: BadFiles | None = None,
+) -> list[Path]:
+    """Write what is made of each clip under a name of its own: all of them or, where one stops the work, nothing.
+
+    Args:
+        run: whose features it is made of.
+        clips: BVH files.
+        out: folder to write, missing or empty.
+        make: clip -> (T, D) normalised features.
+        overwrite: whether clips that this package wrote into ``out`` before are replaced.
+        bad: takes the clips that cannot be used; any stops the work where None.
+
+    Raises:
+        CorpusError: clips cannot be used.
+        MotionSynthError: the folder is not empty.
+    """
+    from motionsynth.corpus.finding import BadFiles
+
+    bad = bad or BadFiles()
+    names = distinct_names([path.absolute().as_posix() for path in clips])
+    written: list[Path] = []
+    with clip_folder(out, overwrite=overwrite) as folder:
+        for path, name in zip(clips, names, strict=True):
+            made_TD = None
+            with bad.collecting(path):
+                made_TD = make(path)
+            if made_TD is not None:
+                written += write_windows(run, made_TD[None], folder, [name])
+        bad.settle(len(written))
+    return [out / path.name for path in written]
 
 
 def compare(run_dirs: Sequence[Path], page: Path) -> Path:
@@ -273,23 +336,27 @@ def compare(run_dirs: Sequence[Path], page: Path) -> Path:
     groups: dict[str, Sequence[tuple[str, Clip]]] = {}
     for path in run_dirs:
         run = open_run(path)
-        for group, clips in _sample_rows(run).items():
+        for group, clips in _sample_rows(run, run.samples_path).items():
             groups.setdefault(group, clips)
-    families = " and ".join(group for group in groups if group != "real")
-    write_player([], page, title=f"Real motion beside {families}", groups=groups)
+    write_player([], page, title=_title(groups), groups=groups)
     return page
 
 
-def _sample_rows(run: Run) -> dict[str, list[tuple[str, Clip]]]:
+def _title(groups: Iterable[str]) -> str:
+    return f"Real motion beside {' and '.join(group for group in groups if group != 'real')}"
+
+
+def _sample_rows(run: Run, folder: Path) -> dict[str, list[tuple[str, Clip]]]:
+    """The first real clips and samples of a folder of samples."""
     from motionsynth.motion.bvh import read_bvh
 
-    rows = {"real": run.samples_path / "real", run.record.family: run.samples_path}
+    rows = {"real": folder / "real", run.record.family: folder}
     found = {
-        group: [(path.stem, read_bvh(path)) for path in sorted(folder.glob("*.bvh"))[:SHOWN]]
-        for group, folder in rows.items()
+        group: [(path.stem, read_bvh(path)) for path in sorted(place.glob("*.bvh"))[:SHOWN]]
+        for group, place in rows.items()
     }
     if not all(found.values()):
-        raise RunError(run.samples_path, "holds no samples: training has not finished")
+        raise RunError(folder, "holds no samples: training has not finished")
     return found
 
 

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from motionsynth.errors import ConfigError, RunError, unknown_word
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from motionsynth.corpus.finding import BadFiles
 
 __all__ = ["translate"]
 
@@ -18,6 +24,8 @@ def translate(
     *,
     labels: Mapping[str, str] | None = None,
     device: str = "auto",
+    overwrite: bool = False,
+    bad: BadFiles | None = None,
 ) -> list[Path]:
     """Bring clips of any length to a domain, root trajectory included, and write them as portable BVH.
 
@@ -28,25 +36,27 @@ def translate(
         run_dir: a run that has finished.
         clips: BVH files.
         to: class name of the run's domain label, such as ``elderly``.
-        out: folder to write.
+        out: folder to write, missing or empty; clips get their own names there, with their folders' where two have one.
         labels: label name -> class name that a conditional family is told of all clips, instead of their own.
         device: ``auto``, ``cpu`` or ``cuda``.
+        overwrite: whether clips that this package wrote into ``out`` before are replaced.
+        bad: takes the clips that cannot be used: that cannot be read, have another skeleton, or a label that a
+            conditional family does not know; any of them stops the work where None.
 
     Raises:
         RunError: no run, or a family that does not translate.
         ConfigError: the run knows no such class.
-        BvhError, CorpusError: a clip cannot be read, or does not have the run's skeleton.
-        MotionSynthError: two clips have the same name, or a conditional family knows no label of one.
+        CorpusError: clips cannot be used.
+        MotionSynthError: the folder is not empty.
     """
     import torch
 
     from motionsynth.families.capabilities import Translates
-    from motionsynth.generation import clip_windows, families_that, read_features, refuse_twins, write_windows
+    from motionsynth.generation import clip_windows, families_that, read_features, write_each
     from motionsynth.run import open_run
     from motionsynth.training.device import resolve_device
 
     run = open_run(run_dir)
-    refuse_twins(clips)
     place = resolve_device(device)
     family = run.load_family(place)
     if not isinstance(family, Translates):
@@ -55,12 +65,12 @@ def translate(
     domains = run.record.labels[family.domain_label()]
     if to not in domains:
         raise ConfigError(None, "--to", unknown_word(f"class {to!r}", to, domains))
-    written = []
-    for path in clips:
+
+    def translated(path: Path) -> Tensor:
         feature_TD = read_features(run, path)
         whole = clip_windows(run, path, feature_TD, labels or {}, length=len(feature_TD))
         with torch.no_grad():
             batch = whole.to(place).batch(torch.zeros(1, dtype=torch.int64, device=place))
-            motion_1TD = family.translate(batch, domains.index(to)).float().cpu()
-        written += write_windows(run, motion_1TD, out, [path.stem])
-    return written
+            return family.translate(batch, domains.index(to)).float().cpu()[0]
+
+    return write_each(run, clips, out, translated, overwrite=overwrite, bad=bad)

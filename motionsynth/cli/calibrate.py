@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from motionsynth.cli.files import DataOnBadFile, data_overrides, print_skipped
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -60,6 +62,7 @@ def calibrate(
             "--set", metavar="KEY=VALUE", help="Override a key of data, such as data.stride_frames=4; may be repeated."
         ),
     ] = None,
+    on_bad_file: DataOnBadFile = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and leave.")] = False,
 ) -> None:
     """Damage real clips by known doses, and find which figures show the damage, and nothing else.
@@ -87,7 +90,7 @@ def calibrate(
         key: value for key, value in (("count", count), ("repeats", repeats), ("seed", seed)) if value is not None
     }
     plan = load_plan(config or shipped_plan(), **changes)
-    data = data_of(corpus, overrides or [])
+    data = data_of(corpus, data_overrides(on_bad_file, overrides))
     folder = out or Path("calibration") / data.path.resolve().name
     if not dry_run:
         refuse_unwritable(folder)  # before an extractor is trained
@@ -102,12 +105,14 @@ def calibrate(
         )
         if dry_run:
             _print_plan(bench)
+            print_skipped(skipped.reason for skipped in bench.corpus.skipped)
             return
         found = run(job, bench, folder, jobs=jobs or _cores(), progress=_fresh(stage))
     write_report(found, folder / "report.html")
     _print_verdicts(found)
     typer.echo(folder / "calibration.json")
     typer.echo(folder / "report.html")
+    print_skipped(skipped.reason for skipped in bench.corpus.skipped)
 
 
 def _words(text: str | None) -> tuple[str, ...] | None:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from motionsynth.cli.download import download
+from motionsynth.cli.files import OnBadFile, Overwrite, Policy, print_skipped
 
 __all__ = ["app"]
 
@@ -79,18 +80,33 @@ def convert(
         str | None, typer.Option("--slice", metavar="A:B", help="Keep frames A to B-1 of IN, counted from 0.")
     ] = None,
     mirror: Annotated[bool, typer.Option("--mirror", help="Exchange left and right.")] = False,
+    on_bad_file: OnBadFile = Policy.STOP,
+    overwrite: Overwrite = False,
 ) -> None:
     """Cut, resample, mirror, rescale, and rewrite motion.
 
-    Example: `motionsynth data convert walk.bvh walk60.bvh --fps 60 --units m --portable --slice 10:120`
+    Of a folder, all files are written or, where one cannot be converted, none; its `labels.csv` goes along.
+
+    Examples:
+
+    `motionsynth data convert walk.bvh walk60.bvh --fps 60 --units m --portable --slice 10:120`
+
+    `motionsynth data convert ~/mocap mocap60 --fps 60 --on-bad-file skip`
     """
-    from motionsynth.motion.convert import Conversion, convert_path
+    from motionsynth.corpus.convert import convert_path
+    from motionsynth.corpus.finding import BadFiles
+    from motionsynth.motion.convert import Conversion
 
     conversion = Conversion(
         frames=_slice(frames), frame_rate=fps, mirror=mirror, units=units, from_units=from_units, portable=portable
     )
-    for path in convert_path(source, target, conversion):
+    bad = BadFiles(on_bad_file.value)
+    converted = convert_path(source, target, conversion, overwrite=overwrite, bad=bad)
+    for path in converted.paths:
         typer.echo(path)
+    for note in converted.notes:
+        typer.echo(note, err=True)
+    print_skipped(bad.reasons.values())
 
 
 def _slice(text: str | None) -> slice | None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from motionsynth.cli.files import DataOnBadFile, data_overrides
+
 if TYPE_CHECKING:
     from motionsynth.extractors import Extractor
 
@@ -40,6 +42,7 @@ def train(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key of data; may be repeated.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    on_bad_file: DataOnBadFile = None,
 ) -> None:
     """Fit an extractor on the training split of a corpus, and print its accuracy on held-out takes.
 
@@ -60,7 +63,7 @@ def train(
     from motionsynth.training.device import resolve_device
 
     chosen = resolve_device(device)
-    settings = workflow.resolve_data(corpus, settings=data, overrides=overrides or ())
+    settings = workflow.resolve_data(corpus, settings=data, overrides=data_overrides(on_bad_file, overrides))
     if out is None and (seed or not networks):
         hint = "is needed with --seed and --no-networks, as the cache keeps the default"
         raise typer.BadParameter(hint, param_hint="--out")

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from motionsynth.cli.files import Overwrite, pairs
+
 __all__ = ["generate"]
 
 
@@ -32,6 +34,7 @@ def generate(
         str | None, typer.Option(help="mean or sample of the likelihood.", show_default="the family's default")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    overwrite: Overwrite = False,
 ) -> None:
     """Draw clips from a trained model and write them as BVH that Blender opens.
 
@@ -44,7 +47,6 @@ def generate(
     `motionsynth generate runs/cvae --label style=elderly --label content=walk`
     """
     from motionsynth import generation
-    from motionsynth.cli.files import pairs
 
     paths = generation.generate(
         run,
@@ -56,5 +58,6 @@ def generate(
         labels=pairs(labels or (), "--label"),
         show=show,
         device=device,
+        overwrite=overwrite,
     )
     typer.echo(f"{len(paths)} clips in {paths[0].parent}")

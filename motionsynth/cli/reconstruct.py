@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from motionsynth.cli.files import OnBadFile, Overwrite, Policy, pairs, print_skipped
+
 __all__ = ["reconstruct"]
 
 
@@ -19,6 +21,8 @@ def reconstruct(
         typer.Option("--label", metavar="NAME=CLASS", help="For conditional models, instead of the clips' own labels."),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    on_bad_file: OnBadFile = Policy.STOP,
+    overwrite: Overwrite = False,
 ) -> None:
     """Send real clips through a model's encoder and decoder, and write what comes back as BVH.
 
@@ -28,7 +32,17 @@ def reconstruct(
     Example: `motionsynth reconstruct runs/vae data/walkers/walk_normal_001.bvh --out /tmp/back`
     """
     from motionsynth import generation
-    from motionsynth.cli.files import bvh_files, pairs
+    from motionsynth.corpus.finding import BadFiles, find_clips
 
-    paths = generation.reconstruct(run, bvh_files(clips), out, labels=pairs(labels or (), "--label"), device=device)
+    bad = BadFiles(on_bad_file.value)
+    paths = generation.reconstruct(
+        run,
+        find_clips(clips, bad),
+        out,
+        labels=pairs(labels or (), "--label"),
+        device=device,
+        overwrite=overwrite,
+        bad=bad,
+    )
     typer.echo(f"{len(paths)} clips in {out}")
+    print_skipped(bad.reasons.values())

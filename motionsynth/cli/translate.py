@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from motionsynth.cli.files import OnBadFile, Overwrite, Policy, pairs, print_skipped
+
 __all__ = ["translate"]
 
 
@@ -20,6 +22,8 @@ def translate(
         typer.Option("--label", metavar="NAME=CLASS", help="For conditional models, instead of the clips' own labels."),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    on_bad_file: OnBadFile = Policy.STOP,
+    overwrite: Overwrite = False,
 ) -> None:
     """Bring clips to another style, or to how another corpus moves, and write them as BVH.
 
@@ -28,8 +32,19 @@ def translate(
 
     Example: `motionsynth translate runs/cyclegan data/walkers/walk_normal_001.bvh --to elderly --out /tmp/old`
     """
-    from motionsynth.cli.files import bvh_files, pairs
+    from motionsynth.corpus.finding import BadFiles, find_clips
     from motionsynth.translation import translate as translate_clips
 
-    paths = translate_clips(run, bvh_files(clips), to, out, labels=pairs(labels or (), "--label"), device=device)
+    bad = BadFiles(on_bad_file.value)
+    paths = translate_clips(
+        run,
+        find_clips(clips, bad),
+        to,
+        out,
+        labels=pairs(labels or (), "--label"),
+        device=device,
+        overwrite=overwrite,
+        bad=bad,
+    )
     typer.echo(f"{len(paths)} clips in {out}")
+    print_skipped(bad.reasons.values())

@@ -298,7 +298,7 @@ def _refusal(path: Path, skipped: dict[str, str], files: int) -> str:
     more = f" (and {len(reasons) - 3} more)" if len(reasons) > 3 else ""
     return (
         f"{path}: {len(reasons)} of {files} files cannot be used: {'; '.join(reasons[:3])}{more}; "
-        "train --on-bad-file skip, or data.on_bad_file=skip (by --set, or in a YAML), leaves such files out"
+        "--on-bad-file skip, or data.on_bad_file=skip (by --set, or in a YAML), leaves such files out"
     )
 
 

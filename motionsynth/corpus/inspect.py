@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from motionsynth.corpus.finding import find_files
 from motionsynth.corpus.labels import Labels, LabelSource, read_labels
-from motionsynth.corpus.reading import Progress, find_files, over_files, skeleton_signature
+from motionsynth.corpus.reading import Progress, over_files, skeleton_signature
 from motionsynth.errors import BvhError, CorpusError
 from motionsynth.motion.bvh import read_bvh
 from motionsynth.motion.clip import Clip
@@ -146,9 +147,9 @@ def inspect_path(
     Raises:
         CorpusError: there is no such folder, or no BVH file in it.
     """
-    root, files = find_files(Path(path))
+    root, files, faults = find_files(Path(path))
     results = over_files(_look, root, files, workers=workers, progress=progress)
-    seen, refused = [], []
+    seen, refused = [], [RefusedFile(place, f"{root / place}: {reason}") for place, reason in faults.items()]
     for result in results:
         if isinstance(result, _Seen):
             seen.append(result)

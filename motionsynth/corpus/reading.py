@@ -34,7 +34,6 @@ __all__ = [
     "Progress",
     "conform",
     "encode_files",
-    "find_files",
     "make_plan",
     "over_files",
     "skeleton_signature",
@@ -99,29 +98,6 @@ class Fault(NamedTuple):
     reason: str
     skeleton: tuple[Any, ...] | None = None
     """Where nothing is wrong but its skeleton is not the corpus': what tells skeletons apart."""
-
-
-def find_files(path: Path) -> tuple[Path, list[str]]:
-    """List a folder's BVH files (or the one file), sorted, as POSIX paths inside the folder; hidden names are left out.
-
-    Raises:
-        CorpusError: there is no such folder, or no BVH file in it.
-    """
-    if path.is_file():
-        return path.parent, [path.name]
-    if not path.exists():
-        raise CorpusError(f"{path}: no such folder; 'motionsynth data make walkers' makes a corpus to start with")
-    found, seen = [], set()
-    for folder, inside, names in os.walk(path, followlinks=True):
-        real = os.path.realpath(folder)
-        inside[:] = [] if real in seen else sorted(name for name in inside if not name.startswith("."))
-        if real not in seen:
-            place = Path(folder).relative_to(path)
-            found += [(place / n).as_posix() for n in names if n.lower().endswith(".bvh") and not n.startswith(".")]
-        seen.add(real)
-    if not found:
-        raise CorpusError(f"{path}: holds no BVH file")
-    return path, sorted(found)
 
 
 def make_plan(root: Path, files: Sequence[str], settings: EncodeSettings, like: FeatureSpec | None = None) -> Plan:

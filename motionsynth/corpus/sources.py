@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from motionsynth.corpus.cache import FeatureStore
+from motionsynth.corpus.finding import find_files
 from motionsynth.corpus.labels import ClipLabels, Labels, read_labels
-from motionsynth.corpus.reading import find_files
 from motionsynth.corpus.selection import choose_files, names_sha256
 from motionsynth.corpus.split import Split, Take, split_takes
 from motionsynth.corpus.stretches import SharedStretch
@@ -94,14 +94,16 @@ def find_sources(config: DataConfig) -> Sources:
     """
     places, names = corpus_places(config), corpus_names(config)
     found = [find_files(path) for path in places]
-    chosen = _choose(config, found[0][1])
-    found[0] = found[0][0], chosen.files
-    labels = [read_labels(root, files, config.labels, config.pattern) for root, files in found]
+    chosen = _choose(config, found[0].files)
+    found[0] = found[0]._replace(files=chosen.files, faults={} if chosen.selection else found[0].faults)
+    labels = [read_labels(root, files, config.labels, config.pattern) for root, files, _ in found]
+    for one, (_, _, faults) in zip(labels, found, strict=True):
+        one.faults.update(faults)
     for file in chosen.others:
         labels[0].faults.pop(file, None)  # labels.csv may tell of clips that are not listed
     parts = [
         Source(root, f"{name}/" if name else "", tuple(files), path.is_file())
-        for (root, files), name, path in zip(found, names, places, strict=True)
+        for (root, files, _), name, path in zip(found, names, places, strict=True)
     ]
     notes = chosen.notes
     joined = labels[0]

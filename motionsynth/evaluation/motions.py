@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from motionsynth.corpus.corpus import Corpus
+    from motionsynth.corpus.finding import BadFiles
     from motionsynth.corpus.motions import MotionSet
     from motionsynth.corpus.reading import Plan
     from motionsynth.run import Run
@@ -41,46 +42,56 @@ def run_motions(run: Run, count: int, seed: int, *, device: str = "cpu") -> Moti
     return drawn_motions(drawn_NTD, run.spec(), run.path.resolve().name)
 
 
-def file_motions(path: Path, corpus: Corpus, *, progress: Callable[[int, int], None] | None = None) -> MotionSet:
+def file_motions(
+    path: Path,
+    corpus: Corpus,
+    *,
+    bad: BadFiles | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> MotionSet:
     """The whole windows, end to end, of BVH files with the skeleton of a corpus; those of one file are one take.
 
     Args:
         path: a folder of BVH files, or one.
         corpus: whose skeleton, features and window length they are to have.
+        bad: takes the files that cannot be read, hold a number that is none, or have another skeleton; any stops the
+            work where None.
         progress: called with (files read, files in all).
 
     Raises:
-        CorpusError: a file cannot be read, holds a number that is none, or has another skeleton; it is named. There is
-            no file, or none is as long as a window.
+        CorpusError: files cannot be used; the first are named. There is no file, or none is as long as a window.
     """
     import numpy as np
     import torch
 
+    from motionsynth.corpus.finding import BadFiles, find_files
     from motionsynth.corpus.motions import MotionSet
-    from motionsynth.corpus.reading import Plan, find_files, over_files
+    from motionsynth.corpus.reading import Plan, over_files
 
-    root, files = find_files(path)
+    bad = bad or BadFiles()
+    root, files, faults = find_files(path)
     length, spec = corpus.config.window_frames, corpus.spec
     read = partial(_encode_file, Plan(spec, corpus.config.up, corpus.config.units))
     encoded = list(over_files(read, root, files, progress=progress))
-    wrong = [item.reason for item in encoded if item.reason]
-    if wrong:
-        more = f" (and {len(wrong) - 1} more of {len(files)} files)" if len(wrong) > 1 else ""
-        raise CorpusError(f"{wrong[0]}{more}")
+    for file, reason in (*faults.items(), *((f, item.reason) for f, item in zip(files, encoded, strict=True))):
+        if reason:
+            bad.add(root / file, reason)
+    usable = {file: item for file, item in zip(files, encoded, strict=True) if not item.reason}
+    bad.settle(len(usable))
     windows, takes, names = [], [], []
-    for file, item in zip(files, encoded, strict=True):
+    for file, item in usable.items():
         for start in range(0, len(item.features_TD) - length + 1, length):
             windows.append(item.features_TD[start : start + length])
             takes.append(file)
             names.append(f"{file}:{start}")
     if not windows:
-        longest = max(len(item.features_TD) for item in encoded)
+        longest = max(len(item.features_TD) for item in usable.values())
         raise CorpusError(
-            f"{path}: none of its {len(files)} files is as long as a window of {length} frames; "
+            f"{path}: none of its {len(usable)} files is as long as a window of {length} frames; "
             f"the longest has {longest} at {spec.frame_rate:g} frames a second"
         )
     used = set(takes)
-    rates = {file: item.frame_rate for file, item in zip(files, encoded, strict=True) if file in used}
+    rates = {file: item.frame_rate for file, item in usable.items() if file in used}
     return MotionSet(
         features_NTD=torch.from_numpy(np.stack(windows)),
         spec=spec,
@@ -88,7 +99,11 @@ def file_motions(path: Path, corpus: Corpus, *, progress: Callable[[int, int], N
         names=tuple(names),
         labels={},
         nyquist_hz=min(spec.frame_rate, *rates.values()) / 2,
-        notes=(*_short_note(files, used, length), *_rate_notes(rates, spec.frame_rate)),
+        notes=(
+            *_bad_note(bad, len(usable)),
+            *_short_note(list(usable), used, length),
+            *_rate_notes(rates, spec.frame_rate),
+        ),
     )
 
 
@@ -124,6 +139,11 @@ def _encode_file(plan: Plan, root: Path, file: str) -> _Encoded:
         return _Encoded(nothing, 0.0, str(error))
     except ValueError as error:
         return _Encoded(nothing, 0.0, f"{root / file}: {error}")
+
+
+def _bad_note(bad: BadFiles, used: int) -> list[str]:
+    count = len(bad.reasons)
+    return [f"{count} of {used + count} files cannot be used and are left out"] if count else []
 
 
 def _short_note(files: Sequence[str], used: set[str], length: int) -> list[str]:

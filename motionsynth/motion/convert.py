@@ -1,15 +1,12 @@
-"""Cut, resample, mirror, rescale and rewrite clips, one file or a folder of them."""
+"""Cut, resample, mirror, rescale and rewrite clips."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-from motionsynth.errors import MotionSynthError
 from motionsynth.motion.clip import Clip
 
-__all__ = ["Conversion", "convert_path"]
+__all__ = ["Conversion"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,28 +67,3 @@ class Conversion:
             raise ValueError("the skeleton's height does not tell its unit; give --from-units")
         metres = UNITS[self.from_units] if self.from_units else detected.metres
         return scale_lengths(clip, metres / UNITS[units])
-
-
-def convert_path(source: Path, target: Path, conversion: Conversion) -> Iterator[Path]:
-    """Convert a file, or every BVH file below a folder to the same place below another; yields what is written.
-
-    Raises:
-        BvhError: a file cannot be read or written.
-        MotionSynthError: there is nothing to convert, or a clip cannot be converted; names the file.
-    """
-    from motionsynth.motion.bvh import read_bvh, write_bvh
-
-    if source.is_dir():
-        pairs = [(path, target / path.relative_to(source)) for path in sorted(source.rglob("*.[bB][vV][hH]"))]
-        if not pairs:
-            raise MotionSynthError(f"{source}: no .bvh file in this folder")
-    else:
-        pairs = [(source, target / source.name if target.is_dir() else target)]
-    for path, out in pairs:
-        try:
-            clip = conversion.apply(read_bvh(path))
-        except ValueError as error:
-            raise MotionSynthError(f"{path}: {error}") from error
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_bvh(clip, out)
-        yield out

@@ -10,6 +10,7 @@ import pytest
 
 import motionsynth
 from motionsynth.config import load_config
+from motionsynth.output import MANIFEST
 from tests.cli.invocation import Invoke
 
 SMALL = ("--set", "train.batch_size=8", "--set", "family.backbone.widths=[8,8,8,8]", "--set", "train.threads=1")
@@ -200,7 +201,8 @@ def test_same_seed_same_bytes(invoke: Invoke, vae: Path, tmp_path: Path) -> None
     for out, seed in (("a", 1), ("b", 1), ("c", 2)):
         assert invoke("generate", vae, "-n", 5, "--seed", seed, "--out", tmp_path / out).code == 0
     names = [path.name for path in sorted((tmp_path / "a").iterdir())]
-    assert names == [f"{index:04}.bvh" for index in range(5)]
+    assert names == [MANIFEST, *(f"{index:04}.bvh" for index in range(5))]
+    names.remove(MANIFEST)
     for name in names:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
         assert (tmp_path / "a" / name).read_bytes() != (tmp_path / "c" / name).read_bytes()
@@ -222,16 +224,16 @@ def test_reconstruct_keeps_names_and_lengths(invoke: Invoke, vae: Path, corpus: 
         assert len(motionsynth.read_bvh(tmp_path / path.name)) == len(motionsynth.read_bvh(path))
 
 
-def test_reconstruct_refuses_two_clips_of_one_name(invoke: Invoke, vae: Path, corpus: Path, tmp_path: Path) -> None:
-    clip = min(corpus.glob("*.bvh")).read_bytes()
-    for folder in ("a", "b"):
+def test_reconstruct_keeps_two_clips_of_one_name_apart(invoke: Invoke, vae: Path, corpus: Path, tmp_path: Path) -> None:
+    clips = sorted(corpus.glob("*.bvh"))[:2]
+    for folder, clip in zip("ab", clips, strict=True):
         (tmp_path / folder).mkdir()
-        (tmp_path / folder / "x.bvh").write_bytes(clip)
-    result = invoke("reconstruct", vae, tmp_path / "a", tmp_path / "b", "--out", tmp_path / "back")
-    assert result.code == 2
-    assert "same name" in result.err
-    assert not (tmp_path / "back").exists()
-    assert invoke("reconstruct", vae, tmp_path / "a", "--out", tmp_path / "back").code == 0
+        (tmp_path / folder / "x.bvh").write_bytes(clip.read_bytes())
+    assert invoke("reconstruct", vae, tmp_path / "a", tmp_path / "b", "--out", tmp_path / "back").code == 0
+    assert invoke("reconstruct", vae, *clips, "--out", tmp_path / "each").code == 0
+    for name, clip in zip(("a_x.bvh", "b_x.bvh"), clips, strict=True):
+        assert (tmp_path / "back" / name).read_bytes() == (tmp_path / "each" / clip.name).read_bytes()
+    assert len(list((tmp_path / "back").glob("*.bvh"))) == 2
 
 
 def test_a_run_resumes_from_another_folder(

@@ -15,14 +15,15 @@ import pytest
 
 from motionsynth.config import DataConfig
 from motionsynth.corpus.cache import FeatureStore, default_cache, open_features
-from motionsynth.corpus.reading import EncodeSettings, find_files
+from motionsynth.corpus.finding import find_files
+from motionsynth.corpus.reading import EncodeSettings
 from motionsynth.errors import CorpusError
 from tests.corpus.folders import cell_names, write_clips
 from tests.corpus.opener import open_when_told
 
 
 def open_store(folder: Path, cache: Path, **options: object) -> FeatureStore:
-    root, files = find_files(folder)
+    root, files, _ = find_files(folder)
     settings = EncodeSettings.of(DataConfig(path=folder, **options))
     return open_features(root, files, settings, cache=cache, workers=1)
 
@@ -192,7 +193,7 @@ def test_many_processes_read_what_one_reads(folder: Path, tmp_path: Path, monkey
     shutil.rmtree(tmp_path / "cache")
     monkeypatch.setattr("motionsynth.corpus.reading._SERIAL_BYTES", 0)
     monkeypatch.setattr("motionsynth.corpus.reading._CHUNK", 1)
-    root, files = find_files(folder)
+    root, files, _ = find_files(folder)
     told: list[tuple[int, int]] = []
     many = open_features(
         root,
