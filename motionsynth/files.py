@@ -56,7 +56,12 @@ def open_regular(path: str | Path, *, follow_links: bool = True) -> Iterator[Bin
         OSError: it is missing, cannot be read, or is anything else (``EINVAL``); names ``path``.
     """
     path = Path(path)
-    _refuse(path, path.stat() if follow_links else path.lstat())
+    try:
+        _refuse(path, path.stat() if follow_links else path.lstat())
+    except FileNotFoundError as error:
+        if path.is_symlink():
+            raise FileNotFoundError(errno.ENOENT, "is a link to nothing", str(path)) from error
+        raise
     try:
         descriptor = os.open(path, _READING | (0 if follow_links else getattr(os, "O_NOFOLLOW", 0)))
     except OSError as error:

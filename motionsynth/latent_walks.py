@@ -192,8 +192,9 @@ def _encoded(model: _Model, path: Path, labels: Mapping[str, str]) -> Place:
     """Where a clip's first window lies, as ``reconstruct`` encodes it."""
     import torch
 
+    from motionsynth.clip_labels import clip_windows
     from motionsynth.families.base import Encodes
-    from motionsynth.generation import clip_windows, families_that, read_features
+    from motionsynth.generation import families_that, read_features
     from motionsynth.training.determinism import torch_threads
 
     run, family = model.run, model.family
@@ -212,8 +213,8 @@ def _drawn(model: _Model, seed: int, labels: Mapping[str, str]) -> Place:
     """Where the first clip lies that ``generate`` draws for a seed."""
     import torch
 
+    from motionsynth.clip_labels import class_indices
     from motionsynth.families.base import Draw
-    from motionsynth.generation import class_indices
     from motionsynth.sampling import CHUNK
     from motionsynth.training.determinism import stream_seed, torch_threads
 

@@ -51,8 +51,9 @@ def translate(
     """
     import torch
 
+    from motionsynth.clip_labels import clip_windows
     from motionsynth.families.capabilities import Translates
-    from motionsynth.generation import clip_windows, families_that, read_features, write_each
+    from motionsynth.generation import families_that, read_features, write_each
     from motionsynth.run import open_run
     from motionsynth.training.device import resolve_device
 

@@ -293,6 +293,7 @@ def _fit(
     """Train in an open run directory, from its newest checkpoint where it has one."""
     from motionsynth.fit import train_run
     from motionsynth.generation import keep_samples
+    from motionsynth.output import refuse_filled
     from motionsynth.tracking.feeder import start_feeder
 
     assert run is not None
@@ -301,6 +302,7 @@ def _fit(
         result = train_run(run, corpus.windows("train"), device=where, ranks=ranks)
         return Outcome(run, result.step, result.exit_code)
     with run.lock():
+        refuse_filled(run.samples_path, overwrite=True)  # else it would be refused after the last step
         # said before the feeder looks, which would take a run that goes on for one that has stopped
         run.update(state="running", pid=os.getpid(), host=socket.gethostname(), error=None)
         feeder = start_feeder(run.path) if track else None

@@ -17,7 +17,7 @@ from typing import Final, Literal, NamedTuple
 
 from motionsynth.errors import ConfigError, CorpusError, MotionSynthError, RunError
 
-__all__ = ["BadFiles", "Found", "OnBadFile", "find_clips", "find_files"]
+__all__ = ["BadFiles", "Found", "OnBadFile", "find_clips", "find_files", "is_bvh", "is_litter"]
 
 OnBadFile = Literal["stop", "skip"]
 """Whether a file that cannot be used stops the work, or is left out and listed."""
@@ -48,7 +48,7 @@ def find_files(path: Path) -> Found:
     """
     if not os.path.lexists(path):
         hint = "folder; 'motionsynth data make walkers' makes a corpus to start with"
-        raise CorpusError(f"{path}: no such {'file' if path.suffix.lower() == _SUFFIX else hint}")
+        raise CorpusError(f"{path}: no such {'file' if is_bvh(path.name) else hint}")
     if not path.is_dir():
         return Found(path.parent, [path.name], {})
     found = Found(path, [], {})
@@ -82,7 +82,7 @@ def _look_into(found: Found, place: str) -> tuple[list[str], list[str]]:
         found.faults[place or "."] = f"cannot be looked into: {error.strerror or error}"
         return [], []
     for entry in entries:
-        if entry.name.startswith(".") or entry.name == _LITTER:
+        if is_litter(entry.name):
             continue
         inside = f"{place}/{entry.name}" if place else entry.name
         reason = "is a link to nothing"
@@ -92,11 +92,21 @@ def _look_into(found: Found, place: str) -> tuple[list[str], list[str]]:
             is_folder, reason = False, f"cannot be looked into: {error.strerror or error}"
         if is_folder:
             (links if entry.is_symlink() else folders).append(inside)
-        elif entry.name.lower().endswith(_SUFFIX):
+        elif is_bvh(entry.name):
             found.files.append(inside)
         elif not Path(entry.name).suffix and not Path(entry.path).exists():
             found.faults[inside] = reason  # by its name it was a folder
     return folders, links
+
+
+def is_bvh(name: str) -> bool:
+    """Whether a name ends as that of a BVH file, in any case."""
+    return name.lower().endswith(_SUFFIX)
+
+
+def is_litter(name: str) -> bool:
+    """Whether a name is hidden, or one that operating systems leave behind."""
+    return name.startswith(".") or name == _LITTER
 
 
 @dataclass

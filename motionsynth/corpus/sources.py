@@ -52,6 +52,8 @@ class Source:
     """POSIX paths inside the folder."""
     single: bool
     """Whether it was named as one file, and not as a folder."""
+    closed: int = 0
+    """What in it may hold clips and cannot be looked into."""
 
     def place(self, file: str) -> str:
         """Where a clip, or what a table lists, should lie."""
@@ -78,8 +80,8 @@ class Sources:
 
     @property
     def count(self) -> int:
-        """Files that are to be read."""
-        return sum(len(part.files) for part in self.parts)
+        """Files that are to be read, or that should be."""
+        return sum(len(part.files) + part.closed for part in self.parts)
 
     def of(self, name: str) -> Source:
         """The folder that a clip of this name is in."""
@@ -102,8 +104,8 @@ def find_sources(config: DataConfig) -> Sources:
     for file in chosen.others:
         labels[0].faults.pop(file, None)  # labels.csv may tell of clips that are not listed
     parts = [
-        Source(root, f"{name}/" if name else "", tuple(files), path.is_file())
-        for (root, files, _), name, path in zip(found, names, places, strict=True)
+        Source(root, f"{name}/" if name else "", tuple(files), path.is_file(), len(faults))
+        for (root, files, faults), name, path in zip(found, names, places, strict=True)
     ]
     notes = chosen.notes
     joined = labels[0]
