@@ -86,6 +86,7 @@ def _own_classes(run: Run, path: Path) -> dict[str, str]:
     """What labels say of a clip, looked for as in the run's corpus; empty where they say nothing."""
     from motionsynth.corpus.labels import read_labels
     from motionsynth.corpus.sources import CORPUS, corpus_names, corpus_places
+    from motionsynth.corpus.tables import find_table
 
     data, path = run.config.data, path.resolve()
     names = {place.resolve(): name for place, name in zip(corpus_places(run.data), corpus_names(run.data), strict=True)}
@@ -93,7 +94,7 @@ def _own_classes(run: Run, path: Path) -> dict[str, str]:
     corpus = {CORPUS: names[place]} if names.get(place) else {}
     root = path.parent if place == path else place
     file = path.relative_to(root).as_posix()
-    nowhere = {"csv": not (root / "labels.csv").exists(), "folders": "/" not in file}
+    nowhere = {"csv": find_table(root) is None, "folders": "/" not in file}
     if nowhere.get(data.labels):
         return corpus
     own = read_labels(root, [file], data.labels, data.pattern).clips.get(file)

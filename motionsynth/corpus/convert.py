@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import NamedTuple
 
 from motionsynth.corpus.finding import BadFiles, find_files
-from motionsynth.corpus.tables import LABELS, Matcher, Table, read_table, write_table
+from motionsynth.corpus.tables import LABELS, Matcher, Table, find_table, read_table, write_table
 from motionsynth.errors import MotionSynthError
 from motionsynth.files import write_bytes
 from motionsynth.motion.bvh import read_bvh, write_bvh
@@ -62,7 +61,8 @@ def _convert_folder(source: Path, target: Path, conversion: Conversion, overwrit
         raise MotionSynthError(f"{target}: lies inside {source}, whose clips are converted; name a folder beside it")
     refuse_filled(target, overwrite=overwrite)
     found = find_files(source)
-    table = read_table(source / LABELS) if os.path.lexists(source / LABELS) else None
+    labels = find_table(source)
+    table = read_table(labels) if labels else None
     for place, reason in found.faults.items():
         bad.add(source / place, reason)
     written: dict[str, str] = {}

@@ -10,7 +10,6 @@ take is a name that stands for one recording wherever it occurs.
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
-from motionsynth.corpus.tables import LABELS, Matcher, Row, Table, read_table
+from motionsynth.corpus.tables import LABELS, Matcher, Row, Table, find_table, read_table
 from motionsynth.errors import CorpusError
 
 __all__ = ["ClipLabels", "Labels", "read_labels"]
@@ -82,9 +81,9 @@ def read_labels(root: Path, files: Sequence[str], source: LabelSource = "auto", 
     """
     if source == "auto":
         nested = any("/" in file for file in files)
-        source = "csv" if os.path.lexists(root / LABELS) else "pattern" if pattern else "folders" if nested else "none"
+        source = "csv" if find_table(root) else "pattern" if pattern else "folders" if nested else "none"
     if source == "csv":
-        return _from_csv(root / LABELS, files)
+        return _from_csv(find_table(root) or root / LABELS, files)
     if source == "pattern":
         return _from_pattern(files, pattern)
     if source == "folders":

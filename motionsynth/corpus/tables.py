@@ -5,10 +5,12 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import os
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -16,7 +18,7 @@ from typing import Final, NamedTuple
 from motionsynth.errors import CorpusError
 from motionsynth.files import read_regular
 
-__all__ = ["LABELS", "MOST_BYTES", "Matcher", "Row", "Table", "decode", "read_table", "write_table"]
+__all__ = ["LABELS", "MOST_BYTES", "Matcher", "Row", "Table", "decode", "find_table", "read_table", "write_table"]
 
 LABELS: Final = "labels.csv"
 """Name of the table beside the clips of a folder."""
@@ -31,6 +33,15 @@ _DELIMITERS: Final = ",;\t"
 _SEP: Final = re.compile(r'"?sep=(.)"?[ \t]*(?:\r\n|\r|\n)', re.IGNORECASE)
 """What Excel writes above a table to tell its delimiter."""
 _KNOWN: Final = ("file", "take", "content", "style")
+
+
+def find_table(folder: Path) -> Path | None:
+    """Where the labels of a folder lie, whatever the case of the name; None where it has none."""
+    if os.path.lexists(folder / LABELS):
+        return folder / LABELS
+    with suppress(OSError):
+        return min((path for path in folder.iterdir() if path.name.casefold() == LABELS), default=None)
+    return None
 
 
 def decode(content: bytes) -> str:
