@@ -38,9 +38,11 @@ def generate(
 ) -> None:
     """Draw clips from a trained model and write them as BVH that Blender opens.
 
+    Without `--out` they take the place of the run's samples; another folder must be empty, or see `--overwrite`.
+
     Examples:
 
-    `motionsynth generate runs/vae -n 64 --seed 1 --out /tmp/vae`
+    `motionsynth generate runs/vae -n 64 --seed 1 --out /tmp/vae --overwrite`
 
     `motionsynth generate runs/ae --prior normal`
 

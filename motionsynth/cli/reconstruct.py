@@ -29,7 +29,7 @@ def reconstruct(
     Each clip is read at the run's frame rate and cut into windows that lie end to end; the last
     ends on the last frame, and a clip shorter than a window is padded and cut back.
 
-    Example: `motionsynth reconstruct runs/vae data/walkers/walk_normal_001.bvh --out /tmp/back`
+    Example: `motionsynth reconstruct runs/vae data/walkers/walk_normal_001.bvh --out /tmp/back --overwrite`
     """
     from motionsynth import generation
     from motionsynth.corpus.finding import BadFiles, find_clips

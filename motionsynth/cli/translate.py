@@ -30,7 +30,7 @@ def translate(
     Clips may be of any length; each is read at the run's frame rate, goes through as a whole, path
     over the ground included, and comes back from the origin, facing forward.
 
-    Example: `motionsynth translate runs/cyclegan data/walkers/walk_normal_001.bvh --to elderly --out /tmp/old`
+    Example: `motionsynth translate runs/cyclegan ~/mocap/walk.bvh --to elderly --out /tmp/old --overwrite`
     """
     from motionsynth.corpus.finding import BadFiles, find_clips
     from motionsynth.translation import translate as translate_clips

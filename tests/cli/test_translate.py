@@ -81,6 +81,24 @@ def test_mistakes_are_told(invoke: Invoke, cyclegan: Path, corpus: Path, tmp_pat
     assert both.code == 0 and {path.name for path in (tmp_path / "x").glob("*.bvh")} == names
 
 
+def test_a_folder_is_translated_as_a_whole(invoke: Invoke, cyclegan: Path, corpus: Path, tmp_path: Path) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    for path in sorted(corpus.glob("walk_normal_*.bvh"))[:2]:
+        (folder / path.name).write_bytes(path.read_bytes())
+    (folder / "._a.bvh").write_bytes(b"\0")
+    (folder / "dead.bvh").symlink_to("nowhere")
+    command = ("translate", cyclegan, folder, "--to", "elderly", "--out", out)
+    stopped = invoke(*command)
+    assert stopped.code == 2 and not out.exists()
+    assert "1 of 3 files cannot be used" in stopped.err and "dead.bvh: cannot be read: is a link to" in stopped.err
+    skipped = invoke(*command, "--on-bad-file", "skip")
+    assert skipped.code == 0 and f"skipped {folder / 'dead.bvh'}: " in skipped.err and "2 clips in" in skipped.out
+    refused = invoke(*command, "--on-bad-file", "skip")
+    assert refused.code == 2 and "is not empty" in refused.err
+    assert invoke(*command, "--on-bad-file", "skip", "--overwrite").code == 0
+
+
 def test_a_family_that_cannot_says_which_can(invoke: Invoke, corpus: Path, tmp_path: Path) -> None:
     overrides = ("train.steps=2", "train.batch_size=8", "family.backbone.widths=[8,8,8,8]")
     config = workflow.resolve_config("ae", data=corpus, overrides=overrides)

@@ -173,7 +173,7 @@ def measure(job: Job, run: Run, result: Result) -> None:
     family = run.load_family()
     result.parameters = family.sizes()
     for prior in family.priors:
-        generate(run.path, CLIPS, seed=1, out=job.folder / "clips" / prior, prior=prior, device="cpu")
+        generate(run.path, CLIPS, seed=1, out=job.folder / "clips" / prior, prior=prior, device="cpu", overwrite=True)
     result.commands.append("generate")
     fresh = build_family(run.config.family, run.shape, run.config.train.seed).eval()
     if isinstance(family, Translates) and isinstance(fresh, Translates):
@@ -187,7 +187,7 @@ def measure(job: Job, run: Run, result: Result) -> None:
             result.quality[prior] = bench.quality(draw_samples(run, COUNT, 0, how=Draw(prior=prior)).motion_NTD)
     if isinstance(family, Reconstructs):
         clips = [bench.corpus.path(name) for name in bench.corpus.clips("test")[:SHOWN]]
-        reconstruct(run.path, clips, job.folder / "clips" / "reconstructed", device="cpu")
+        reconstruct(run.path, clips, job.folder / "clips" / "reconstructed", device="cpu", overwrite=True)
         result.commands.append("reconstruct")
         result.reconstruction = reconstruction_error(family, bench.corpus.windows("test"))
     result.mean_clip = bench.mean_clip_error()
@@ -210,7 +210,8 @@ def _measure_translator(job: Job, run: Run, family: Translates, fresh: Translate
         bench = Bench.open(job.config.data, job.whole, (label, to))
         held, train = bench.corpus.windows("test"), bench.corpus.windows("train")
         others = [clip for clip in bench.corpus.clips("test") if clip in _clips_of(held, label, 1 - to)]
-        translate(run.path, [bench.corpus.path(clip) for clip in others[:SHOWN]], name, job.folder / "clips" / name)
+        clips = [bench.corpus.path(clip) for clip in others[:SHOWN]]
+        translate(run.path, clips, name, job.folder / "clips" / name, overwrite=True)
         qualities.append(bench.quality(translated(family, held, to)))
         untrained = bench.quality(translated(fresh, held, to))
         rows.append(bench.baselines(job.folder.parent) | {"untrained": untrained})
