@@ -70,6 +70,8 @@ def file_motions(
 
     bad = bad or BadFiles()
     root, files, faults = find_files(path)
+    real = _real_clips(root, files)
+    files = [file for file in files if file not in real]
     length, spec = corpus.config.window_frames, corpus.spec
     read = partial(_encode_file, Plan(spec, corpus.config.up, corpus.config.units))
     encoded = list(over_files(read, root, files, progress=progress))
@@ -100,6 +102,7 @@ def file_motions(
         labels={},
         nyquist_hz=min(spec.frame_rate, *rates.values()) / 2,
         notes=(
+            *([f"the {len(real)} real clips in {root / 'real'} are left out"] if real else []),
             *_bad_note(bad, len(usable)),
             *_short_note(list(usable), used, length),
             *_rate_notes(rates, spec.frame_rate),
@@ -139,6 +142,12 @@ def _encode_file(plan: Plan, root: Path, file: str) -> _Encoded:
         return _Encoded(nothing, 0.0, str(error))
     except ValueError as error:
         return _Encoded(nothing, 0.0, f"{root / file}: {error}")
+
+
+def _real_clips(root: Path, files: Sequence[str]) -> set[str]:
+    """The real clips that a run keeps beside its samples, which are not to be judged as generated."""
+    of_run = root.resolve().name == "samples" and (root.resolve().parent / "run.json").is_file()
+    return {file for file in files if of_run and file.startswith("real/")}
 
 
 def _bad_note(bad: BadFiles, used: int) -> list[str]:

@@ -49,6 +49,13 @@ def test_too_few_windows_for_a_metric(score: Any, tmp_path: Path) -> None:
     assert scores.figures["smoothness/speed_ratio"].value is not None
 
 
+def test_real_clips_beside_the_samples_of_a_run_are_not_judged(score: Any) -> None:
+    samples = worlds.run_dir() / "samples"
+    scores = score(samples, metrics=["speed_ratio"])
+    assert scores.generated.takes == len(list(samples.glob("*.bvh"))) == 6
+    assert f"the 6 real clips in {samples / 'real'} are left out" in " ".join(scores.notes)
+
+
 def test_one_window_is_nothing_to_compare(score: Any, tmp_path: Path) -> None:
     folder = worlds.real_files(tmp_path / "clips", 1, lambda clip: clip[: worlds.FRAMES])
     with pytest.raises(CorpusError, match=r"the generated set holds 1 windows of 32 frames: at least 2 are needed"):
