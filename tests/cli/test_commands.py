@@ -16,23 +16,6 @@ from tests.cli.invocation import Invoke
 SMALL = ("--set", "train.batch_size=8", "--set", "family.backbone.widths=[8,8,8,8]", "--set", "train.threads=1")
 
 
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from motionsynth.corpus.walkers import make_walkers
-
-    folder = tmp_path_factory.mktemp("data") / "walkers"
-    make_walkers(folder, clips=60, seed=3)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def vae(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from motionsynth import workflow
-
-    config = workflow.resolve_config("vae", data=corpus, overrides=("train.steps=6", *SMALL[1::2]))
-    return workflow.train(config, run_dir=tmp_path_factory.mktemp("runs") / "vae", track=False).run.path
-
-
 def test_help_lists_every_command(invoke: Invoke) -> None:
     result = invoke("--help")
     assert result.code == 0

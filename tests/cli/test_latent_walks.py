@@ -23,15 +23,6 @@ SMALL = (
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from motionsynth.corpus.walkers import make_walkers
-
-    folder = tmp_path_factory.mktemp("data") / "walkers"
-    make_walkers(folder, clips=60, seed=3)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def train(corpus: Path, tmp_path_factory: pytest.TempPathFactory):
     from motionsynth import workflow
 

@@ -25,15 +25,6 @@ SMALL = (
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from motionsynth.corpus.walkers import make_walkers
-
-    folder = tmp_path_factory.mktemp("data") / "walkers"
-    make_walkers(folder, clips=60, seed=3)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def cyclegan(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = workflow.resolve_config("cyclegan", data=corpus, overrides=SMALL)
     return workflow.train(config, run_dir=tmp_path_factory.mktemp("runs") / "cyclegan", track=False).run.path
