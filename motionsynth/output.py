@@ -67,10 +67,11 @@ def clip_folder(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _sweep(folder)
-        stage.mkdir()
-        with locked(stage / _LOCK), _final_names(stage, folder):
-            yield stage
-            _publish(stage, folder, overwrite=overwrite)
+        with _final_names(stage, folder):
+            stage.mkdir()
+            with locked(stage / _LOCK):
+                yield stage
+                _publish(stage, folder, overwrite=overwrite)
     except BaseException:
         shutil.rmtree(stage, ignore_errors=True)
         for path in made:
@@ -156,14 +157,15 @@ def _publish(stage: Path, folder: Path, *, overwrite: bool) -> None:
     """Move all files to their final names; whatever is seen meanwhile is whole, and listed."""
     refuse_filled(folder, overwrite=overwrite)  # another command may have been faster
     new = _files_in(stage)
+    listed = {"format": 1, "files": {inside: _sha256(stage / inside) for inside in new}}
+    write_bytes(stage / MANIFEST, json.dumps(listed, indent=1).encode() + b"\n")  # before room may be missed
     old = [folder / inside for inside in _files_in(folder)]
     for path in old:
         path.unlink()
     for place in sorted({parent for path in old for parent in path.relative_to(folder).parents[:-1]}, reverse=True):
         with suppress(OSError):  # hidden files of others stay
             (folder / place).rmdir()
-    listed = {"format": 1, "files": {inside: _sha256(stage / inside) for inside in new}}
-    write_bytes(folder / MANIFEST, json.dumps(listed, indent=1).encode() + b"\n")
+    (stage / MANIFEST).replace(folder / MANIFEST)
     for inside in new:
         (folder / inside).parent.mkdir(parents=True, exist_ok=True)
         (stage / inside).replace(folder / inside)

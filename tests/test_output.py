@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import unicodedata
 from pathlib import Path
@@ -215,6 +216,29 @@ def test_what_a_kill_left_is_not_seen_and_goes_with_the_next(tmp_path: Path) -> 
         assert seen(folder) == [".clips.busy.tmp/.lock", MANIFEST, "1.bvh"], "one that is still written to stays"
 
 
+def test_a_kill_between_two_names_leaves_whole_clips_that_are_listed(tmp_path: Path) -> None:
+    fill(tmp_path, "old.bvh")
+    if not (child := os.fork()):
+        moved, names = Path.replace, iter(range(4))  # the last of two clips, as the list of both comes before them
+
+        def replace(source: Path, target: Path) -> Path:
+            if source.parent.name.startswith(".clips") and target.parent == tmp_path and next(names) == 2:
+                os._exit(9)
+            return moved(source, target)
+
+        Path.replace = replace  # type: ignore[method-assign]
+        try:
+            fill(tmp_path, "0.bvh", "1.bvh", overwrite=True)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    assert sorted(path.name for path in tmp_path.glob("[!.]*")) == ["0.bvh"]
+    read_bvh(tmp_path / "0.bvh")
+    assert set(json.loads((tmp_path / MANIFEST).read_text())["files"]) == {"0.bvh", "1.bvh"}
+    fill(tmp_path, "2.bvh", overwrite=True)
+    assert seen(tmp_path) == [MANIFEST, "2.bvh"]
+
+
 def test_the_second_of_two_at_once_is_refused(tmp_path: Path) -> None:
     slow = clip_folder(tmp_path)
     write_bvh(clip_of(1), slow.__enter__() / "0.bvh")
@@ -225,6 +249,15 @@ def test_the_second_of_two_at_once_is_refused(tmp_path: Path) -> None:
     read_bvh(tmp_path / "0.bvh")
 
 
+def _refusing(mkdir):
+    def refuse(path: Path, *args: object, **options: object) -> None:
+        if path.name.endswith(".tmp"):
+            raise PermissionError(13, "Permission denied", str(path))
+        mkdir(path, *args, **options)
+
+    return refuse
+
+
 def test_errors_name_the_final_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BvhError) as refused, clip_folder(tmp_path / "clips") as stage:
         write_bvh(clip_of(0)[:0], stage / "0.bvh")
@@ -232,6 +265,10 @@ def test_errors_name_the_final_place(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(OSError, match="No such") as missing, clip_folder(tmp_path / "clips") as stage:
         (stage / "absent" / "x").write_bytes(b"")
     assert missing.value.filename == str(tmp_path / "clips" / "absent" / "x")
+    with monkeypatch.context() as closed, pytest.raises(PermissionError) as refused_place:
+        closed.setattr(Path, "mkdir", _refusing(Path.mkdir))
+        fill(tmp_path, "0.bvh")
+    assert refused_place.value.filename == str(tmp_path)
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(MotionSynthError, match="file: is not a folder"):
         refuse_filled(tmp_path / "file")

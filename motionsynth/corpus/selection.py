@@ -64,6 +64,10 @@ def choose_files(path: Path, found: Sequence[str], listing: Path) -> list[str]:
     matcher = Matcher(found)
     names = sorted({matcher.find(name) for name in read_clip_names(listing)})
     if missing := sorted(set(names) - set(found)):
+        there = {file.casefold(): file for file in found}
+        near = [f"{name} is {there[name.casefold()]} there" for name in missing if name.casefold() in there]
+        if near:
+            raise CorpusError(f"{path}: {near[0]}: upper and lower case count; see {listing}")
         more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
         raise CorpusError(
             f"{path}: lacks {len(missing)} of the {len(names)} clips that {listing} names: "

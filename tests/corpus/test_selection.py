@@ -152,6 +152,9 @@ def test_a_list_from_windows_names_the_same_clips(tmp_path: Path) -> None:
     chosen = tmp_path / "chosen.txt"
     chosen.write_bytes("\r\n".join(f"walk\\{name}" for name in WANTED[:8]).encode("utf-16"))
     assert choose_files(folder, find_files(folder).files, chosen) == sorted(f"walk/{name}" for name in WANTED[:8])
+    chosen.write_text(f"WALK/{WANTED[0]}\n")
+    with pytest.raises(CorpusError, match=rf"WALK/{WANTED[0]} is walk/{WANTED[0]} there: upper and lower case count"):
+        choose_files(folder, find_files(folder).files, chosen)
     chosen.write_bytes(b"walk\\a.bvh\ncaf\xe9.bvh\n")
     with pytest.raises(ConfigError, match=r"chosen\.txt:2: is not UTF-8 text"):
         choose_files(folder, [], chosen)
