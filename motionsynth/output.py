@@ -34,17 +34,9 @@ _MOST_MANIFEST: Final = 64 * 2**20
 
 _MOST_BYTES: Final = 255
 _FORBIDDEN: Final = frozenset('<>:"/\\|?*')
-_RESERVED: Final = frozenset(
-    (
-        "con",
-        "prn",
-        "aux",
-        "nul",
-        "conin$",
-        "conout$",
-        *(f"{port}{n}" for port in ("com", "lpt") for n in "0123456789¹²³"),
-    )
-)
+_RESERVED: Final = frozenset(["con", "prn", "aux", "nul", "conin$", "conout$"]) | {
+    f"{port}{number}" for port in ("com", "lpt") for number in "0123456789¹²³"
+}
 _DIRECTIONS: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 

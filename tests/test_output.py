@@ -265,9 +265,10 @@ def test_errors_name_the_final_place(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(OSError, match="No such") as missing, clip_folder(tmp_path / "clips") as stage:
         (stage / "absent" / "x").write_bytes(b"")
     assert missing.value.filename == str(tmp_path / "clips" / "absent" / "x")
-    with monkeypatch.context() as closed, pytest.raises(PermissionError) as refused_place:
+    with monkeypatch.context() as closed:
         closed.setattr(Path, "mkdir", _refusing(Path.mkdir))
-        fill(tmp_path, "0.bvh")
+        with pytest.raises(PermissionError) as refused_place:
+            fill(tmp_path, "0.bvh")
     assert refused_place.value.filename == str(tmp_path)
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(MotionSynthError, match="file: is not a folder"):
