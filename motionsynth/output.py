@@ -32,6 +32,7 @@ _STAGE: Final = ".clips."
 _LOCK: Final = ".lock"
 _MOST_MANIFEST: Final = 64 * 2**20
 
+_SUFFIX: Final = ".bvh"
 _MOST_BYTES: Final = 255
 _FORBIDDEN: Final = frozenset('<>:"/\\|?*')
 _RESERVED: Final = frozenset(["con", "prn", "aux", "nul", "conin$", "conout$"]) | {
@@ -179,8 +180,8 @@ def _final_names(stage: Path, folder: Path) -> Iterator[None]:
         raise
 
 
-def distinct_names(sources: Sequence[str], *, tails: Sequence[str] | None = None, ending: str = ".bvh") -> list[str]:
-    """Names without ending for what is made of several files, as close to theirs as may be, one for each.
+def distinct_names(sources: Sequence[str], *, tails: Sequence[str] | None = None) -> list[str]:
+    """Names without ``.bvh`` for what is made of several files, as close to theirs as may be, one for each.
 
     A file's own name where no other has it, else with as many of its folders as tell it apart (``walk_001``), else
     with a checksum behind it. No two are the same where case, composed letters or invisible marks do not count, none is
@@ -189,18 +190,17 @@ def distinct_names(sources: Sequence[str], *, tails: Sequence[str] | None = None
     Args:
         sources: POSIX paths of the files.
         tails: what each name is to end with, such as ``_0064``; nothing where None.
-        ending: what the caller puts behind them.
     """
     tails = tails or [""] * len(sources)
     choices = []
-    for source, tail in zip(sources, tails, strict=True):
+    for source in sources:
         path = PurePosixPath(source)
-        stem = path.name[: -len(path.suffix)] if path.suffix.lower() == ".bvh" else path.name
+        stem = path.name[: -len(path.suffix)] if path.suffix.lower() == _SUFFIX else path.name
         parts = [*(part for part in path.parts[:-1] if part not in ("/", ".", "..")), stem]
-        choices.append(["_".join(parts[first:]) + tail for first in reversed(range(len(parts)))])
+        choices.append(["_".join(parts[first:]) for first in reversed(range(len(parts)))])
     identities = [f"{source}\0{tail}" for source, tail in zip(sources, tails, strict=True)]
-    names = _apart(choices, [ending] * len(sources), identities)
-    return [name[: len(name) - len(ending)] for name in names]
+    names = _apart(choices, [f"{tail}{_SUFFIX}" for tail in tails], identities)
+    return [name.removesuffix(_SUFFIX) for name in names]
 
 
 def distinct_paths(files: Sequence[str]) -> list[str]:
@@ -268,7 +268,7 @@ def _usable(stem: str, ending: str, identity: str, mark: str = "") -> str:
     if not ending and not mark:
         stem = stem.rstrip(" .") or "_"
     base, dot, rest = stem.partition(".")
-    if base.rstrip(" ").casefold() in _RESERVED:
+    if (stem + ending).partition(".")[0].rstrip(" ").casefold() in _RESERVED:
         stem = f"{base}_{dot}{rest}"
     room = _MOST_BYTES - len(ending.encode())
     if len(stem.encode()) + len(mark) > room:

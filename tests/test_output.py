@@ -73,6 +73,8 @@ def test_folders_tell_files_of_one_name_apart() -> None:
         "001_0064",
     ]
     assert distinct_names(["/data/a/s1/x.bvh", "/data/b/s1/x.bvh"]) == ["a_s1_x", "b_s1_x"]
+    (short,) = distinct_names(["x" * 251], tails=["_0064"])
+    assert len(short) == 251 and short.startswith("x" * 200) and short.endswith("_0064"), "the tail is kept"
     twins = distinct_names(["walk/001.bvh", "run/001.bvh", "walk_001.bvh"])
     assert twins[1] == "run_001" and len(set(twins)) == 3 and all(name.startswith("walk_001-") for name in twins[::2])
 
