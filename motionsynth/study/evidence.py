@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from motionsynth.study.outcomes import COVERAGE, covers_next_to_nothing
 from motionsynth.study.plan import EndpointConfig, HypothesisConfig, StudyConfig
 from motionsynth.study.results import CellResult, ViewResult
 
-__all__ = ["Cells", "Doubt", "Evidence", "gather", "index_cells", "machine_name", "not_useful"]
+__all__ = ["Cells", "Doubt", "Evidence", "OffAxis", "gather", "index_cells", "machine_name", "not_useful"]
 
 Cells = Mapping[tuple[str, str, int], CellResult]
 """(arm, corpus, seed) -> its result."""
@@ -68,6 +69,18 @@ class _Side:
         return self.planned[0] if self.fixed else seed
 
 
+class OffAxis(NamedTuple):
+    """The figure behind doses that lie off the calibrated axis: there it alone was measured.
+
+    Args:
+        key: of the figure.
+        pairs: its natural logarithms, first and second, one pair a seed.
+    """
+
+    key: str
+    pairs: tuple[tuple[float, float], ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Evidence:
     """Pairs of one statement.
@@ -79,6 +92,7 @@ class Evidence:
         reservations: what a reader should know, as sentences.
         machines: where the cells ran.
         keys: figures that were read; more than one only where a calibration changed.
+        off_axis: the figure itself, where in most pairs both doses lie off the calibrated axis.
     """
 
     seeds: tuple[int, ...]
@@ -88,6 +102,7 @@ class Evidence:
     reservations: tuple[str, ...] = ()
     machines: tuple[str, ...] = ()
     keys: tuple[str, ...] = field(default=())
+    off_axis: OffAxis | None = None
 
 
 def index_cells(study: StudyConfig, results: Mapping[str, CellResult]) -> Cells:
@@ -123,7 +138,8 @@ def gather(study: StudyConfig, hypothesis: HypothesisConfig, corpus: str, cells:
     used = [(side, side.cells[side.at(seed)]) for side in (first, second) for seed in seeds]
     unique = {cell.key: cell for _, cell in used}
     doubts = (not_useful(study, side.arm, corpus, cells) for side in (first, second))
-    barred = next((doubt.why for doubt in doubts if doubt), "")
+    unreal = (_unreal(study, hypothesis.endpoint, side, used) for side in (first, second))
+    barred = next((why for why in (*(doubt.why for doubt in doubts if doubt), *unreal) if why), "")
     said = [
         *_unpaired(study, first, second),
         *(text for side in (first, second) for text in _absent(study, side, planned)),
@@ -139,7 +155,39 @@ def gather(study: StudyConfig, hypothesis: HypothesisConfig, corpus: str, cells:
         tuple(dict.fromkeys(said)),
         tuple(dict.fromkeys(machine_name(cell) for cell in unique.values())),
         tuple(sorted({key for side, cell in used if (key := _key(hypothesis.endpoint, cell.views[side.view]))})),
+        _off_axis(hypothesis.endpoint, first, second, seeds),
     )
+
+
+def _unreal(study: StudyConfig, endpoint: EndpointConfig, side: _Side, used: Iterable[tuple[_Side, CellResult]]) -> str:
+    """Why a dose of lost coverage says nothing of an arm most of whose windows are unlike real ones."""
+    if endpoint.dose not in COVERAGE:
+        return ""
+    cells = {cell.key: cell for of, cell in used if of is side}.values()
+    outcomes = [covers_next_to_nothing(cell.views[side.view], (endpoint.dose or "",)) for cell in cells]
+    off = outcomes.count("off real motion")
+    if 2 * off <= len(outcomes):
+        return ""
+    return (
+        f"{off} of {len(outcomes)} runs of {_title(study, side.arm)} are off real motion: they vary more within a cell "
+        f"than real motion does and read as beyond the strongest dose of {endpoint.dose}, because the figure falls for "
+        "unreal windows as it does for few"
+    )
+
+
+def _off_axis(endpoint: EndpointConfig, first: _Side, second: _Side, seeds: Iterable[int]) -> OffAxis | None:
+    if endpoint.dose is None:
+        return None
+    pairs = [[side.cells[side.at(seed)].views[side.view] for side in (first, second)] for seed in seeds]
+    off = [all(view.doses[endpoint.dose].state in _OFF_CURVE for view in pair) for pair in pairs]
+    keys = {view.doses[endpoint.dose].key for pair in pairs for view in pair}
+    if len(keys) != 1 or 2 * sum(off) <= len(pairs):
+        return None
+    (key,) = keys
+    values = [[view.figures.get(key, 0.0) for view in pair] for pair in pairs]
+    if min(value for pair in values for value in pair) <= 0:
+        return None
+    return OffAxis(key, tuple((math.log(one), math.log(two)) for one, two in values))
 
 
 def machine_name(cell: CellResult) -> str:
@@ -264,7 +312,10 @@ def _off_curve(study: StudyConfig, endpoint: EndpointConfig, used: Iterable[tupl
 
 def _changed(study: StudyConfig, endpoint: EndpointConfig, cells: Iterable[CellResult]) -> Iterable[str]:
     cells = list(cells)
-    if late := [cell for cell in cells if cell.hypotheses_sha256 != study.hypotheses_sha256]:
+    late = [cell for cell in cells if cell.hypotheses_sha256 != study.hypotheses_sha256]
+    if late and len(late) == len(cells):
+        yield "hypotheses of the study changed after all runs had ended"
+    elif late:
         yield f"hypotheses changed after {len(late)} of {len(cells)} runs had ended: {_names(late)}"
     if other := [cell for cell in cells if cell.measure_sha256 != study.measure_sha256(cell.arm)]:
         yield f"{len(other)} of {len(cells)} cells were measured otherwise than the study now asks: {_names(other)}"
