@@ -14,7 +14,7 @@ from motionsynth.study.reporting.doses import dose_picture
 from motionsynth.study.reporting.gather import Entry, Gathered
 from motionsynth.study.reporting.method import changed_hypotheses, reproduce
 from motionsynth.study.reporting.pictures import curve_pictures, forest_picture, spectra_pictures
-from motionsynth.study.reporting.realism import realism_picture
+from motionsynth.study.reporting.realism import realism_picture, realism_table
 from motionsynth.study.reporting.statements import cut_blocks, glance, summary, verdict_blocks, verdicts_of
 from motionsynth.study.reporting.tables import cost_table, dose_table, figure_tables, ledger, runs_table
 from motionsynth.study.results import CLIPS, CellResult
@@ -151,6 +151,7 @@ def _blocks(
     pictures += spectra_pictures(gathered, corpus, entries, tier=tier)
     pictures += curve_pictures(gathered, corpus, entries, tier=tier)
     tables = [
+        realism_table(entries, landmarks),
         dose_table(gathered, entries, landmarks),
         *figure_tables(gathered, entries, landmarks, [*endpoints, *useful]),
         cost_table(gathered, corpus, entries),

@@ -15,7 +15,7 @@ from scipy import stats
 from motionsynth.study.plan import StudyConfig
 from motionsynth.study.reporting.apart import Figure, apart_blocks, band_decibels, difference, key_figure
 from motionsynth.study.reporting.gather import Entry, Gathered
-from motionsynth.study.reporting.realism import missing_mass, realism_picture
+from motionsynth.study.reporting.realism import missing_mass, realism_picture, realism_table
 from motionsynth.study.reporting.shares import due_share, effective_cells, total_variation
 from motionsynth.study.results import CellResult, ViewResult
 from motionsynth.view.page import Paragraph, Table
@@ -208,6 +208,21 @@ def test_realism_is_told_apart_from_missing_mass() -> None:
         lambda r: dataclasses.replace(r, views={n: dataclasses.replace(v, cells={}) for n, v in r.views.items()})
     )
     assert realism_picture(bare, "walkers", list(bare.entries("walkers"))) is None
+
+
+def test_the_table_of_realism_has_the_numbers_of_the_picture() -> None:
+    gathered = made_up()
+    entries, landmarks = (list(gathered.entries("walkers", tier)) for tier in ("A", "landmark"))
+    table = realism_table(entries, landmarks)
+    assert table is not None
+    found = {row[0].text: row for row in table.cells()}
+    gan = entry(gathered, "gan")
+    precision = np.mean([shown.figures["modes/precision.pca"] for shown in gan.views])
+    below = 100 * (1 - np.mean([due_share(shown, 0.25) or 0.0 for shown in gan.views]))
+    assert float(found["GAN"][2].text) == pytest.approx(precision, abs=5e-3)
+    assert float(found["GAN"][3].text) == pytest.approx(below, abs=0.05)
+    assert {"VAE, reconstruction", "landmarks", "memoriser"} <= set(found)
+    assert realism_table([], []) is None
 
 
 def test_a_study_keeps_its_hash_whatever_is_said_beside_its_hypotheses() -> None:

@@ -209,8 +209,8 @@ def _accepted(gathered: Gathered, corpus: str, first: Entry, second: Entry, besi
 
 
 _ACCEPTED_NOTE: Final = (
-    "Worse: moved the way that dropped modes move the figure, the interval without 0. They were tried against blur and "
-    "weak motion, not against jitter or noise: where windows are rough, they may move for that alone."
+    "Worse: moved the way that dropped modes move the figure, the interval without 0. Calibration holds them against "
+    "blur and weak motion, not against jitter or noise: where windows are rough, they may move for that alone."
 )
 
 

@@ -8,10 +8,10 @@ from typing import Final
 from motionsynth.study.reporting.gather import Entry, Gathered, Mean, mean_of
 from motionsynth.study.reporting.shares import due_share
 from motionsynth.view.numbers import number_text
-from motionsynth.view.page import Picture
+from motionsynth.view.page import Cell, Column, Picture, Table, figure_cell
 from motionsynth.view.plane import Point, plane_chart
 
-__all__ = ["PRECISION", "QUARTER", "missing_mass", "realism_picture"]
+__all__ = ["PRECISION", "QUARTER", "missing_mass", "realism_picture", "realism_table"]
 
 PRECISION: Final = "modes/precision.pca"
 QUARTER: Final = 0.25
@@ -52,6 +52,40 @@ def realism_picture(gathered: Gathered, corpus: str, entries: Sequence[Entry], *
     )  # fmt: skip
     title = f"Realism against missing mass on {where}" + (f", {tier}" if tier else "")
     return Picture(svg, title, _CAPTION, wide=True, file=f"realism {corpus} {tier}")
+
+
+def realism_table(entries: Sequence[Entry], landmarks: Sequence[Entry]) -> Table | None:
+    """What the picture shows, of every view, beside the share of cells visited; None where nothing has both."""
+    columns = [
+        Column("arm", figure=False), Column("seeds"), Column("precision (pca)", note=PRECISION),
+        Column("kinds below a quarter", "%"), Column("kinds visited", "%"),
+    ]  # fmt: skip
+    rows: list[list[Cell | str | float | None]] = []
+    for place, entry in enumerate([*entries, *landmarks]):
+        if place == len(entries):
+            rows.append([Cell("landmarks")])
+        precision, missing = entry.figure(PRECISION), missing_mass(entry)
+        if precision is not None and missing is not None:
+            visited = _mean(entry, 0.0)
+            numbers = [_cell(mean, scale) for mean, scale in ((precision, 1), (missing, 100), (visited, 100))]
+            rows.append([Cell(entry.name), str(len(entry.results)), *numbers])
+    if all(len(row) == 1 for row in rows):
+        return None
+    notes = ["Below a quarter: with less than a quarter of their due share of windows. Visited: with one at least."]
+    return Table(columns, rows, caption="Realism and missing mass", notes=notes)
+
+
+def _cell(mean: Mean | None, scale: float) -> Cell:
+    if mean is None:
+        return Cell("–", tone="dim")
+    value, low, high = (None if end is None else scale * end for end in (mean.value, mean.low, mean.high))
+    return Cell(number_text(value)) if low == high else figure_cell(value, low, high)
+
+
+def _mean(entry: Entry, least: float) -> Mean | None:
+    """Share of the cells that have a part of their due share, over seeds."""
+    shares = [share for view in entry.views if (share := due_share(view, least)) is not None]
+    return mean_of(shares, entry.confidence)
 
 
 def _drawn(entry: Entry) -> bool:
