@@ -7,14 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from motionsynth.study.outcomes import COVERAGE, covers_next_to_nothing
+from motionsynth.study.outcomes import COVERAGE, Cells, arm_title, covers_next_to_nothing, not_useful
 from motionsynth.study.plan import EndpointConfig, HypothesisConfig, StudyConfig
 from motionsynth.study.results import CellResult, ViewResult
 
-__all__ = ["Cells", "Doubt", "Evidence", "OffAxis", "gather", "index_cells", "machine_name", "not_useful"]
-
-Cells = Mapping[tuple[str, str, int], CellResult]
-"""(arm, corpus, seed) -> its result."""
+__all__ = ["Evidence", "OffAxis", "gather", "index_cells", "machine_name"]
 
 _NAMED: Final = 4
 """So many of a list are named, the others counted."""
@@ -27,13 +24,6 @@ _OFF_SHARES: Final = (
     "A share of an axis below 0 is off real motion the other way, one above 1 beyond the strongest dose: there the "
     "calibration's curve goes on straight, to tell arms apart, and no dose stands behind the number"
 )
-
-
-class Doubt(NamedTuple):
-    """Why an arm counts as not trained; ``measured`` where its quality is known, and too low."""
-
-    why: str
-    measured: bool
 
 
 class _Lost(NamedTuple):
@@ -169,8 +159,8 @@ def _unreal(study: StudyConfig, endpoint: EndpointConfig, side: _Side, used: Ite
     if 2 * off <= len(outcomes):
         return ""
     return (
-        f"{off} of {len(outcomes)} runs of {_title(study, side.arm)} are off real motion: they vary more within a cell "
-        f"than real motion does and read as beyond the strongest dose of {endpoint.dose}, because the figure falls for "
+        f"{off} of {len(outcomes)} runs of {arm_title(study, side.arm)} are off real motion: they vary more within a "
+        f"cell than real motion does and read as beyond the strongest dose of {endpoint.dose}, because the figure falls for "
         "unreal windows as it does for few"
     )
 
@@ -249,10 +239,6 @@ def _both(first: _Side, second: _Side, seed: int) -> bool:
     return all(side.at(seed) in side.planned for side in (first, second))
 
 
-def _title(study: StudyConfig, arm: str) -> str:
-    return study.arms[arm].title or arm
-
-
 def _seeds(seeds: Iterable[int]) -> str:
     """``seed 3``, ``seeds 5 to 9``, ``seeds 1, 4``."""
     listed = sorted(seeds)
@@ -271,16 +257,16 @@ def _unpaired(study: StudyConfig, first: _Side, second: _Side) -> Iterable[str]:
     for side, other in ((first, second), (second, first)):
         if side.fixed:
             yield (
-                f"{_title(study, side.arm)} has one cell, held against every seed: what another draw of it would "
+                f"{arm_title(study, side.arm)} has one cell, held against every seed: what another draw of it would "
                 "have is not in the interval"
             )
         elif not other.fixed and (alone := set(side.planned) - set(other.planned)):
             yield (
-                f"{_title(study, side.arm)} has {len(side.planned)} seeds, {_title(study, other.arm)} "
+                f"{arm_title(study, side.arm)} has {len(side.planned)} seeds, {arm_title(study, other.arm)} "
                 f"{len(other.planned)}: its {_seeds(alone)} have no partner and are not used"
             )
         if study.arms[side.arm].tier == "B":
-            yield f"{_title(study, side.arm)} is an exploratory arm"
+            yield f"{arm_title(study, side.arm)} is an exploratory arm"
 
 
 def _absent(study: StudyConfig, side: _Side, planned: Iterable[int]) -> Iterable[str]:
@@ -292,7 +278,7 @@ def _absent(study: StudyConfig, side: _Side, planned: Iterable[int]) -> Iterable
             reasons.setdefault(lost, []).append(seed)
     for lost, seeds in reasons.items():
         then = "not among the pairs" if lost.final else "provisional until then"
-        yield f"{_title(study, side.arm)}, {_seeds(seeds)} of {len(wanted)}: {lost.why}; {then}"
+        yield f"{arm_title(study, side.arm)}, {_seeds(seeds)} of {len(wanted)}: {lost.why}; {then}"
 
 
 def _off_curve(study: StudyConfig, endpoint: EndpointConfig, used: Iterable[tuple[_Side, CellResult]]) -> Iterable[str]:
@@ -305,7 +291,7 @@ def _off_curve(study: StudyConfig, endpoint: EndpointConfig, used: Iterable[tupl
         if state in _OFF_CURVE:
             found.setdefault((side.arm, state), set()).add(cell.seed)
     for (arm, state), seeds in found.items():
-        yield f"{_title(study, arm)}, {_seeds(seeds)}: the {endpoint.dose} dose lies {_OFF_CURVE[state]}"
+        yield f"{arm_title(study, arm)}, {_seeds(seeds)}: the {endpoint.dose} dose lies {_OFF_CURVE[state]}"
     if found:
         yield _OFF_SHARES
 
@@ -338,37 +324,3 @@ def _mixed(
     if apart:
         names = sorted({machine_name(cell) for cell in cells})
         yield f"the two runs of {_seeds(apart)} were made on different machines ({', '.join(names)})"
-
-
-def not_useful(study: StudyConfig, arm: str, corpus: str, cells: Cells) -> Doubt | None:
-    """Why no verdict may be drawn from an arm, by the rule ``useful``; None where one may.
-
-    Landmarks and mixtures on grids are what they are: the rule is of arms that are trained.
-
-    Args:
-        study: the plan.
-        arm: judged in its main view, in the mean over its finished seeds.
-        corpus: on which.
-        cells: of :func:`index_cells`.
-    """
-    rule, config = study.useful, study.arms[arm]
-    if rule is None or config.family is None or config.tier == "landmark":
-        return None
-    means = []
-    for name in (arm, rule.of):
-        wanted = [cells.get((name, corpus, seed)) for seed in study.seeds_of(name)] if name in study.arms else []
-        shown = [cell.views.get(study.arms[name].main_view) for cell in wanted if cell and cell.state == "finished"]
-        values = [view.figures[rule.figure] for view in shown if view and rule.figure in view.figures]
-        if not values:
-            why = (
-                f"whether {_title(study, arm)} is trained to a useful quality is not known: no {rule.figure} of {name}"
-            )
-            return Doubt(why, measured=False)
-        means.append(sum(values) / len(values))
-    if means[0] < rule.share * means[1]:
-        return None
-    why = (
-        f"{_title(study, arm)} is not trained to a useful quality: its {rule.figure} is {means[0]:.3g}, "
-        f"not below {rule.share:g} of the {means[1]:.3g} of {_title(study, rule.of)}"
-    )
-    return Doubt(why, measured=True)

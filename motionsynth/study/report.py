@@ -82,6 +82,8 @@ def _answer(gathered: Gathered, verdicts: Sequence[Verdict]) -> Iterator[Section
     if gathered.study.caveats:
         blocks += [Paragraph("Before the verdicts:"), Notes(gathered.study.caveats, quiet=False)]
     if verdicts:
+        if gathered.study.caveats:
+            blocks.append(Paragraph("The verdicts, in short:"))
         blocks.append(Notes(glance(gathered, verdicts), quiet=False))
     yield Section("", blocks)
     if verdicts:

@@ -17,7 +17,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from motionsynth.study.evidence import Cells, Evidence, OffAxis, gather, index_cells
+from motionsynth.study.evidence import Evidence, OffAxis, gather, index_cells
+from motionsynth.study.outcomes import Cells
 from motionsynth.study.plan import HypothesisConfig, StudyConfig
 from motionsynth.study.statistics import Comparison, Decision, Direction, Effect, Kind, compare, decide
 

@@ -63,10 +63,13 @@ def _difference(first: str, second: str, verdict: Verdict, known: Comparison) ->
 
 def _ratio(first: str, second: str, verdict: Verdict, known: Comparison) -> str:
     """Of an endpoint whose logarithm is compared: its difference is the logarithm of a ratio of geometric means."""
-    what = _what(verdict)[0]
-    comma = "," if "," in what else ""
-    much = f"has {factor(known.mean or 0.0):.3g} times as much {what}{comma} as {second}"
-    return f"{first} {much} ({_interval(verdict, known)})"
+    return f"{first} has {_times(known.mean, _what(verdict)[0])} as {second} ({_interval(verdict, known)})"
+
+
+def _times(difference: float | None, what: str) -> str:
+    """Such as ``1.49 times as much jerk, within cells,``: of a ratio to real motion the thing itself is said."""
+    what = what.replace(" ratio", "")
+    return f"{factor(difference or 0.0):.3g} times as much {what}{',' * (',' in what)}"
 
 
 def _off_axis(first: str, second: str, verdict: Verdict, known: Comparison) -> str:
@@ -75,11 +78,9 @@ def _off_axis(first: str, second: str, verdict: Verdict, known: Comparison) -> s
     key, pairs = verdict.off_axis
     ratio = compare([one - two for one, two in pairs], margin=1.0, confidence=1 - verdict.alpha)
     ends = f" ({_ratio_interval(verdict, ratio.low, ratio.high)})" if ratio.low is not None else ""
-    what = figure_words(key)
-    comma = "," if "," in what else ""
     return (
-        f"{first} has {factor(ratio.mean or 0.0):.3g} times as much {what}{comma} as {second}{ends}; that is off the "
-        f"calibrated axis, which would go on to a difference of {known.mean or 0.0:.3g} ({_interval(verdict, known)})"
+        f"{first} has {_times(ratio.mean, figure_words(key))} as {second}{ends}; that is off the calibrated axis, "
+        f"which would go on to a difference of {known.mean or 0.0:.3g} ({_interval(verdict, known)})"
     )
 
 
