@@ -160,8 +160,8 @@ def _unreal(study: StudyConfig, endpoint: EndpointConfig, side: _Side, used: Ite
         return ""
     return (
         f"{off} of {len(outcomes)} runs of {arm_title(study, side.arm)} are off real motion: they vary more within a "
-        f"cell than real motion does and read as beyond the strongest dose of {endpoint.dose}, because the figure falls for "
-        "unreal windows as it does for few"
+        f"cell than real motion does and read as beyond the strongest dose of {endpoint.dose}, because the figure "
+        "falls for unreal windows as it does for few"
     )
 
 
