@@ -16,7 +16,16 @@ if TYPE_CHECKING:
     from motionsynth.study.load import Document
     from motionsynth.study.plan import EndpointConfig, MeasureConfig
 
-__all__ = ["check_arms", "check_base", "check_hypotheses", "check_measure", "check_plan", "check_views", "suite_keys"]
+__all__ = [
+    "check_arms",
+    "check_base",
+    "check_hypotheses",
+    "check_measure",
+    "check_plan",
+    "check_side",
+    "check_views",
+    "suite_keys",
+]
 
 _OWN: Final = {"memoriser": {"windows"}, "low_pass": {"hz"}, "untrained": {"like"}}
 """What ``set`` may hold for landmarks."""
@@ -239,8 +248,9 @@ def _figures(study: StudyConfig, corpus: str) -> set[str]:
 def check_hypotheses(study: StudyConfig, document: Document) -> None:
     """Refuse contrasts of arms, views and corpora that there are not, and endpoints that no cell will have."""
     axes = _axes(study)
-    for name, hypothesis in study.hypotheses.items():
-        place = ["hypotheses", name]
+    stated = [(["hypotheses", name], hypothesis) for name, hypothesis in study.hypotheses.items()]
+    stated += [(["cut", name], hypothesis) for name, hypothesis in study.cut.items()]
+    for place, hypothesis in stated:
         for corpus in hypothesis.corpora or ():
             if corpus not in study.corpora:
                 raise document.wrong([*place, "corpora"], unknown_word("corpus", corpus, study.corpora))
@@ -263,13 +273,19 @@ def check_hypotheses(study: StudyConfig, document: Document) -> None:
 def _check_side(
     study: StudyConfig, hypothesis: HypothesisConfig, side: str, place: Sequence[str], document: Document
 ) -> None:
-    arm, _, view = getattr(hypothesis, side).partition("@")
+    check_side(study, getattr(hypothesis, side), place, document)
+    arm = study.arm_view(getattr(hypothesis, side))[0]
+    if absent := next((corpus for corpus in hypothesis.corpora or () if corpus not in study.corpora_of(arm)), None):
+        raise document.wrong(place, f"{arm} does not run on {absent}")
+
+
+def check_side(study: StudyConfig, side: str, place: Sequence[str | int], document: Document) -> None:
+    """Refuse ``ARM`` or ``ARM@VIEW`` that the study has not."""
+    arm, _, view = side.partition("@")
     if arm not in study.arms:
         raise document.wrong(place, unknown_word("arm", arm, study.arms))
     if view and view not in study.arms[arm].views:
         raise document.wrong(place, unknown_word(f"view of {arm}", view, study.arms[arm].views))
-    if absent := next((corpus for corpus in hypothesis.corpora or () if corpus not in study.corpora_of(arm)), None):
-        raise document.wrong(place, f"{arm} does not run on {absent}")
 
 
 def _check_useful(
@@ -313,7 +329,8 @@ def _axes(study: StudyConfig) -> set[str]:
     from motionsynth.calibration.record import load_calibration
     from motionsynth.study.calibrated import plan_of
 
-    asked = {hypothesis.endpoint.dose or hypothesis.endpoint.axis for hypothesis in study.hypotheses.values()} - {None}
+    stated = (*study.hypotheses.values(), *study.cut.values())
+    asked = {hypothesis.endpoint.dose or hypothesis.endpoint.axis for hypothesis in stated} - {None}
     if not asked or not _has_plan(study):
         return set()
     known = set(plan_of(study).axes)

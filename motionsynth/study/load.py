@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from motionsynth.errors import ConfigError, unknown_word
 from motionsynth.study.check import check_arms, check_base, check_hypotheses, check_measure, check_views
+from motionsynth.study.contrasts import check_contrast, check_twice
 from motionsynth.study.plan import Cell, CorpusEntry, StudyConfig, cell_hash, flat
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ def load_study(path: str | Path) -> StudyConfig:
     check_arms(study, document)
     check_measure(study, document)
     check_hypotheses(study, document)
+    check_twice(study, document)
+    check_contrast(study, document)
     for name, arm in study.arms.items():
         configs = _configs(study, name, document, {})
         config = next(iter(configs.values()))
