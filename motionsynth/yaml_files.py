@@ -17,7 +17,7 @@ import yaml
 from motionsynth.errors import ConfigError
 from motionsynth.files import read_regular
 
-__all__ = ["YamlFile", "dump_yaml", "parse_value", "read_yaml"]
+__all__ = ["Key", "YamlFile", "dotted", "dump_yaml", "parents", "parse_value", "read_yaml", "shown"]
 
 Key = tuple[str | int, ...]
 """Names of keys and places in lists, from the top of a document."""
@@ -69,7 +69,7 @@ class YamlFile:
 
     def line_of(self, key: Sequence[str | int]) -> int | None:
         """Line of a key, or of its nearest parent that is there; None where no part of it is."""
-        return next((self.lines[part] for part in _parents(key) if part in self.lines), None)
+        return next((self.lines[part] for part in parents(key) if part in self.lines), None)
 
     def place_of(self, key: Sequence[str | int]) -> str:
         """``FILE:LINE`` of a key or of its nearest parent, ``FILE`` where no part of it is there."""
@@ -78,12 +78,23 @@ class YamlFile:
 
     def wrong(self, key: Sequence[str | int], reason: str) -> ConfigError:
         """Error that names file, line and dotted key."""
-        return ConfigError(self.place_of(key), ".".join(map(str, key)) or None, reason)
+        return ConfigError(self.place_of(key), dotted(key), reason)
 
 
-def _parents(key: Sequence[str | int]) -> Iterator[Key]:
+def parents(key: Sequence[str | int]) -> Iterator[Key]:
     """A key, then its parents from the nearest on."""
     return (tuple(key[:length]) for length in range(len(key), 0, -1))
+
+
+def dotted(key: Sequence[str | int]) -> str | None:
+    """A key as ``--set`` takes it; None for the whole document."""
+    return ".".join(shown(str(part)) for part in key) or None
+
+
+def shown(text: str, width: int = 80) -> str:
+    """A text in one line of an error: cut where it is long, escaped where it cannot be printed."""
+    text = f"{text[:width]}…" if len(text) > width else text
+    return text if text.isprintable() else text.encode("unicode_escape").decode()
 
 
 def read_yaml(path: str | Path, *, limit: int = MAX_BYTES, aliases: bool = False) -> YamlFile:
@@ -234,7 +245,7 @@ class _Reader:
             self._refuse_decoration(event)
             name = self._text(event.value)
             if name in lines:
-                raise self._wrong(f"not valid YAML: the key {name} stands on line {lines[name]} already")
+                raise self._wrong(f"not valid YAML: the key {shown(name)} stands on line {lines[name]} already")
             lines[name] = self._line
             self._enter((*key, name))
             start = len(self.lines)

@@ -13,8 +13,8 @@ from motionsynth.study.plan import ArmConfig, HypothesisConfig, StudyConfig, Vie
 if TYPE_CHECKING:
     from motionsynth.config import RunConfig
     from motionsynth.families.base import Family
-    from motionsynth.study.load import Document
     from motionsynth.study.plan import EndpointConfig, MeasureConfig
+    from motionsynth.yaml_files import YamlFile
 
 __all__ = ["check_arms", "check_base", "check_hypotheses", "check_measure", "check_plan", "check_views", "suite_keys"]
 
@@ -33,14 +33,14 @@ _FEATURES: Final = 256
 """Features of the windows that a family is built for to be asked; clips decide how many there are in truth."""
 
 
-def check_base(study: StudyConfig, document: Document) -> None:
+def check_base(study: StudyConfig, document: YamlFile) -> None:
     """Refuse keys for all arms that a study says elsewhere."""
     for key, place in _written(study.base, ["base"]):
         if key in _ELSEWHERE:
             raise document.wrong(place, f"{key} {_ELSEWHERE[key]}")
 
 
-def check_arms(study: StudyConfig, document: Document) -> None:
+def check_arms(study: StudyConfig, document: YamlFile) -> None:
     """Refuse unknown families and corpora, and what ``set`` cannot say."""
     from motionsynth.families import FAMILIES
 
@@ -64,7 +64,7 @@ def check_arms(study: StudyConfig, document: Document) -> None:
             _check_amounts(study, name, arm, document)
 
 
-def _check_keys(name: str, arm: ArmConfig, document: Document) -> None:
+def _check_keys(name: str, arm: ArmConfig, document: YamlFile) -> None:
     """Keys that are not an arm's to say: its results would not belong to those of the others."""
     for key, place in _written(arm.set, ["arms", name, "set"]):
         if key in _ELSEWHERE:
@@ -82,7 +82,7 @@ def _written(section: Mapping[str, Any], place: Sequence[str]) -> Iterable[tuple
             yield key, [*place, written, *([inner] if inner else [])]
 
 
-def _check_amounts(study: StudyConfig, name: str, arm: ArmConfig, document: Document) -> None:
+def _check_amounts(study: StudyConfig, name: str, arm: ArmConfig, document: YamlFile) -> None:
     """What ``set`` and ``views`` say of an arm that is no family."""
     known = {"components"} if arm.objective else _OWN.get(arm.landmark or "", set())
     for key in arm.set:
@@ -110,7 +110,7 @@ def _modes() -> int:
     return MODES
 
 
-def check_views(name: str, arm: ArmConfig, config: RunConfig, document: Document) -> None:
+def check_views(name: str, arm: ArmConfig, config: RunConfig, document: YamlFile) -> None:
     """Refuse views that the arm's run cannot give.
 
     Args:
@@ -155,7 +155,7 @@ def _priors(family: type[Family], config: RunConfig) -> tuple[str, ...]:
         return ()
 
 
-def check_measure(study: StudyConfig, document: Document) -> None:
+def check_measure(study: StudyConfig, document: YamlFile) -> None:
     """Refuse words that choose no figure, a rule of usefulness without its figure or landmark, and a wrong plan."""
     motion = any(entry.data is not None for entry in study.corpora.values())
     if "suite" in study.measure.instruments and motion:
@@ -175,7 +175,7 @@ def check_measure(study: StudyConfig, document: Document) -> None:
             raise document.wrong(["useful", "figure"], reason)
 
 
-def check_plan(study: StudyConfig, document: Document) -> None:
+def check_plan(study: StudyConfig, document: YamlFile) -> None:
     """Refuse a plan of calibrations that cannot be read, or does not fit the study."""
     from motionsynth.study.calibrated import plan_of
 
@@ -236,7 +236,7 @@ def _figures(study: StudyConfig, corpus: str) -> set[str]:
     return found
 
 
-def check_hypotheses(study: StudyConfig, document: Document) -> None:
+def check_hypotheses(study: StudyConfig, document: YamlFile) -> None:
     """Refuse contrasts of arms, views and corpora that there are not, and endpoints that no cell will have."""
     axes = _axes(study)
     for name, hypothesis in study.hypotheses.items():
@@ -261,7 +261,7 @@ def check_hypotheses(study: StudyConfig, document: Document) -> None:
 
 
 def _check_side(
-    study: StudyConfig, hypothesis: HypothesisConfig, side: str, place: Sequence[str], document: Document
+    study: StudyConfig, hypothesis: HypothesisConfig, side: str, place: Sequence[str], document: YamlFile
 ) -> None:
     arm, _, view = getattr(hypothesis, side).partition("@")
     if arm not in study.arms:
@@ -273,7 +273,7 @@ def _check_side(
 
 
 def _check_useful(
-    study: StudyConfig, arms: Sequence[str], corpus: str, place: Sequence[str], document: Document
+    study: StudyConfig, arms: Sequence[str], corpus: str, place: Sequence[str], document: YamlFile
 ) -> None:
     """Where arms must be useful to carry a verdict, what they are held against must run beside them."""
     if study.useful is None or corpus in study.corpora_of(study.useful.of):
@@ -290,7 +290,7 @@ def _check_axis(
     corpus: str,
     axes: Collection[str],
     place: Sequence[str],
-    document: Document,
+    document: YamlFile,
 ) -> None:
     """An axis is one that the corpus will be calibrated on; calibrations are of motion, and of figures of the suite."""
     axis = endpoint.dose or endpoint.axis
