@@ -20,7 +20,7 @@ from motionsynth.families import FAMILIES, family_class
 from motionsynth.families.base import FamilyConfig, FrozenConfig
 from motionsynth.files import from_home
 from motionsynth.settings import Setting, Settings, WrongSettingError, config_error, located, parse_setting
-from motionsynth.yaml_files import dump_yaml, read_yaml, shown
+from motionsynth.yaml_files import YAML_SUFFIXES, dump_yaml, read_yaml, shown
 
 __all__ = [
     "DataConfig",
@@ -80,6 +80,13 @@ class DataConfig(FrozenConfig):
     mirror: bool = False
     """Whether the training split also holds each clip mirrored left to right."""
     split: SplitConfig = SplitConfig()
+
+    @field_validator("path", "second", "clips", mode="before")
+    @classmethod
+    def _named(cls, path: Any) -> Any:
+        if path == "":  # which pathlib takes for the working folder
+            raise ValueError("names nothing; leave it out, or write . for the folder itself")
+        return path
 
     @field_validator("clips")
     @classmethod
@@ -159,7 +166,7 @@ def load_config(
             the override.
     """
     settings = Settings(read_yaml(path), RunConfig)
-    if data is not None and Path(data).suffix in (".yaml", ".yml"):
+    if data is not None and Path(data).suffix in YAML_SUFFIXES:
         settings.put_file(("data",), read_yaml(from_home(str(data))), DataConfig)
     elif data is not None:
         settings.put(Setting(("data", "path"), str(data), f"--data {shown(str(data))}"))

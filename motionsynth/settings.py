@@ -1,7 +1,7 @@
 """Settings merged from YAML files and options: where each was written, which paths they name, what is wrong with them.
 
 A path in a YAML file counts from the folder of that file where something is there, and otherwise from the working
-folder; ``~`` is the home folder.
+folder; ``~`` is the home folder. In the configuration that a run directory keeps, paths are as they were for the run.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ class Settings:
     """
 
     def __init__(self, file: YamlFile, model: type[BaseModel]) -> None:
-        self.value: dict[str, Any] = located(file.value, model, file.path.parent)
+        folder = None if (file.path.parent / "run.json").exists() else file.path.parent
+        self.value: dict[str, Any] = located(file.value, model, folder)
         self._source = str(file.path)
         self._places: dict[Key, tuple[str, str]] = {}
         """Key -> source, and place in it."""

@@ -17,10 +17,12 @@ import yaml
 from motionsynth.errors import ConfigError
 from motionsynth.files import read_regular
 
-__all__ = ["Key", "YamlFile", "dotted", "dump_yaml", "parents", "parse_value", "read_yaml", "shown"]
+__all__ = ["YAML_SUFFIXES", "Key", "YamlFile", "dotted", "dump_yaml", "parents", "parse_value", "read_yaml", "shown"]
 
 Key = tuple[str | int, ...]
 """Names of keys and places in lists, from the top of a document."""
+
+YAML_SUFFIXES: Final = (".yaml", ".yml")
 
 MAX_BYTES: Final = 1 << 20
 MAX_DEPTH: Final = 32
@@ -140,7 +142,12 @@ def parse_value(text: str) -> Any:
 
 def dump_yaml(value: Mapping[str, Any]) -> str:
     """YAML of plain values, in their order, which ``read_yaml`` reads back to the same ones."""
-    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    if all(character.isprintable() or character == "\n" for character in text):
+        return text
+    # in escapes, so that no name breaks a line or reaches a terminal as a command
+    escaped: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False)
+    return escaped
 
 
 class _Dumper(yaml.SafeDumper):

@@ -151,7 +151,11 @@ def _priors(family: type[Family], config: RunConfig) -> tuple[str, ...]:
     try:
         shape = MotionShape(config.data.window_frames, _FEATURES, dict.fromkeys(labels, 2))
         return build_family(config.family, shape, 0).priors
-    except ValueError:  # with the true shape, and by its key, it is told when the clips are read
+    except (
+        ValueError,
+        RuntimeError,
+        MemoryError,
+    ):  # with the true shape, and by its key, it is told when the clips are read
         return ()
 
 

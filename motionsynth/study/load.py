@@ -12,7 +12,7 @@ from motionsynth.errors import ConfigError, unknown_word
 from motionsynth.settings import Setting, config_error, located
 from motionsynth.study.check import check_arms, check_base, check_hypotheses, check_measure, check_views
 from motionsynth.study.plan import Cell, CorpusEntry, StudyConfig, cell_hash, flat
-from motionsynth.yaml_files import YamlFile, dotted, read_yaml
+from motionsynth.yaml_files import YAML_SUFFIXES, YamlFile, dotted, read_yaml
 
 if TYPE_CHECKING:
     from motionsynth.config import RunConfig
@@ -132,21 +132,16 @@ def _config(
 
     arm = study.arms[name]
 
-    def written(section: Mapping[str, Any], prefix: str, *place: str) -> list[Setting]:
-        keys = [(prefix + key, [*place, top]) for top, value in section.items() for key, _ in flat({top: value})]
-        where = [f"{document.place_of(key)}: {dotted(key)}" if document else str(dotted(key)) for _, key in keys]
-        values = [value for _, value in flat(section)]
-        return [Setting(tuple(key.split(".")), *rest) for (key, _), *rest in zip(keys, values, where, strict=True)]
-
-    section = entry.data if isinstance(entry.data, Mapping) else {}
-    reading = written(section, "data.", "corpora", corpus, "data")
+    named = entry.data if isinstance(entry.data, Path) else None
+    file = named if named and named.suffix in YAML_SUFFIXES else None
+    section = entry.data if isinstance(entry.data, dict) else {"path": str(named)} if named and not file else {}
+    reading = _written(document, ["corpora", corpus, "data"], section, "data.")
     reading += [Setting(("data", "path"), str(folder), f"--data {corpus}={folder}")] if folder else []
-    base = written(study.base, "", "base")
+    base = _written(document, ["base"], study.base)
     reading += [setting for setting in base if setting.key[0] == "data"]
 
     def loaded(family: str, chosen: Sequence[Setting]) -> RunConfig:
-        data = entry.data if isinstance(entry.data, Path) else None
-        return load_config(baseline(family), data=data, overrides=chosen)
+        return load_config(baseline(family), data=file, overrides=chosen)
 
     try:
         landmark = loaded("vae", reading)  # reads motion as the others do, and trains nothing
@@ -158,11 +153,26 @@ def _config(
         ]
         unused = {("train", key) for key in family_class(arm.family).Config.UNUSED}
         used = [setting for setting in base if setting.key not in unused]
-        return loaded(arm.family, [*reading, *used, *windows, *written(arm.set, "", "arms", name, "set")])
+        return loaded(arm.family, [*reading, *used, *windows, *_written(document, ["arms", name, "set"], arm.set)])
     except ConfigError as error:
-        if document is None or not str(error.path).startswith(str(baseline(arm.family or "vae"))):
-            raise
-        raise document.wrong(_place(error, study, name, corpus), f"{error.key or ''} {error.reason}".strip()) from error
+        if document is not None and str(error.path).startswith(str(baseline("vae").parent)):
+            reason = f"{error.key or ''} {error.reason}".strip()
+            raise document.wrong(_place(error, study, name, corpus), reason) from error
+        if document is not None and file and str(error.path).startswith(str(file)):
+            raise document.wrong(["corpora", corpus, "data"], str(error)) from error
+        raise
+
+
+def _written(
+    document: YamlFile | None, place: Sequence[str], section: Mapping[str, Any], prefix: str = ""
+) -> list[Setting]:
+    """Settings of a run in a section of a study, such as ``{train.steps: 40}``, each with where it stands there."""
+    found = []
+    for top, value in section.items():
+        where = [*place, top]
+        stands = f"{document.place_of(where)}: {dotted(where)}" if document else str(dotted(where))
+        found += [Setting(tuple((prefix + key).split(".")), part, stands) for key, part in flat({top: value})]
+    return found
 
 
 def _place(error: ConfigError, study: StudyConfig, arm: str, corpus: str) -> list[str]:
