@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -177,7 +178,11 @@ def load_config(
             # one budget replaces another: `--set train.steps=500` must not ask the user to clear train.minutes
             for other in _BUDGETS - {setting.key}:
                 settings.drop(other)
-    return _parsed(settings)
+    config = _parsed(settings)
+    clips = config.data.clips
+    if clips is not None and not settings.of_a_run and not os.path.isfile(clips):  # noqa: PTH113 - of any name
+        raise settings.wrong(("data", "clips"), f"no such file: {shown(str(clips), 200)}")
+    return config
 
 
 _BUDGETS = frozenset(("train", name) for name in ("steps", "samples", "passes", "minutes"))

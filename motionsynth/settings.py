@@ -71,8 +71,9 @@ class Settings:
     """
 
     def __init__(self, file: YamlFile, model: type[BaseModel]) -> None:
-        folder = None if (file.path.parent / "run.json").exists() else file.path.parent
-        self.value: dict[str, Any] = located(file.value, model, folder)
+        self.of_a_run = (file.path.parent / "run.json").exists()
+        """Whether it is the configuration that a run directory keeps."""
+        self.value: dict[str, Any] = located(file.value, model, None if self.of_a_run else file.path.parent)
         self._source = str(file.path)
         self._places: dict[Key, tuple[str, str]] = {}
         """Key -> source, and place in it."""
@@ -210,6 +211,8 @@ def config_error(error: ValidationError, source: Source, model: type[BaseModel],
     raised = context.get("error")
     if isinstance(raised, WrongSettingError):
         return ConfigError(source.place_of((*prefix, *raised.key)), dotted(key), str(raised))
+    if first["type"] in ("path_type", "string_type") and isinstance(given, int | float | bool):
+        return source.wrong(key, f"must be text, as {given} is in quotes")
     message = first["msg"].removeprefix("Value error, ")
     named = f" (got {shown(repr(given))})" if isinstance(given, str | int | float | bool | None) else ""
     return source.wrong(key, f"{message[0].lower()}{message[1:]}{named}")

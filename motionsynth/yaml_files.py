@@ -168,6 +168,11 @@ class _WrongYamlError(Exception):
         super().__init__(reason)
 
 
+def _line_at(text: str, position: int | None) -> int | None:
+    """Line of a byte, which is all that is known of a character that YAML does not take."""
+    return None if position is None else text.encode("utf-8", "surrogatepass")[:position].count(b"\n") + 1
+
+
 _Loader: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -194,7 +199,8 @@ class _Reader:
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             reason = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error).split("\n")[0]
-            raise _WrongYamlError(mark.line + 1 if mark else self._line, f"not valid YAML: {reason}") from error
+            line = mark.line + 1 if mark else _line_at(text, getattr(error, "position", None)) or self._line
+            raise _WrongYamlError(line, f"not valid YAML: {reason}") from error
         except OverflowError as error:
             raise self._wrong(str(error)) from error
         except ValueError as error:  # PyYAML's own, such as of an escape beyond Unicode

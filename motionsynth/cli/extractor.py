@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from motionsynth.cli.commands import Commands
+
 if TYPE_CHECKING:
     from motionsynth.extractors import Extractor
 
 __all__ = ["app"]
 
-app = typer.Typer(
+app = Commands(
     no_args_is_help=True,
     rich_markup_mode="markdown",
     help="Fit feature spaces, cells and a realism gate to a corpus, and show them.",

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from motionsynth.cli.commands import Commands
+from motionsynth.files import from_home
+
 if TYPE_CHECKING:
     from motionsynth.study.engines import Engine
     from motionsynth.study.plan import StudyConfig
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(
+app = Commands(
     no_args_is_help=True,
     rich_markup_mode="markdown",
     help="Compare arms over corpora and seeds, and judge hypotheses that were written down before.\n\n"
@@ -208,7 +211,7 @@ def _opened(
         corpus, given, folder = text.partition("=")
         if not (corpus and given and folder):
             raise typer.BadParameter(f"{text!r} must look like walkers=data/walkers", param_hint="--data")
-        folders[corpus] = Path(folder)
+        folders[corpus] = Path(from_home(folder))
     study = load_study(yaml)
     return study, Places.of(yaml, study, runs=runs, results=results, data=folders)
 
