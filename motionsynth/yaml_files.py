@@ -257,6 +257,8 @@ class _Reader:
                 raise self._wrong("a key must be a word")
             self._refuse_decoration(event)
             name = self._text(event.value)
+            if not name.isprintable():
+                raise self._wrong(f"the key {shown(name)} holds a character that cannot be printed")
             if name in lines:
                 raise self._wrong(f"not valid YAML: the key {shown(name)} stands on line {lines[name]} already")
             lines[name] = self._line

@@ -71,6 +71,9 @@ def run(
     A cell is one arm on one corpus by one seed. Ctrl-C, SIGTERM and power cuts cost nothing that is done: the same
     command goes on. A run that diverges is a result; a cell that fails is told, and tried again the next time.
 
+    A path in a YAML counts from that YAML's folder where something is there, and from the working folder otherwise;
+    `~` is the home folder.
+
     Nodes of a Ray or Slurm cluster must see this folder, the clips and the MLflow store under the same names.
 
     Exit codes: 0 every cell is done, 1 some failed, 2 wrong input, 130 and 143 stopped.

@@ -61,7 +61,7 @@ class CorpusEntry(FrozenConfig):
     """
 
     data: dict[str, Any] | Path | None = None
-    """The data section: keys, or the YAML that holds them, from the folder where the command is run."""
+    """The data section: keys, the YAML that holds them, or a folder of clips."""
     density: Literal["line", "ring"] | None = None
     """A known density on a grid, for arms that fit mixtures on it; see ``study.grids``."""
     calibration: Path | None = None
