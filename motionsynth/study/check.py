@@ -183,10 +183,12 @@ def check_plan(study: StudyConfig, document: YamlFile) -> None:
     """Refuse a plan of calibrations that cannot be read, or does not fit the study."""
     from motionsynth.study.calibrated import plan_of
 
+    counted = ["calibration" if study.calibration.count else "measure", "count"]
+    places = {"count": counted, "repeats": ["calibration", "repeats"]}
     try:
         plan_of(study)
     except ConfigError as error:
-        raise document.wrong(["calibration", "plan"], str(error)) from error
+        raise document.wrong(places.get(str(error.key), ["calibration", "plan"]), str(error)) from error
 
 
 def _has_plan(study: StudyConfig) -> bool:
