@@ -127,14 +127,17 @@ class Settings:
         return ConfigError(self.place_of(key), dotted(key), reason)
 
     def _section(self, key: Sequence[str | int], setting: Setting) -> dict[str, Any]:
-        section: dict[str, Any] = self.value
-        for length, part in enumerate(key, start=1):
-            if section.get(str(part)) is None:
-                section[str(part)] = {}
-                self._places[tuple(key[:length])] = setting.place, setting.place
-            section = section[str(part)]
-            if not isinstance(section, dict):
-                raise ConfigError(setting.place, dotted(setting.key), f"{shown(str(part))} is not a section")
+        section = self.value
+        for length, part in enumerate(map(str, key), start=1):
+            above = key[:length]
+            if section.get(part) is None:
+                section[part] = {}
+                self._places[tuple(above)] = setting.place, setting.place
+            found: Any = section[part]
+            if not isinstance(found, dict):
+                reason = f"{dotted(above)} is not a section ({self.place_of(above)})"
+                raise ConfigError(setting.place, dotted(setting.key), reason)
+            section = found
         return section
 
     def _note(self, key: Key, file: YamlFile) -> None:

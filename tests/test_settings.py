@@ -125,7 +125,7 @@ def test_values_of_another_kind_are_refused_by_line_and_key(text: str, told: str
     config = written("run.yaml", text + "family: {name: vae}\ntrain: {steps: 1}\n")
     load_config(config, overrides=["data={}"])
     if "data: 5" in text:
-        assert refusal(config, data="clips").startswith("--data clips: data.path: data is not a section")
+        assert refusal(config, data="clips").startswith("--data clips: data.path: data is not a section (run.yaml:1)")
     assert refusal(config).startswith(told)
 
 
@@ -170,6 +170,22 @@ def test_a_study_tells_its_own_line_and_that_of_the_data_it_names() -> None:
         "small.yaml:12: measure.count: count=8: count: input should"
     )
     assert told("{metrics:", "{metric:").startswith("small.yaml:12: measure.metric: unknown key")
+
+
+@pytest.mark.parametrize("amount", [".inf", ".nan", "true", "0", "-1", "[1]", "1.5", "many"])
+@pytest.mark.parametrize(("landmark", "key"), [("low_pass", "hz"), ("memoriser", "windows")])
+def test_amounts_of_landmarks_are_numbers(landmark: str, key: str, amount: str) -> None:
+    text = f"{STUDY}  low: {{landmark: {landmark}, set: {{{key}: {amount}}}}}\n".replace(
+        "measure: {metrics: [smoothness]}\n", ""
+    )
+    text += "measure: {metrics: [smoothness]}\n"
+    if (key, amount) == ("hz", "1.5"):
+        assert load_study(written("small.yaml", text)).arms["low"].set == {"hz": 1.5}
+        return
+    with pytest.raises(
+        ConfigError, match=rf"^small\.yaml:12: arms\.low\.set\.{key}: must be a (whole )?number above 0 "
+    ):
+        load_study(written("small.yaml", text))
 
 
 def test_a_calibration_tells_its_line() -> None:

@@ -211,7 +211,7 @@ class CalibrationConfig(FrozenConfig):
 
     count: int = Field(1024, ge=16)
     """Windows of each set."""
-    repeats: int = Field(10, ge=3)
+    repeats: int = Field(10, ge=3, le=1000)
     """Draws of both sets."""
     seed: int = 0
     """Fixes draws, noise and directions."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from motionsynth.errors import ConfigError, MotionSynthError, unknown_word
 from motionsynth.study.plan import ArmConfig, HypothesisConfig, StudyConfig, ViewConfig, flat
+from motionsynth.yaml_files import shown
 
 if TYPE_CHECKING:
     from motionsynth.config import RunConfig
@@ -96,8 +98,10 @@ def _check_amounts(study: StudyConfig, name: str, arm: ArmConfig, document: Yaml
             families = [other for other, of in study.arms.items() if of.family]
             raise document.wrong(["arms", name, "set", "like"], unknown_word("arm", like, families))
     for key in known & {"windows", "hz", "components"}:
-        if not isinstance(arm.set[key], int | float) or arm.set[key] <= 0:
-            raise document.wrong(["arms", name, "set", key], f"must be a number above 0 (got {arm.set[key]!r})")
+        amount, kinds = arm.set[key], int | float if key == "hz" else int
+        if isinstance(amount, bool) or not isinstance(amount, kinds) or not 0 < amount < math.inf:
+            number = "number" if key == "hz" else "whole number"
+            raise document.wrong(["arms", name, "set", key], f"must be a {number} above 0 (got {shown(repr(amount))})")
     if arm.objective and _modes() % arm.set["components"]:
         raise document.wrong(["arms", name, "set", "components"], f"must divide {_modes()}, the modes of a grid")
     if list(arm.views.values()) != [ViewConfig()]:

@@ -111,7 +111,7 @@ class ArmConfig(FrozenConfig):
     """What tables call it; its name where empty."""
     tier: Literal["A", "B", "landmark"] = "A"
     """A carries verdicts; B explores; landmarks give the others their scale."""
-    seeds: int | None = Field(None, ge=1)
+    seeds: int | None = Field(None, ge=1, le=1000)
     """Training seeds, from 0; those of the study where null."""
     corpora: tuple[str, ...] | None = None
     """Corpora it runs on; all that suit it where null."""
@@ -163,7 +163,7 @@ class CalibrationChoice(FrozenConfig):
 
     count: int | None = Field(None, ge=8)
     """Windows of each set; those of ``measure`` where null."""
-    repeats: int | None = Field(None, ge=3)
+    repeats: int | None = Field(None, ge=3, le=1000)
     """Draws of both sets; those of the shipped plan where null."""
     plan: Path | None = None
     """YAML of the plan; the shipped one where null."""
@@ -239,7 +239,7 @@ class StudyConfig(FrozenConfig):
     corpora: dict[str, CorpusEntry] = Field(min_length=1)
     base: dict[str, Any] = Field(default_factory=dict)
     """Keys of every arm's run, such as ``{train.precision: bf16}``; keys of ``train`` without meaning are left out."""
-    seeds: int = Field(5, ge=1)
+    seeds: int = Field(5, ge=1, le=1000)
     arms: dict[str, ArmConfig] = Field(min_length=1)
     measure: MeasureConfig = MeasureConfig()
     calibration: CalibrationChoice = CalibrationChoice()
