@@ -19,7 +19,7 @@ from motionsynth.config import config_hash, dump_config, load_config
 from motionsynth.errors import ConfigError, StudyError
 from motionsynth.study.load import load_study, plan_cells
 from motionsynth.yaml_files import YamlFile
-from tests.mutations import WORDS, mutations
+from tests.yaml_mutations import WORDS, mutations
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 VAE = CONFIGS / "run" / "vae.yaml"
