@@ -64,7 +64,7 @@ class CorpusEntry(FrozenConfig):
     """
 
     data: dict[str, Any] | Path | None = None
-    """The data section: keys, or the YAML that holds them, from the folder where the command is run."""
+    """The data section: keys, the YAML that holds them, or a folder of clips."""
     density: Literal["line", "ring"] | None = None
     """A known density on a grid, for arms that fit mixtures on it; see ``study.grids``."""
     calibration: Path | None = None
@@ -114,7 +114,7 @@ class ArmConfig(FrozenConfig):
     """What tables call it; its name where empty."""
     tier: Literal["A", "B", "landmark"] = "A"
     """A carries verdicts; B explores; landmarks give the others their scale."""
-    seeds: int | None = Field(None, ge=1)
+    seeds: int | None = Field(None, ge=1, le=1000)
     """Training seeds, from 0; those of the study where null."""
     corpora: tuple[str, ...] | None = None
     """Corpora it runs on; all that suit it where null."""
@@ -166,7 +166,7 @@ class CalibrationChoice(FrozenConfig):
 
     count: int | None = Field(None, ge=8)
     """Windows of each set; those of ``measure`` where null."""
-    repeats: int | None = Field(None, ge=3)
+    repeats: int | None = Field(None, ge=3, le=1000)
     """Draws of both sets; those of the shipped plan where null."""
     plan: Path | None = None
     """YAML of the plan; the shipped one where null."""
@@ -251,7 +251,7 @@ class StudyConfig(FrozenConfig):
     corpora: dict[str, CorpusEntry] = Field(min_length=1)
     base: dict[str, Any] = Field(default_factory=dict)
     """Keys of every arm's run, such as ``{train.precision: bf16}``; keys of ``train`` without meaning are left out."""
-    seeds: int = Field(5, ge=1)
+    seeds: int = Field(5, ge=1, le=1000)
     arms: dict[str, ArmConfig] = Field(min_length=1)
     measure: MeasureConfig = MeasureConfig()
     calibration: CalibrationChoice = CalibrationChoice()

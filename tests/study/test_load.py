@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from motionsynth.config import read_yaml
 from motionsynth.errors import ConfigError
 from motionsynth.families import FAMILIES, family_class
 from motionsynth.families.base import Draw, MotionShape
 from motionsynth.study.check import check_views
-from motionsynth.study.load import Document, load_study, plan_cells
+from motionsynth.study.load import load_study, plan_cells, read_study
 from motionsynth.study.plan import ArmConfig, StudyConfig, ViewConfig
 from motionsynth.training.determinism import build_family
 from motionsynth.workflow import resolve_config
+from motionsynth.yaml_files import read_yaml
 from tests.study.small import CALIBRATION
 
 STUDY = """\
@@ -252,7 +252,7 @@ def test_no_yaml_has_a_key_twice(folder: Path, text: str) -> None:
 
 def test_merged_mappings_may_be_merged_again(folder: Path) -> None:
     (folder / "merged.yaml").write_text("a: &a {x: 1, y: 1}\nb: &b {<<: *a, x: 2}\nc: {<<: *b, y: 3}\nd: *b\n")
-    assert read_yaml(folder / "merged.yaml") == {
+    assert read_yaml(folder / "merged.yaml", aliases=True).value == {
         "a": {"x": 1, "y": 1},
         "b": {"x": 2, "y": 1},
         "c": {"x": 2, "y": 3},
@@ -276,7 +276,7 @@ def test_views_are_refused_where_drawing_would_be(name: str, folder: Path) -> No
     labels = {*own.get("condition", ()), *([own["domain"]] if "domain" in own else [])}
     family = build_family(config.family, MotionShape(config.data.window_frames, 40, dict.fromkeys(labels, 2)), 0)
     (folder / "views.yaml").write_text("arms: {}\n")
-    document = Document(folder / "views.yaml")
+    document = read_study(folder / "views.yaml")
     for prior in {*family.priors, "normal", "fitted", "codes", "windows"}:
         for show in ("mean", "sample"):
             arm = ArmConfig(family=name, views={"drawn": ViewConfig(prior=prior, show=show)})  # type: ignore[arg-type]
