@@ -289,7 +289,7 @@ def _check_side(
         raise document.wrong(place, f"{arm} does not run on {absent}")
 
 
-def check_side(study: StudyConfig, side: str, place: Sequence[str | int], document: Document) -> None:
+def check_side(study: StudyConfig, side: str, place: Sequence[str | int], document: YamlFile) -> None:
     """Refuse ``ARM`` or ``ARM@VIEW`` that the study has not."""
     arm, _, view = side.partition("@")
     if arm not in study.arms:

@@ -10,18 +10,18 @@ from motionsynth.study.plan import CorpusEntry, EndpointConfig, StudyConfig
 from motionsynth.study.verdicts import statements
 
 if TYPE_CHECKING:
-    from motionsynth.study.load import Document
+    from motionsynth.yaml_files import YamlFile
 
 __all__ = ["check_contrast", "check_twice"]
 
 
-def check_contrast(study: StudyConfig, document: Document) -> None:
+def check_contrast(study: StudyConfig, document: YamlFile) -> None:
     """Refuse a pair of arms to take apart that there is not."""
     for place, side in enumerate(study.contrast or ()):
         check_side(study, side, ["contrast", place], document)
 
 
-def check_twice(study: StudyConfig, document: Document) -> None:
+def check_twice(study: StudyConfig, document: YamlFile) -> None:
     """Refuse two statements that are one test twice: the same figure of the same two, whatever they say of it.
 
     Margin, direction and logarithm do not make another test: both directions are tested, and a map that keeps the
