@@ -113,16 +113,15 @@ def _make(path: Path) -> None:
 
 def _refuse_unusable(path: Path) -> None:
     """Say of a database that is there why MLflow could not use it as it is."""
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise StoreError(f"{path}: nothing can be written into its folder; {_ELSEWHERE}")
+    for needed in (path.parent, path):
+        if not os.access(needed, os.W_OK):
+            raise StoreError(f"{needed}: cannot be written; {_ELSEWHERE}")
     # not opened as a file: closing that would drop the locks that this process holds on it through sqlite
     with closing(sqlite3.connect(path, timeout=0)) as connection:
         try:
             tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             query = f"SELECT version_num FROM {_REVISIONS}" if _REVISIONS in tables else "SELECT 0 WHERE false"
             found = {name for (name,) in connection.execute(query)}
-            connection.execute("BEGIN IMMEDIATE")
-            connection.rollback()
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                 return  # somebody writes: MLflow waits for that

@@ -80,7 +80,7 @@ def follow(delivery: Delivery, ending: _Ending) -> SyncReport:
         except MotionSynthError as error:
             if last:
                 return delivery.report(str(error))
-            if isinstance(error, StoreError) and not named:
+            if isinstance(error, StoreError) and not named and not ending.reached():
                 named = True
                 _write(
                     {"warning": f"MLflow does not take this run ({error}); training goes on, and so does the trying"}

@@ -7,7 +7,6 @@ in a process group of its own, so that Ctrl-C in a terminal reaches the trainer 
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import logging
 import os
@@ -59,36 +58,34 @@ class Feeder:
             self._start()
         except StoreError as error:
             self._fault = str(error)
-        except OSError as error:  # no memory, no process, no interpreter
-            self._fault = f"its feeder cannot be started: {error.strerror or error}"
+        except (OSError, RuntimeError) as error:  # no memory, no interpreter, no process or thread more
+            self._fault = f"its feeder cannot be started: {getattr(error, 'strerror', None) or error}"
 
     def _start(self) -> None:
         environment = {**child_environment(), "MLFLOW_TRACKING_URI": self.uri, "OMP_NUM_THREADS": "1"}
         prepare_environment(environment)
-        self._stderr: IO[str] = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - closed with the process
-        self._process = subprocess.Popen(
-            module_command("motionsynth.tracking.feed", str(self.run_dir), "--parent", str(os.getpid())),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._stderr,
-            env=environment,
-            process_group=0,
-            text=True,
-        )
-        assert self._process.stdout is not None
-        self._listener = threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True)
-        try:
+        with contextlib.ExitStack() as unless_started:
+            self._stderr: IO[str] = unless_started.enter_context(tempfile.TemporaryFile("w+", errors="replace"))
+            process = subprocess.Popen(
+                module_command("motionsynth.tracking.feed", str(self.run_dir), "--parent", str(os.getpid())),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._stderr,
+                env=environment,
+                process_group=0,
+                text=True,
+            )
+            unless_started.callback(process.kill)
+            self._listener = threading.Thread(target=self._listen, args=(process.stdout,), daemon=True)
             self._listener.start()
-        except RuntimeError as error:
-            self._process.kill()
-            self._process = None
-            raise OSError(errno.EAGAIN, str(error)) from error
+            unless_started.pop_all()
+        self._process = process
 
     def _listen(self, lines: IO[str]) -> None:
         for line in lines:
             with contextlib.suppress(ValueError):
                 said = json.loads(line)
-                if "warning" in said and len(said) == 1:
+                if isinstance(said, dict) and set(said) == {"warning"}:
                     _log.warning("%s", said["warning"])
                 else:
                     self._answer = said

@@ -52,10 +52,15 @@ def tracking_uri(folder: str | Path | None = None) -> str:
     """The store in use: ``MLFLOW_TRACKING_URI``, or ``mlflow.db`` (sqlite) in ``folder`` (the working folder).
 
     Raises:
-        StoreError: it cannot be an address.
+        StoreError: the folder's name has no place in an address.
     """
     given = os.environ.get("MLFLOW_TRACKING_URI", "").strip()
-    database = database_path(given) if given else (Path(folder) if folder else Path.cwd()).resolve() / "mlflow.db"
+    if not given:
+        return database_uri((Path(folder) if folder else Path.cwd()).resolve() / "mlflow.db")
+    try:
+        database = database_path(given)
+    except StoreError:
+        return given  # said where it is opened
     return database_uri(database) if database else given
 
 
@@ -124,6 +129,7 @@ def open_client(uri: str) -> MlflowClient:
 
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # a traceback of what it raises as well
     if database := database_path(uri):
         prepare_database(database)
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
@@ -190,5 +196,7 @@ def store_errors() -> Iterator[None]:
 
 
 def _first_line(error: Exception) -> str:
-    text: Any = str(error).strip().splitlines()
+    # beneath what SQLAlchemy and MLflow make of it lies the sentence of the database
+    driver = getattr(error, "orig", None) or getattr(error.__cause__, "orig", None)
+    text: Any = str(driver or error).strip().splitlines()
     return f"{type(error).__name__}: {text[0][:300]}" if text else type(error).__name__
