@@ -132,9 +132,10 @@ def measure_doses(job: Job, bench: Bench, doses: Sequence[Dose], *, jobs: int = 
     from multiprocessing import get_context
 
     workers = min(jobs, len(ordered))
-    with ProcessPoolExecutor(workers, get_context("spawn"), _start, (job,)) as pool:
-        with safe_children():
-            waiting: set[Future[DoseFigures]] = {pool.submit(_measure, dose) for dose in ordered}
+    with safe_children():  # which the pool starts when it is made, and when it is given something
+        pool = ProcessPoolExecutor(workers, get_context("spawn"), _start, (job,))
+        waiting: set[Future[DoseFigures]] = {pool.submit(_measure, dose) for dose in ordered}
+    with pool:
         try:
             while waiting:
                 done, waiting = wait(waiting, return_when=FIRST_COMPLETED)

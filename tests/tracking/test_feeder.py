@@ -18,11 +18,13 @@ from mlflow.tracking import MlflowClient
 from motionsynth.tracking.feeder import patience_seconds, start_feeder
 from motionsynth.tracking.liveness import process_alive
 from motionsynth.tracking.sync import sync_run
+from tests.hostile import fill_with_modules, modules_run
 
 from .conftest import RunMaker, change_record, journal_points, points, run_count, wait_for, write_rows
 
 
 def test_it_follows_a_run_to_its_end(sqlite_uri: str, make_run: RunMaker) -> None:
+    fill_with_modules(Path.cwd())  # none of which it may import
     run_dir = make_run(rows=3)
     feeder = start_feeder(run_dir)
     assert os.getpgid(feeder.pid) != os.getpgid(0)  # Ctrl-C in a terminal goes to the trainer's group
@@ -37,6 +39,9 @@ def test_it_follows_a_run_to_its_end(sqlite_uri: str, make_run: RunMaker) -> Non
     assert process_alive(feeder.pid, socket.gethostname()) is False
     assert points(sqlite_uri, str(report.run_id)) == journal_points(run_dir)
     assert MlflowClient(sqlite_uri).get_run(str(report.run_id)).info.status == "FINISHED"
+    assert not modules_run(Path.cwd())
+    subprocess.run([sys.executable, "-m", "motionsynth.tracking.feed", str(run_dir)], capture_output=True, check=False)
+    assert modules_run(Path.cwd()), "as it would where it is started without care"
 
 
 def test_killed_at_any_moment_then_sync(sqlite_uri: str, make_run: RunMaker) -> None:
