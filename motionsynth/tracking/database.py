@@ -74,8 +74,9 @@ def prepare_database(path: Path) -> None:
         TrackingError: another process has been making it for a minute.
     """
     try:
-        path = Path(os.path.realpath(path))  # a new one takes the place of the file, and not of a link to it
+        path = Path(os.path.realpath(link := path))
         if not _is_there(path):
+            refuse_irregular(link)  # a link to a database is somebody's wish, one to a place for a new one a trap
             path.parent.mkdir(parents=True, exist_ok=True)
             with locked(path.with_name(f".{path.name}.lock"), wait_seconds=LOCK_SECONDS):
                 if not _is_there(path):
@@ -98,21 +99,25 @@ def _make(path: Path) -> None:
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     temporary = path.with_name(f".{path.name}{TEMPORARY_SUFFIX}")  # one name is enough: the lock is held
+    _remove(temporary)  # what a kill left, or a link that somebody put there
     try:
-        with temporary.open("wb"):
-            pass  # says at once where nothing can be written; MLflow would try for two minutes
+        temporary.touch(exist_ok=False)  # fails at once where nothing can be written; MLflow would try for two minutes
         store: Any = SqlAlchemyStore(  # type: ignore[no-untyped-call]
             database_uri(temporary), (path.parent / "mlartifacts").as_uri()
         )
         store.engine.dispose()
         temporary.replace(path)
     finally:
-        for left in (temporary, temporary.with_name(f"{temporary.name}-journal")):
-            left.unlink(missing_ok=True)
+        _remove(temporary)
+
+
+def _remove(database: Path) -> None:
+    for name in ("", "-journal", "-wal", "-shm"):
+        database.with_name(f"{database.name}{name}").unlink(missing_ok=True)
 
 
 def _refuse_unusable(path: Path) -> None:
-    """Say of a database that is there why MLflow could not use it as it is."""
+    """Refuse a database that is there where MLflow could not use it as it is."""
     for needed in (path.parent, path):
         if not os.access(needed, os.W_OK):
             raise StoreError(f"{needed}: cannot be written; {_ELSEWHERE}")

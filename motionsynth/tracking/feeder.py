@@ -84,11 +84,11 @@ class Feeder:
     def _listen(self, lines: IO[str]) -> None:
         for line in lines:
             with contextlib.suppress(ValueError):
-                said = json.loads(line)
-                if isinstance(said, dict) and set(said) == {"warning"}:
-                    _log.warning("%s", said["warning"])
+                message = json.loads(line)
+                if isinstance(message, dict) and set(message) == {"warning"}:
+                    _log.warning("%s", message["warning"])
                 else:
-                    self._answer = said
+                    self._answer = message
 
     @property
     def pid(self) -> int:

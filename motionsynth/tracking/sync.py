@@ -127,13 +127,15 @@ class Delivery:
         """Keep every other process from delivering this run; the system drops the lock when this process dies.
 
         Raises:
-            TrackingError: another process still holds it after ``wait_seconds``.
+            TrackingError: another process still holds it after ``wait_seconds``, or it cannot be taken.
         """
         with ExitStack() as stack:
             try:
                 stack.enter_context(locked(self.run_dir / _LOCK, wait_seconds=wait_seconds))
             except TimeoutError as error:
                 raise TrackingError("another process is delivering this run at the moment") from error
+            except OSError as error:
+                raise TrackingError(f"{error.filename or self.run_dir / _LOCK}: {error.strerror}") from error
             self.cursor = Cursor.load(self.run_dir, self.uri)
             yield
 

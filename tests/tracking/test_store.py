@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -118,6 +119,35 @@ def test_half_a_store_is_never_seen(no_store: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(StoreError, match=r"mlflow\.db: No space left on device"):
         prepare_database(no_store / "mlflow.db")
     assert [path.name for path in no_store.iterdir()] == [".mlflow.db.lock"]
+
+
+@pytest.mark.parametrize("name", ["mlflow.db", ".mlflow.db.lock", ".mlflow.db.tmp", ".mlflow.db.tmp-journal"])
+def test_links_that_lie_in_wait_for_a_new_store_are_not_followed(
+    name: str, no_store: Path, store_template: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.store.tracking import sqlalchemy_store
+
+    class Copied:
+        """A store made in no time."""
+
+        def __init__(self, uri: str, root: str) -> None:
+            path = database_path(uri)
+            assert path is not None and path.is_file() and not path.is_symlink()
+            shutil.copy(store_template, path)
+            self.engine = SimpleNamespace(dispose=lambda: None)
+
+    monkeypatch.setattr(sqlalchemy_store, "SqlAlchemyStore", Copied)
+    (other := no_store / "precious").write_text("" if name == "mlflow.db" else "mine")
+    (no_store / "corpus").mkdir()
+    (no_store / "corpus" / name).symlink_to(other)
+    path = no_store / "corpus" / "mlflow.db"
+    if ".tmp" in name:
+        prepare_database(path)  # they are in the way, and nothing more
+        assert path.stat().st_size
+    else:
+        with pytest.raises(StoreError, match="is a symbolic link, not a file"):
+            prepare_database(path)
+    assert other.read_text() == ("" if name == "mlflow.db" else "mine")
 
 
 def _foreign(path: Path) -> None:
