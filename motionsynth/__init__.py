@@ -1,11 +1,10 @@
 """Train generative models of skeletal motion through one pipeline, and compare what they make."""
 
-from __future__ import annotations
-
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+# Nothing is imported here: `python -m motionsynth` comes past with the working folder first on the path.
+TYPE_CHECKING = False  # which type checkers take for true, as they do typing's
 if TYPE_CHECKING:
+    from typing import Any
+
     from motionsynth.config import load_config
     from motionsynth.corpus.convert import convert_path
     from motionsynth.corpus.corpus import open_corpus
@@ -114,8 +113,10 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     """Import a public name where it is first used, so that ``import motionsynth`` stays light."""
+    from importlib import import_module
+
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -10,6 +10,7 @@
     ├── RunError(path, reason)               a run directory is missing, damaged or of another kind
     ├── StudyError(path, reason)             a study's results are damaged, or it cannot go on
     ├── TrackingError                        an MLflow store does not take what a run has to tell
+    │   └── StoreError                       it will not before a person puts something right
     └── TrainingError(step, phase, reason)   training cannot go on
         └── DivergedError                    its numbers stopped being finite
 
@@ -34,6 +35,7 @@ __all__ = [
     "MotionSynthError",
     "RanksError",
     "RunError",
+    "StoreError",
     "StudyError",
     "TrackingError",
     "TrainingError",
@@ -121,6 +123,10 @@ class StudyError(MotionSynthError):
 
 class TrackingError(MotionSynthError):
     """An MLflow store does not take what a run has to tell it; the run's files keep everything."""
+
+
+class StoreError(TrackingError):
+    """An MLflow store cannot be used before a person puts something right: no outage, and not to be waited for."""
 
 
 class TrainingError(MotionSynthError):

@@ -212,6 +212,8 @@ def locked(path: str | Path, *, wait_seconds: float = 0.0) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     refuse_irregular(path)
+    if not os.path.lexists(path):  # filelock would wait for a file that cannot be made as for one that is held
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666))
     lock = FileLock(path, timeout=wait_seconds, thread_local=False)
     try:
         lock.acquire(poll_interval=0.05)

@@ -15,7 +15,7 @@ from motionsynth.calibration.plan import KINDS, CalibrationConfig, Dose
 from motionsynth.calibration.record import Calibration, DoseFigures, FigureRecord, save_calibration
 from motionsynth.errors import ConfigError
 from motionsynth.files import write_bytes
-from motionsynth.processes import follow_parent
+from motionsynth.processes import follow_parent, safe_children
 
 if TYPE_CHECKING:
     from motionsynth.config import DataConfig
@@ -133,8 +133,10 @@ def measure_doses(job: Job, bench: Bench, doses: Sequence[Dose], *, jobs: int = 
     from multiprocessing import get_context
 
     workers = min(jobs, len(ordered))
-    with ProcessPoolExecutor(workers, get_context("spawn"), _start, (job,)) as pool:
+    with safe_children():  # which the pool starts when it is made, and when it is given something
+        pool = ProcessPoolExecutor(workers, get_context("spawn"), _start, (job,))
         waiting: set[Future[DoseFigures]] = {pool.submit(_measure, dose) for dose in ordered}
+    with pool:
         try:
             while waiting:
                 done, waiting = wait(waiting, return_when=FIRST_COMPLETED)

@@ -67,6 +67,8 @@ def show(
     metrics: dict[str, Any] = summary.pop("metrics")
     console = _console()
     for key, value in summary.items():
+        if value is None:
+            continue  # nothing is wrong with it
         console.print(f"[bold]{key}[/bold]  {escape(str(value))}")
     for name, value in sorted(metrics.items()):
         shown = f"{value:.6g}" if isinstance(value, float) else str(value)

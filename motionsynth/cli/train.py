@@ -47,7 +47,7 @@ def train(
     """Train one model, sample it, and track it in MLflow.
 
     Ctrl-C or SIGTERM writes a checkpoint and leaves; `--resume` goes on from there bit for bit.
-    `torchrun --nproc_per_node N -m motionsynth train ...` shares each batch among N processes.
+    `torchrun --nproc_per_node N --no-python motionsynth train ...` shares each batch among N processes.
 
     A path in a YAML counts from that YAML's folder where something is there, and from the working folder otherwise;
     `~` is the home folder.

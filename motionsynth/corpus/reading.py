@@ -22,6 +22,7 @@ from motionsynth.motion.clip import Clip
 from motionsynth.motion.measure import UNITS, detect_units, moving_joint, stretching_bones, up_axis
 from motionsynth.motion.skeleton import FloatArray
 from motionsynth.motion.transform import to_y_up
+from motionsynth.processes import safe_children
 
 if TYPE_CHECKING:
     from motionsynth.config import DataConfig
@@ -258,9 +259,10 @@ def over_files(
     if workers > 1 and sum(_size(root / file) for file in files) > _SERIAL_BYTES:
         from joblib import Parallel, delayed
 
-        results = Parallel(workers, return_as="generator", idle_worker_timeout=_IDLE_S)(
-            delayed(_each)(function, root, chunk) for chunk in chunks
-        )
+        with safe_children():
+            results = Parallel(workers, return_as="generator", idle_worker_timeout=_IDLE_S)(
+                delayed(_each)(function, root, chunk) for chunk in chunks
+            )
     else:
         results = (_each(function, root, chunk) for chunk in chunks)
     done = 0

@@ -81,12 +81,12 @@ def sweep_dead_runs(uri: str | None = None) -> list[str]:
     Raises:
         TrackingError: the store does not answer.
     """
-    from motionsynth.tracking.store import experiment_name, open_client, store_errors, tracking_uri
+    from motionsynth.tracking.store import find_experiment, open_client, store_errors, tracking_uri
 
     uri = uri or tracking_uri()
     with store_errors():
         client = open_client(uri)
-        experiment = client.get_experiment_by_name(experiment_name())
+        experiment = find_experiment(client)
         return sweep(client, experiment.experiment_id) if experiment else []
 
 

@@ -18,9 +18,20 @@ import yaml
 from motionsynth.errors import RunError
 from motionsynth.tracking.liveness import process_alive, process_started
 
-__all__ = ["FINAL_STATES", "RUN_FILE", "Description", "describe", "mlflow_key", "read_record", "seed_and_corpus"]
+__all__ = [
+    "ERROR_TAG",
+    "FINAL_STATES",
+    "RUN_FILE",
+    "Description",
+    "describe",
+    "mlflow_key",
+    "read_record",
+    "seed_and_corpus",
+]
 
 RUN_FILE = "run.json"
+ERROR_TAG = "motionsynth.error"
+"""Why a run failed; a run that goes on has none."""
 FINAL_STATES = frozenset({"finished", "stopped", "failed"})
 MAX_PARAM, MAX_TAG, MAX_KEY = 6000, 5000, 250
 
@@ -79,6 +90,7 @@ def describe(run_dir: Path, record: Mapping[str, Any]) -> Description:
         "motionsynth.config_hash": record.get("config_hash"),
         "motionsynth.corpus_fingerprint": fingerprint,
         "motionsynth.state": record.get("state"),
+        ERROR_TAG: record.get("error"),
         "motionsynth.run_dir": str(run_dir.resolve()),
         "motionsynth.host": record.get("host"),
         "motionsynth.pid": record.get("pid"),

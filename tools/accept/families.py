@@ -44,6 +44,7 @@ from motionsynth.families.base import Draw, Family
 from motionsynth.families.capabilities import Reconstructs, Translates
 from motionsynth.files import write_bytes
 from motionsynth.generation import generate, reconstruct
+from motionsynth.processes import safe_children
 from motionsynth.run import Run
 from motionsynth.sampling import draw_from, draw_samples
 from motionsynth.training.determinism import build_family
@@ -137,7 +138,7 @@ def run_jobs(jobs: Sequence[Job], processes: int) -> list[Result]:
     """Every job, several at a time, each told on the way; one that fails keeps none of the others."""
     results = []
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max(1, processes), mp_context=context) as pool:
+    with safe_children(), ProcessPoolExecutor(max(1, processes), mp_context=context) as pool:
         for result in pool.map(accept, jobs):
             word = result.error or f"{result.seconds:.0f} s, {result.steps} steps"
             print(f"{result.name}: {word}", file=sys.stderr, flush=True)
