@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
@@ -12,8 +12,10 @@ from motionsynth.motion.skeleton import FloatArray, Skeleton
 
 __all__ = [
     "UNITS",
+    "Mover",
     "Units",
     "detect_units",
+    "find_mover",
     "moving_joint",
     "skeleton_height",
     "stretching_bones",
@@ -29,6 +31,8 @@ _PERSON_M: Final = (0.8, 2.3)
 _ADULT_M: Final = 1.6
 _STILL: Final = 1e-4
 """A translation that stays within this share of the height stands still: 0.2 mm on a person."""
+_STRETCH: Final = 1e-3
+"""A bone that changes its length by less than this share of the height is rigid: 2 mm on a person."""
 _LIMB: Final = 3
 """So many joints in a side chain make a limb; fewer are a prop, a tip or a helper."""
 
@@ -52,6 +56,14 @@ class Units:
         return len(self.candidates) == 1
 
 
+class Mover(NamedTuple):
+    """The joint that carries the trajectory."""
+
+    joint: int
+    seen: bool
+    """Whether it moves; a still clip only lets it be guessed."""
+
+
 def trunk(skeleton: Skeleton) -> tuple[int, ...]:
     """List the joints, root first, that carry everything but props: those that can hold the trajectory.
 
@@ -70,34 +82,50 @@ def trunk(skeleton: Skeleton) -> tuple[int, ...]:
 
 
 def moving_joint(clip: Clip) -> int:
-    """Find the joint that carries the trajectory: the first on the trunk, from the root, whose translation moves.
+    """Find the joint whose world path is the trajectory: the last on the trunk, from the root, whose translation moves.
 
-    In some corpora the ROOT stands at the origin and its child travels. Joints beyond the first branching never count,
-    whatever their bones do. Where nothing moves: the first on the trunk with position channels, or the root.
+    In some corpora the ROOT stands at the origin and its child travels; in others, made for games, the ROOT travels over
+    the ground and the hips below it rise and fall. Joints beyond the first branching never count, whatever their bones
+    do, nor do joints that a leg does not hang on. Where nothing moves: the first on the trunk with position channels, or
+    the root.
     """
-    chain = trunk(clip.skeleton)
-    travel = _travel(clip)
-    threshold = _STILL * _size(clip, chain[-1])
-    for joint in chain:
-        if travel[joint] > threshold:
-            return joint
-    for joint in chain:
-        if any(channel.endswith("position") for channel in clip.skeleton.channels[joint]):
-            return joint
-    return 0
+    return find_mover(clip).joint
 
 
-def stretching_bones(clip: Clip, tolerance: float = 1e-3) -> list[str]:
+def find_mover(clip: Clip) -> Mover:
+    """Find the moving joint as :func:`moving_joint` does, and whether anything moves at all."""
+    chain, travel = trunk(clip.skeleton), _travel(clip)
+    size = _size(clip, chain[-1])
+    for first in chain:
+        if travel[first] > _STILL * size:
+            # below the first that moves, a joint moves where it strays further than a rigid bone may
+            also = [j for j in chain if j > first and travel[j] > _STRETCH * size and _bears_legs(clip.skeleton, j)]
+            return Mover(also[-1] if also else first, True)
+    placed = (j for j in chain if any(channel.endswith("position") for channel in clip.skeleton.channels[j]))
+    return Mover(next(placed, 0), False)
+
+
+def _bears_legs(skeleton: Skeleton, joint: int) -> bool:
+    """Whether the feet hang on a joint; without names, whether it has several children below it somewhere."""
+    feet = _feet(skeleton)
+    if feet or _named(skeleton, ("head",)) is not None:
+        return bool(feet) and all(joint in skeleton.ancestors(foot) for foot in feet)
+    return bool(skeleton.children[trunk(skeleton)[-1]])
+
+
+def stretching_bones(clip: Clip, tolerance: float = _STRETCH, *, mover: int | None = None) -> list[str]:
     """Name the joints below the moving joint whose translation changes in time, in file order.
 
     Args:
         clip: any clip.
         tolerance: largest change that passes, as a share of the skeleton's height (1e-3: 2 mm on a person).
+        mover: the joint that carries the trajectory; that of the clip itself where None.
     """
-    skeleton, mover = clip.skeleton, moving_joint(clip)
+    skeleton = clip.skeleton
+    top = moving_joint(clip) if mover is None else mover
     below = np.zeros(len(skeleton), dtype=bool)
-    for joint in range(mover + 1, len(skeleton)):
-        below[joint] = skeleton.parents[joint] == mover or below[skeleton.parents[joint]]
+    for joint in range(top + 1, len(skeleton)):
+        below[joint] = skeleton.parents[joint] == top or below[skeleton.parents[joint]]
     stretched = below & (_travel(clip) > tolerance * skeleton_height(clip))
     return [skeleton.names[joint] for joint in np.flatnonzero(stretched)]
 
