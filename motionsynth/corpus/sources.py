@@ -176,7 +176,7 @@ def join_stores(sources: Sources, stores: Sequence[FeatureStore]) -> FeatureStor
         sha256=digest.hexdigest(),
         rows=np.concatenate([store.rows for store in stores]),
         from_cache=first.from_cache and second.from_cache,
-        cache_note=first.cache_note or second.cache_note,
+        cache_note="; ".join(dict.fromkeys(store.cache_note for store in stores if store.cache_note)),
     )
 
 

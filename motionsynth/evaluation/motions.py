@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from motionsynth.corpus.corpus import Corpus
     from motionsynth.corpus.motions import MotionSet
-    from motionsynth.corpus.reading import Plan
+    from motionsynth.corpus.plan import Plan
     from motionsynth.run import Run
 
 __all__ = ["as_one_kind", "file_motions", "run_motions"]
@@ -57,7 +57,8 @@ def file_motions(path: Path, corpus: Corpus, *, progress: Callable[[int, int], N
     import torch
 
     from motionsynth.corpus.motions import MotionSet
-    from motionsynth.corpus.reading import Plan, find_files, over_files
+    from motionsynth.corpus.plan import Plan
+    from motionsynth.corpus.reading import find_files, over_files
 
     root, files = find_files(path)
     length, spec = corpus.config.window_frames, corpus.spec
@@ -110,16 +111,14 @@ class _Encoded(NamedTuple):
 def _encode_file(plan: Plan, root: Path, file: str) -> _Encoded:
     import numpy as np
 
-    from motionsynth.corpus.reading import conform
+    from motionsynth.corpus.plan import conform
     from motionsynth.features.encode import encode_array
     from motionsynth.motion.bvh import read_bvh
-    from motionsynth.motion.measure import up_axis
 
     nothing = np.zeros((0, plan.spec.width), dtype=np.float32)
     try:
         clip = read_bvh(root / file)
-        upright = replace(plan, up=up_axis(clip) if plan.up == "auto" else plan.up)
-        return _Encoded(encode_array(conform(clip, upright), plan.spec), clip.frame_rate)
+        return _Encoded(encode_array(conform(clip, plan)[0], plan.spec), clip.frame_rate)
     except BvhError as error:
         return _Encoded(nothing, 0.0, str(error))
     except ValueError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal, NamedTuple
 
 import numpy as np
@@ -14,8 +14,11 @@ __all__ = [
     "UNITS",
     "Mover",
     "Units",
+    "Up",
     "detect_units",
+    "detect_up",
     "find_mover",
+    "jumps_at_start",
     "moving_joint",
     "skeleton_height",
     "stretching_bones",
@@ -33,6 +36,18 @@ _STILL: Final = 1e-4
 """A translation that stays within this share of the height stands still: 0.2 mm on a person."""
 _STRETCH: Final = 1e-3
 """A bone that changes its length by less than this share of the height is rigid: 2 mm on a person."""
+_SAMPLED: Final = 12
+"""Frames that show which way is up."""
+_UPRIGHT: Final = 0.7
+"""Cosine of the angle off an axis up to which a body stands along it."""
+_NEARLY_ALL: Final = 0.9
+_LEVEL, _WAY, _ON_FLOOR = 0.25, 0.4, 0.12
+"""Shares of the height: by which the lower foot may rise and fall, that a person who walks travels, and within which a
+foot that is on a floor at zero is of zero."""
+_LYING, _SUNK = 0.08, 0.03
+"""Shares of the height: at which the moving joint of a person who lies is above the floor, as much as it may be off
+that, and by which a joint may be below the floor."""
+_FIRST, _JUMP = 8, 0.03
 _LIMB: Final = 3
 """So many joints in a side chain make a limb; fewer are a prop, a tip or a helper."""
 
@@ -54,6 +69,14 @@ class Units:
     def certain(self) -> bool:
         """Whether exactly one unit fits; otherwise the user had better name it."""
         return len(self.candidates) == 1
+
+
+class Up(NamedTuple):
+    """The axis that points up."""
+
+    axis: Literal["y", "z"]
+    certain: bool
+    """Whether the motion shows it beyond doubt; a person who lies, or has no names, does not."""
 
 
 class Mover(NamedTuple):
@@ -84,10 +107,10 @@ def trunk(skeleton: Skeleton) -> tuple[int, ...]:
 def moving_joint(clip: Clip) -> int:
     """Find the joint whose world path is the trajectory: the last on the trunk, from the root, whose translation moves.
 
-    In some corpora the ROOT stands at the origin and its child travels; in others, made for games, the ROOT travels over
-    the ground and the hips below it rise and fall. Joints beyond the first branching never count, whatever their bones
-    do, nor do joints that a leg does not hang on. Where nothing moves: the first on the trunk with position channels, or
-    the root.
+    In some corpora the ROOT stands at the origin and its child travels; in others, made for games, the ROOT travels
+    over the ground and the hips below it rise and fall. Joints beyond the first branching never count, whatever their
+    bones do, nor do joints that a leg does not hang on. Where nothing moves: the first on the trunk with position
+    channels, or the root.
     """
     return find_mover(clip).joint
 
@@ -176,6 +199,59 @@ def up_axis(clip: Clip) -> Literal["y", "z"]:
     else:
         above = _extent(clip, positions) * (1.0, 1.0, 0.5)
     return "z" if above[2] > max(above[1], 0.0) else "y"
+
+
+def detect_up(clip: Clip) -> Up:
+    """Judge from a few frames which axis points up, and whether the motion shows it beyond doubt.
+
+    A pose does not tell a person who stands from one who lies along that axis, and neither does the rest pose, which
+    is the same in both. What tells them apart is the ground: the head stays above the feet, the feet keep to one
+    height, and the person travels across that axis; or, on the spot, the feet are at zero, where floors are, and the
+    body is not at the height above zero along the other axis at which one lies. A single frame that stands off, such
+    as a rest pose at the start, does not count.
+    """
+    sample = _some_frames(clip)
+    head, feet = _named(clip.skeleton, ("head",)), _feet(clip.skeleton)
+    axis = up_axis(sample)
+    if head is None or not feet or not len(sample):
+        return Up(axis, False)
+    positions = sample.positions() / max(skeleton_height(sample), np.finfo(float).tiny)
+    up, across = (1, 2) if axis == "y" else (2, 1)
+    above = positions[:, head] - positions[:, feet].mean(axis=1)
+    standing = above[:, up] > _UPRIGHT * np.linalg.norm(above, axis=-1)
+    ground, body = np.sort(positions[:, feet, up].min(axis=1)), positions[:, moving_joint(clip)]
+    if standing.mean() < _NEARLY_ALL or ground[-2:][0] - ground[:2][-1] > _LEVEL:
+        return Up(axis, False)
+    ways = np.sort(np.delete(body, up, axis=1), axis=0)
+    walks = bool(np.linalg.norm(ways[-2:][0] - ways[:2][-1]) > _WAY)
+    on_floor = bool(abs(np.median(ground)) < _ON_FLOOR)
+    lying = (np.abs(body[:, across] - _LYING) < _LYING).mean() >= _NEARLY_ALL and positions[..., across].min() > -_SUNK
+    return Up(axis, walks or (on_floor and not lying))
+
+
+def jumps_at_start(clip: Clip) -> bool:
+    """Whether the first frame stands far off the second, as where a rest pose comes first: further than any later step.
+
+    The mean joint moves by more than 3 % of the height between frames 0 and 1, and by less than a fifth of that in each
+    of the next six steps.
+    """
+    first = clip[:_FIRST]
+    if len(first) < 4:
+        return False
+    turned = np.abs((np.diff(first.angles, axis=0) + 180.0) % 360.0 - 180.0).mean(axis=(1, 2))
+    moved = np.linalg.norm(np.diff(first.translations, axis=0), axis=-1).sum(axis=1)
+    if not any(steps[0] > 2.0 * steps[1:].max() for steps in (turned, moved)):
+        return False  # found without kinematics, which would cost every file more than the rest of its reading
+    steps = np.linalg.norm(np.diff(first.positions(), axis=0), axis=-1).mean(axis=1)
+    return bool(steps[0] > max(_JUMP * skeleton_height(clip), 5.0 * steps[1:].max()))
+
+
+def _some_frames(clip: Clip) -> Clip:
+    """A few frames, spread over the clip."""
+    if len(clip) <= _SAMPLED:
+        return clip
+    frames = np.linspace(0, len(clip) - 1, _SAMPLED).round().astype(np.intp)
+    return replace(clip, angles=clip.angles[frames], translations=clip.translations[frames])
 
 
 def _travel(clip: Clip) -> FloatArray:

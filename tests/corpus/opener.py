@@ -7,7 +7,8 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 
 from motionsynth.corpus.cache import open_features
-from motionsynth.corpus.reading import EncodeSettings, find_files
+from motionsynth.corpus.plan import EncodeSettings
+from motionsynth.corpus.reading import find_files
 
 
 def open_when_told(
