@@ -44,6 +44,7 @@ __all__ = [
     "Plan",
     "conform",
     "make_plan",
+    "probe_clip",
     "settle",
     "skeleton_signature",
 ]
@@ -176,8 +177,8 @@ def _better_plan(
     return None
 
 
-class _Probe(NamedTuple):
-    """What one clip by itself suggests."""
+class Probe(NamedTuple):
+    """The suggestions of one clip by itself."""
 
     clip: Clip
     up: str
@@ -242,17 +243,17 @@ def make_plan(
         raise CorpusError(f"{root}: data.mirror: {error}") from error
 
 
-def _probes(root: Path, files: Sequence[str], settings: EncodeSettings) -> list[_Probe]:
+def _probes(root: Path, files: Sequence[str], settings: EncodeSettings) -> list[Probe]:
     """A few files that can be used, or at least one."""
     spread = dict.fromkeys(files[i] for i in np.linspace(0, len(files) - 1, _PROBES).round().astype(int))
     rest = [file for file in files if file not in spread]
-    probes: list[_Probe] = []
+    probes: list[Probe] = []
     first_error = ""
     for number, file in enumerate([*spread, *rest]):
         if number >= len(spread) and probes:
             break
         try:
-            probes.append(_probe(read_bvh(root / file), settings))
+            probes.append(probe_clip(read_bvh(root / file), settings))
         except (BvhError, ValueError) as error:
             text = str(error) if isinstance(error, BvhError) else f"{root / file}: {error}"
             first_error = first_error or text
@@ -261,17 +262,22 @@ def _probes(root: Path, files: Sequence[str], settings: EncodeSettings) -> list[
     return probes
 
 
-def _probe(clip: Clip, settings: EncodeSettings) -> _Probe:
+def probe_clip(clip: Clip, settings: EncodeSettings) -> Probe:
+    """Look at one clip alone.
+
+    Raises:
+        ValueError: it cannot be used; says why.
+    """
     if len(clip) < 2:
         raise ValueError("fewer than 2 frames")
     found, given = detect_up(clip), settings.up != "auto"
     up = settings.up if given else found.axis if found.certain else up_axis(clip)
-    probe = _Probe(clip, up, given or found.certain, detect_units(clip), moving_joint(clip))
+    probe = Probe(clip, up, given or found.certain, detect_units(clip), moving_joint(clip))
     _spec([probe], probe, settings, up)
     return probe
 
 
-def _spec(probes: Sequence[_Probe], typical: _Probe, settings: EncodeSettings, up: str, mover: str = "") -> FeatureSpec:
+def _spec(probes: Sequence[Probe], typical: Probe, settings: EncodeSettings, up: str, mover: str = "") -> FeatureSpec:
     """The features of clips like the typical one, whose trajectory is that of the last joint that moves in any."""
     names = typical.clip.skeleton.names
     movers = {
