@@ -10,14 +10,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from motionsynth.corpus.cache import FeatureStore, StoredClip, default_cache, open_features
+from motionsynth.corpus.cache import default_cache, open_features
+from motionsynth.corpus.conform import conform
 from motionsynth.corpus.facts import fact_notes
 from motionsynth.corpus.labels import Labels
-from motionsynth.corpus.plan import EncodeSettings, Plan, conform
+from motionsynth.corpus.plan import EncodeSettings, Plan
 from motionsynth.corpus.reading import Progress
 from motionsynth.corpus.report import CorpusReport, SkippedFile
 from motionsynth.corpus.sources import Sources, find_sources, join_stores, split_sources
 from motionsynth.corpus.split import SPLITS, Split, SplitName, Take
+from motionsynth.corpus.store import FeatureStore, StoredClip
 from motionsynth.errors import CorpusError
 from motionsynth.features.encode import FEATURES_VERSION
 from motionsynth.features.normalise import Normaliser

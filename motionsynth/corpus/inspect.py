@@ -9,9 +9,10 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from motionsynth.corpus.conform import skeleton_signature
 from motionsynth.corpus.facts import Facts, fact_notes
 from motionsynth.corpus.labels import Labels, LabelSource, read_labels
-from motionsynth.corpus.plan import EncodeSettings, Fault, Plan, probe_clip, settle, skeleton_signature
+from motionsynth.corpus.plan import EncodeSettings, Fault, Plan, probe_clip, settle
 from motionsynth.corpus.reading import Encoded, Progress, encode_clip, find_files, over_files
 from motionsynth.errors import BvhError, CorpusError
 from motionsynth.motion.bvh import read_bvh

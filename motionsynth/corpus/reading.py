@@ -11,8 +11,9 @@ from typing import Final, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from motionsynth.corpus.conform import DeeperMoverError, OtherSkeletonError, conform, skeleton_signature
 from motionsynth.corpus.facts import Facts
-from motionsynth.corpus.plan import DeeperMoverError, Fault, OtherSkeletonError, Plan, conform, skeleton_signature
+from motionsynth.corpus.plan import Fault, Plan
 from motionsynth.corpus.stretches import Words, frame_words
 from motionsynth.errors import BvhError, CorpusError
 from motionsynth.features.encode import encode_array

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from motionsynth.corpus.cache import FeatureStore
 from motionsynth.corpus.labels import ClipLabels, Labels, read_labels
 from motionsynth.corpus.reading import find_files
 from motionsynth.corpus.selection import choose_files, names_sha256
 from motionsynth.corpus.split import Split, Take, split_takes
+from motionsynth.corpus.store import FeatureStore
 from motionsynth.corpus.stretches import SharedStretch
 from motionsynth.errors import CorpusError, unknown_word
 

@@ -111,7 +111,7 @@ class _Encoded(NamedTuple):
 def _encode_file(plan: Plan, root: Path, file: str) -> _Encoded:
     import numpy as np
 
-    from motionsynth.corpus.plan import conform
+    from motionsynth.corpus.conform import conform
     from motionsynth.features.encode import encode_array
     from motionsynth.motion.bvh import read_bvh
 

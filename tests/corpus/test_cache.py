@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 from motionsynth.config import DataConfig
-from motionsynth.corpus.cache import FeatureStore, default_cache, open_features
+from motionsynth.corpus.cache import default_cache, open_features
 from motionsynth.corpus.plan import EncodeSettings
 from motionsynth.corpus.reading import find_files
+from motionsynth.corpus.store import FeatureStore
 from motionsynth.errors import CorpusError
 from tests.corpus.folders import cell_names, write_clips
 from tests.corpus.opener import open_when_told
