@@ -177,7 +177,7 @@ def _publish(place: Path, entry: Path) -> None:
         place.rename(entry)
     except OSError:
         if not _is_whole(entry):  # damaged; else another process was faster
-            shutil.rmtree(entry, ignore_errors=True)
+            _remove(entry)
             try:
                 place.rename(entry)
             except OSError:
@@ -185,7 +185,7 @@ def _publish(place: Path, entry: Path) -> None:
                     raise
     for other in entry.parent.iterdir():
         if other != entry and not (other.name.startswith(".") and not _is_abandoned(other)):
-            shutil.rmtree(other, ignore_errors=True)
+            _remove(other)
 
 
 def _is_whole(entry: Path) -> bool:
@@ -201,7 +201,16 @@ def _sweep(cache: Path) -> None:
         for group in cache.iterdir():
             for place in group.iterdir() if len(group.name) == _HASH_LENGTH else ():
                 if place.name.startswith(".") and _is_abandoned(place):
-                    shutil.rmtree(place, ignore_errors=True)
+                    _remove(place)
+
+
+def _remove(place: Path) -> None:
+    """Remove a folder with all that is in it, or a file that stands where a folder should; as far as that goes."""
+    if place.is_dir() and not place.is_symlink():
+        shutil.rmtree(place, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            place.unlink()
 
 
 def _is_abandoned(place: Path) -> bool:

@@ -32,6 +32,7 @@ __all__ = [
     "StoredClip",
     "WrittenRows",
     "hash_json",
+    "refuse_changed",
     "write_index",
     "write_rows",
 ]
@@ -131,17 +132,25 @@ def _read_index(path: Path, entry: str) -> dict[str, Any]:
 
 
 def _map_rows(path: Path, content: Mapping[str, Any]) -> npt.NDArray[np.float32]:
-    """Map the rows copy-on-write, and look at every byte once: a page that went bad would be learned from."""
+    """Map the rows copy-on-write, all of them looked at."""
     shape = (int(content["rows"]), FeatureSpec.from_dict(content["spec"]).width)
     with open_regular(path) as file:
         if os.fstat(file.fileno()).st_size != 4 * shape[0] * shape[1]:
             raise ValueError(f"{FEATURES} has another size than what was written")
-        rows: npt.NDArray[np.float32] = np.empty(shape, np.float32)
-        if rows.size:
-            rows = np.memmap(file, np.float32, "c", shape=shape)
-    if hashlib.sha256(rows.data).hexdigest() != content["features_sha256"]:
-        raise ValueError(f"{FEATURES} is not what was written")
+        rows: npt.NDArray[np.float32]
+        rows = np.memmap(file, np.float32, "c", shape=shape) if shape[0] else np.empty(shape, np.float32)
+    refuse_changed(rows, content["features_sha256"])
     return rows
+
+
+def refuse_changed(rows: npt.NDArray[np.float32], sha256: str) -> None:
+    """Compare rows with what was written: a page of a disk that went bad would be learned from.
+
+    Raises:
+        ValueError: they have another SHA-256.
+    """
+    if hashlib.sha256(rows.data).hexdigest() != sha256:
+        raise ValueError(f"{FEATURES} is not what was written")
 
 
 def hash_json(value: Any) -> str:
