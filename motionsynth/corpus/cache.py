@@ -80,7 +80,7 @@ def open_features(
     group, key = _keys(root, files, settings, [selection] * bool(selection) + ([like.to_dict()] if like else []))
     note = ""
     try:
-        store = FeatureStore.load(cache / group / key, f"{group}/{key}", from_cache=True)
+        store = FeatureStore.load(cache / group / key, f"{group}/{key}")
         if store is not None:
             return store
     except DamagedEntryError as error:
@@ -147,7 +147,7 @@ def _build(cache: Path, group: str, key: str, read: Callable[[IO[bytes]], dict[s
             os.fsync(stream.fileno())
         write_index(place, content)
         # mapped before it is published: from then on another process may replace it
-        store = FeatureStore.load(place, f"{group}/{key}", from_cache=False)
+        store = FeatureStore.load(place, f"{group}/{key}", fresh=True)
         assert store is not None
         try:
             _publish(place, entry)
@@ -190,7 +190,7 @@ def _publish(place: Path, entry: Path) -> None:
 
 def _is_whole(entry: Path) -> bool:
     try:
-        return FeatureStore.load(entry, f"{entry.parent.name}/{entry.name}", from_cache=False) is not None
+        return FeatureStore.load(entry, f"{entry.parent.name}/{entry.name}") is not None
     except DamagedEntryError:
         return False
 

@@ -70,7 +70,7 @@ def _turned(clip: Clip, plan: Plan, facts: Facts) -> tuple[Clip, Facts]:
     up = plan.up
     if up == "auto":
         up = up_axis(clip)
-    elif plan.own_up and (found := detect_up(clip)).axis != up:
+    elif plan.own_up and (found := detect_up(clip, known=up)).axis != up:
         if found.certain:
             up = found.axis
             facts = facts._replace(own_up=up)

@@ -82,13 +82,13 @@ class FeatureStore:
     cache_note: str = ""
 
     @classmethod
-    def load(cls, folder: Path, entry: str, *, from_cache: bool) -> Self | None:
+    def load(cls, folder: Path, entry: str, *, fresh: bool = False) -> Self | None:
         """Open an entry; None where there is none.
 
         Args:
             folder: where it lies.
             entry: its name, ``GROUP/KEY``.
-            from_cache: whether nothing had to be read.
+            fresh: whether this process has just written it; every byte is looked at otherwise.
 
         Raises:
             DamagedEntryError: it is not, byte for byte, what was written under that name.
@@ -97,7 +97,10 @@ class FeatureStore:
             return None
         try:
             content = _read_index(folder / INDEX, entry)
-            return cls.of(content, _map_rows(folder / FEATURES, content), from_cache=from_cache)
+            rows = _map_rows(folder / FEATURES, content)
+            if not fresh:
+                refuse_changed(rows, content["features_sha256"])
+            return cls.of(content, rows, from_cache=not fresh)
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise DamagedEntryError(str(error)) from error
 
@@ -132,14 +135,13 @@ def _read_index(path: Path, entry: str) -> dict[str, Any]:
 
 
 def _map_rows(path: Path, content: Mapping[str, Any]) -> npt.NDArray[np.float32]:
-    """Map the rows copy-on-write, all of them looked at."""
+    """Map the rows copy-on-write."""
     shape = (int(content["rows"]), FeatureSpec.from_dict(content["spec"]).width)
     with open_regular(path) as file:
         if os.fstat(file.fileno()).st_size != 4 * shape[0] * shape[1]:
             raise ValueError(f"{FEATURES} has another size than what was written")
         rows: npt.NDArray[np.float32]
         rows = np.memmap(file, np.float32, "c", shape=shape) if shape[0] else np.empty(shape, np.float32)
-    refuse_changed(rows, content["features_sha256"])
     return rows
 
 

@@ -181,11 +181,11 @@ def test_without_the_check_other_features_would_be_learnt_from(
 
     with monkeypatch.context() as patched:
         patched.setattr("motionsynth.corpus.store.refuse_changed", lambda rows, sha256: None)
-        rotten = FeatureStore.load(entry, f"{entry.parent.name}/{entry.name}", from_cache=True)
+        rotten = FeatureStore.load(entry, f"{entry.parent.name}/{entry.name}")
     assert rotten is not None and rotten.rows.shape == good.shape
     assert not np.array_equal(rotten.rows, good)
     with pytest.raises(DamagedEntryError, match=r"features\.f32 is not what was written"):
-        FeatureStore.load(entry, f"{entry.parent.name}/{entry.name}", from_cache=True)
+        FeatureStore.load(entry, f"{entry.parent.name}/{entry.name}")
 
 
 def test_the_summary_says_that_the_cache_was_damaged(folder: Path, tmp_path: Path) -> None:
