@@ -71,7 +71,7 @@ def _unit_notes(facts: Mapping[str, Facts]) -> list[str]:
     for scale, unit in dict.fromkeys((one.scale, one.unit) for one in facts.values() if one.scale != 1.0):
         own = [file for file, one in facts.items() if (one.scale, one.unit) == (scale, unit)]
         size = f"{scale:.6g} times larger" if scale > 1 else f"{1 / scale:.6g} times smaller"
-        notes.append(f"{_are(own)} in {unit or 'another unit'}, {size} than the others: scaled: {_some(own)}")
+        notes.append(f"{_are(own)} in {unit or 'another unit'}, {size}: scaled: {_some(own)}")
     return notes
 
 
@@ -105,8 +105,8 @@ def _rate_notes(facts: Mapping[str, Facts], frame_rate: float) -> list[str]:
             own = [file for file, one in facts.items() if round(one.frame_rate, 3) == rate]
             declares = "declares" if len(own) == 1 else "declare"
             notes.append(
-                f"{_files(own)} {declares} {rate:g} frames a second, {rates[0][1]} of {len(facts)} {rates[0][0]:g}: "
-                f"{_some(own)}; all are brought to {frame_rate:g}, so check the 'Frame Time' line"
+                f"{_files(own)} {declares} {rate:g} frames a second, where {rates[0][1]} of {len(facts)} declare "
+                f"{rates[0][0]:g}: {_some(own)}; all are brought to {frame_rate:g}, so check the 'Frame Time' line"
             )
     return notes
 

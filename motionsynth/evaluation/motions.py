@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from motionsynth.corpus.corpus import Corpus
+    from motionsynth.corpus.facts import Facts
     from motionsynth.corpus.motions import MotionSet
     from motionsynth.corpus.plan import Plan
     from motionsynth.run import Run
@@ -56,6 +57,7 @@ def file_motions(path: Path, corpus: Corpus, *, progress: Callable[[int, int], N
     import numpy as np
     import torch
 
+    from motionsynth.corpus.facts import fact_notes
     from motionsynth.corpus.motions import MotionSet
     from motionsynth.corpus.plan import Plan
     from motionsynth.corpus.reading import find_files, over_files
@@ -81,7 +83,10 @@ def file_motions(path: Path, corpus: Corpus, *, progress: Callable[[int, int], N
             f"the longest has {longest} at {spec.frame_rate:g} frames a second"
         )
     used = set(takes)
-    rates = {file: item.frame_rate for file, item in zip(files, encoded, strict=True) if file in used}
+    facts = {file: item.facts for file, item in zip(files, encoded, strict=True) if file in used and item.facts}
+    rates = {file: one.frame_rate for file, one in facts.items()}
+    # rates have notes of their own, and generated files carry the trajectory on the root
+    others = {file: one._replace(frame_rate=spec.frame_rate, mover="") for file, one in facts.items()}
     return MotionSet(
         features_NTD=torch.from_numpy(np.stack(windows)),
         spec=spec,
@@ -89,7 +94,11 @@ def file_motions(path: Path, corpus: Corpus, *, progress: Callable[[int, int], N
         names=tuple(names),
         labels={},
         nyquist_hz=min(spec.frame_rate, *rates.values()) / 2,
-        notes=(*_short_note(files, used, length), *_rate_notes(rates, spec.frame_rate)),
+        notes=(
+            *_short_note(files, used, length),
+            *fact_notes(others, "", spec.frame_rate),
+            *_rate_notes(rates, spec.frame_rate),
+        ),
     )
 
 
@@ -102,8 +111,8 @@ def as_one_kind(motions: MotionSet) -> MotionSet:
 
 class _Encoded(NamedTuple):
     features_TD: npt.NDArray[np.float32]
-    frame_rate: float
-    """Of the file."""
+    facts: Facts | None
+    """What was found in the file."""
     reason: str = ""
     """Why it cannot be used."""
 
@@ -118,11 +127,12 @@ def _encode_file(plan: Plan, root: Path, file: str) -> _Encoded:
     nothing = np.zeros((0, plan.spec.width), dtype=np.float32)
     try:
         clip = read_bvh(root / file)
-        return _Encoded(encode_array(conform(clip, plan)[0], plan.spec), clip.frame_rate)
+        conformed, facts = conform(clip, plan)
+        return _Encoded(encode_array(conformed, plan.spec), facts)
     except BvhError as error:
-        return _Encoded(nothing, 0.0, str(error))
+        return _Encoded(nothing, None, str(error))
     except ValueError as error:
-        return _Encoded(nothing, 0.0, f"{root / file}: {error}")
+        return _Encoded(nothing, None, f"{root / file}: {error}")
 
 
 def _short_note(files: Sequence[str], used: set[str], length: int) -> list[str]:

@@ -19,6 +19,7 @@ from motionsynth.corpus.facts import Facts, fact_notes
 from motionsynth.corpus.inspect import Inspection, inspect_path
 from motionsynth.corpus.plan import EncodeSettings
 from motionsynth.errors import CorpusError
+from motionsynth.evaluation.motions import file_motions
 from motionsynth.features.encode import encode
 from motionsynth.motion.bvh import read_bvh, write_bvh
 from motionsynth.motion.clip import Clip
@@ -134,7 +135,7 @@ def test_real_people_who_stand_are_certain_and_who_lie_are_not(shared_mocap: Pat
 def test_features_of_files_in_another_unit_are_those_of_their_twins(tmp_path: Path) -> None:
     corpus = open_fault("mixed_units", tmp_path)
     assert len(corpus.store.clips) == 6 and corpus.spec.metres_per_unit == 0.01
-    assert "2 files are in m, 100 times smaller than the others: scaled: m_4.bvh, m_5.bvh" in corpus.report.notes
+    assert "2 files are in m, 100 times smaller: scaled: m_4.bvh, m_5.bvh" in corpus.report.notes
     for file in ("m_4.bvh", "m_5.bvh"):
         twin = encode(scale_lengths(read_bvh(FAULTS / "mixed_units" / file), 100.0), corpus.spec)
         torch.testing.assert_close(corpus.features(file), twin, rtol=1e-5, atol=1e-5)
@@ -222,6 +223,17 @@ def test_without_the_match_these_files_are_refused(tmp_path: Path, monkeypatch: 
         open_fault(name, tmp_path)
 
 
+def test_clips_to_be_judged_may_be_in_another_unit_and_that_is_named(tmp_path: Path) -> None:
+    corpus = open_fault("mixed_units", tmp_path / "cache", window_frames=16)
+    clip = read_bvh(FAULTS / "mixed_units" / "cm_0.bvh")
+    for name, one in {"a": clip, "b": clip, "c": scale_lengths(clip, 0.01)}.items():
+        write_bvh(one, tmp_path / f"{name}.bvh")
+    judged = file_motions(tmp_path, corpus)
+    assert judged.takes == ("a.bvh", "b.bvh", "c.bvh")
+    torch.testing.assert_close(judged.features_NTD[2], judged.features_NTD[0], rtol=1e-3, atol=2e-4)
+    assert judged.notes == ("1 file is in m, 100 times smaller: scaled: c.bvh",)
+
+
 # the joint that travels
 
 
@@ -294,7 +306,7 @@ def test_hips_that_move_in_a_few_files_alone_carry_the_trajectory_of_all(tmp_pat
 
 def test_an_odd_frame_rate_is_named(tmp_path: Path) -> None:
     (note,) = (note for note in open_fault("wrong_frame_time", tmp_path).report.notes if "frames a second" in note)
-    assert note.startswith("1 file declares 24 frames a second, 5 of 6 120: take_3.bvh")
+    assert note.startswith("1 file declares 24 frames a second, where 5 of 6 declare 120: take_3.bvh")
 
 
 def test_rates_that_differ_by_rounding_are_one() -> None:
