@@ -44,7 +44,7 @@ _SAMPLED: Final = 10
 _UPRIGHT: Final = 0.7
 """Cosine of the angle off an axis up to which a body stands along it."""
 _NEARLY_ALL: Final = 0.9
-_LEVEL, _WAY, _ON_FLOOR = 0.25, 0.4, 0.12
+_LEVEL, _WAY, _ON_FLOOR = 0.4, 0.4, 0.12
 """Shares of the height: by which the lower foot may rise and fall, that a person who walks travels, and within which a
 foot that is on a floor at zero is of zero."""
 _LYING, _SUNK = 0.08, 0.03
@@ -261,7 +261,7 @@ def _on_ground(positions: FloatArray, feet: list[int], body: int, up: int) -> bo
         return True
     off_floor = np.abs(positions[:, body, 3 - up] - _LYING) > _LYING
     lying = off_floor.mean() <= 1 - _NEARLY_ALL and positions[..., 3 - up].min() > -_SUNK
-    return bool(abs(np.median(ground)) < _ON_FLOOR and not lying)
+    return bool(abs(ground[:2][-1]) < _ON_FLOOR and not lying)
 
 
 def jumps_at_start(clip: Clip) -> bool:
