@@ -214,7 +214,7 @@ def _remove(place: Path) -> None:
 
 
 def _is_abandoned(place: Path) -> bool:
-    """Whether nothing was written into a temporary folder for long."""
+    """Find out of a temporary folder whether nothing was written into it for long."""
     try:
         written = max(path.stat().st_mtime for path in (place, *place.iterdir()))
     except OSError:

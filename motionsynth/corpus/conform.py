@@ -99,7 +99,7 @@ def _scaled(clip: Clip, spec: FeatureSpec, facts: Facts) -> tuple[Clip, Facts]:
 
 
 def _bone_factor(clip: Clip, spec: FeatureSpec) -> float:
-    """What the corpus' bones are to be multiplied by to come nearest to the clip's; 0 where joints differ."""
+    """The factor that brings the corpus' bones nearest to the clip's; 0 where joints differ."""
     if clip.skeleton.names != spec.names or clip.skeleton.parents != spec.parents:
         return 0.0
     below = list(spec.joints_below)
@@ -129,7 +129,7 @@ def _refuse_stretching(clip: Clip, spec: FeatureSpec, mover: str) -> None:
 
 
 def skeleton_signature(clip: Clip) -> tuple[Any, ...]:
-    """What two clips of one skeleton have in common: joints, tree, and bones to a hundredth of the longest.
+    """The identity of a skeleton: joints, tree, and bones to a hundredth of the longest.
 
     The order in which a file lists its joints and the unit of its lengths are no part of it.
     """

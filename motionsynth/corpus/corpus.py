@@ -204,7 +204,7 @@ class Corpus:
         )
 
     def _fact_notes(self) -> list[str]:
-        """That files differ from the others of their folder."""
+        """Sentences that name the files which differ from the others of their folder."""
         mover = self.spec.names[self.spec.moving_joint]
         notes: list[str] = []
         for part in self.sources.parts:

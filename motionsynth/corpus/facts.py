@@ -14,7 +14,7 @@ _SAME_RATE: Final = 0.01
 
 
 class Facts(NamedTuple):
-    """What was found in one file, and what was done to bring it to its corpus."""
+    """The findings in one file, and the steps that brought it to its corpus."""
 
     frame_rate: float
     """Frames a second that the file declares."""
@@ -25,7 +25,7 @@ class Facts(NamedTuple):
     scale: float = 1.0
     """Lengths in the file, as a multiple of those of the corpus, where it is in another unit; it was scaled."""
     unit: str = ""
-    """That other unit, where its name is known."""
+    """The name of that unit, where it is known."""
     reordered: bool = False
     """Whether it lists the joints in another order; they were matched by name."""
     mover: str = ""

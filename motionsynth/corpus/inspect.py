@@ -145,7 +145,7 @@ class _Seen(NamedTuple):
     skeleton: InspectedSkeleton
     up_certain: bool
     found: Facts | Fault
-    """What training makes of it."""
+    """The findings of training, or its reason to refuse the file."""
 
 
 @dataclass(frozen=True)

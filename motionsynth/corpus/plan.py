@@ -67,7 +67,7 @@ class EncodeSettings:
 
 @dataclass(frozen=True)
 class Plan:
-    """How every file of a corpus is brought to features."""
+    """The layout that every file of a corpus is brought to."""
 
     spec: FeatureSpec
     up: str

@@ -43,7 +43,7 @@ class Encoded(NamedTuple):
     words: Words
     """One word for each frame of the file, at the file's own rate."""
     facts: Facts
-    """What was found in it."""
+    """The findings in it."""
 
 
 def find_files(path: Path) -> tuple[Path, list[str]]:

@@ -50,7 +50,7 @@ class StoredClip:
     frames: int
     mirrored_start: int | None
     facts: Facts
-    """What was found in it when it was read."""
+    """The findings in it when it was read."""
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,7 @@ def as_one_kind(motions: MotionSet) -> MotionSet:
 class _Encoded(NamedTuple):
     features_TD: npt.NDArray[np.float32]
     facts: Facts | None
-    """What was found in the file."""
+    """The findings in the file."""
     reason: str = ""
     """Why it cannot be used."""
 

@@ -138,7 +138,7 @@ def find_mover(clip: Clip) -> Mover:
 
 
 def _bears_legs(skeleton: Skeleton, joint: int) -> bool:
-    """Whether the feet hang on a joint; without names, whether it has several children below it somewhere."""
+    """Find out whether the feet hang on a joint; without names, whether limbs branch off below it."""
     head, feet = _head_and_feet(skeleton)
     if feet or head is not None:
         return bool(feet) and all(joint in skeleton.ancestors(foot) for foot in feet)
@@ -252,7 +252,7 @@ def _above_feet(clip: Clip, head: int, feet: list[int]) -> FloatArray:
 
 
 def _on_ground(positions: FloatArray, feet: list[int], body: int, up: int) -> bool:
-    """Whether people who stand along an axis do so on the ground; positions are shares of their height."""
+    """Find out whether people who stand along an axis do so on the ground; positions are shares of their height."""
     ground = np.sort(positions[:, feet, up].min(axis=1))
     if ground[-2:][0] - ground[:2][-1] > _LEVEL:
         return False
@@ -265,7 +265,7 @@ def _on_ground(positions: FloatArray, feet: list[int], body: int, up: int) -> bo
 
 
 def jumps_at_start(clip: Clip) -> bool:
-    """Whether the first frame stands far off the second, as where a rest pose comes first: further than any later step.
+    """Find out whether the first frame stands far off the second, as where a rest pose comes first.
 
     The mean joint moves by more than 3 % of the height between frames 0 and 1, and by less than a fifth of that in each
     of the next six steps.
