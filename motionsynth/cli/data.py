@@ -47,7 +47,7 @@ def inspect(
         str | None, typer.Option(help="Regular expression with named groups that reads labels from file names.")
     ] = None,
 ) -> None:
-    """Tell what is there: joints, tree, frames, rate, units, moving joint, labels, refused files.
+    """List joints, tree, frames, rate, units, moving joint, labels, and every file that `train` would refuse.
 
     Exit code 0 where at least one file can be used, 2 where none can.
 
@@ -63,7 +63,7 @@ def inspect(
         typer.echo(json.dumps(inspection.to_dict(), indent=2, ensure_ascii=False))
     else:
         print_inspection(inspection)
-    if not inspection.loaded:
+    if not inspection.usable:
         raise typer.Exit(2)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -12,7 +14,8 @@ __all__ = ["print_inspection"]
 
 _TREES = 1
 """Skeletons whose joints are listed one by one; a folder of many kinds gets a table alone."""
-
+_SHOWN = 10
+"""Refusals listed for reasons that files of a kind share."""
 _FILE_WIDTH = 200
 """Columns where the output goes to a file or a pipe, so that no name is cut."""
 
@@ -25,6 +28,8 @@ def print_inspection(inspection: Inspection) -> None:
     loaded, refused = len(inspection.loaded), len(inspection.refused)
     rates = ", ".join(f"{rate:g} ({files})" for rate, files in inspection.frame_rates.items())
     console.print(f"[bold]{escape(inspection.path)}[/bold]: {loaded} files loaded, {refused} refused")
+    if len(inspection.usable) < loaded:
+        console.print(f"training     takes {len(inspection.usable)} of the {loaded} and refuses the others, see below")
     if loaded:
         lengths = sorted(file.frames for file in inspection.loaded)
         console.print(
@@ -37,12 +42,12 @@ def print_inspection(inspection: Inspection) -> None:
         console.print(_skeleton_table(inspection))
     for skeleton in inspection.skeletons[:_TREES] if len(inspection.skeletons) <= _TREES else ():
         _print_tree(console, skeleton)
-    for file in inspection.loaded:
-        if file.stretching_bones:
-            bones = ", ".join(file.stretching_bones[:4])
-            console.print(
-                f"[yellow]{escape(file.file)}: bones change length ({escape(bones)}); training refuses it[/yellow]"
-            )
+    for note in inspection.notes:
+        console.print(f"[yellow]{escape(note)}[/yellow]")
+    for refusal in inspection.unusable[:_SHOWN]:
+        console.print(f"[red]training refuses {escape(refusal.reason)}[/red]")
+    if len(inspection.unusable) > _SHOWN:
+        console.print(f"[red]training refuses {len(inspection.unusable) - _SHOWN} more; --json lists all[/red]")
     for refusal in inspection.refused:
         console.print(f"[red]refused {escape(refusal.reason)}[/red]")
 
@@ -62,6 +67,7 @@ def _skeleton_table(inspection: Inspection) -> Table:
     for heading in ("skeleton", "files", "joints", "channels", "height", "unit", "up", "moving joint", "first file"):
         table.add_column(heading, justify="right" if heading in ("files", "joints", "channels", "height") else "left")
     for index, skeleton in enumerate(inspection.skeletons):
+        members = [file for file in inspection.loaded if file.skeleton == index]
         sure = len(skeleton.unit_candidates) == 1
         table.add_row(
             str(index),
@@ -69,8 +75,8 @@ def _skeleton_table(inspection: Inspection) -> Table:
             str(len(skeleton.joints)),
             str(sum(skeleton.channels)),
             f"{skeleton.height:.4g}",
-            skeleton.units if sure else f"{skeleton.units}?",
-            skeleton.up,
+            _counted([file.units for file in members]) + ("" if sure else "?"),
+            _counted([file.up for file in members]),
             escape(skeleton.moving_joint),
             escape(skeleton.files[0]),
         )
@@ -81,3 +87,9 @@ def _print_tree(console: Console, skeleton: InspectedSkeleton) -> None:
     width = max(map(len, skeleton.tree()))
     for line, order, channels in zip(skeleton.tree(), skeleton.rotation_orders, skeleton.channels, strict=True):
         console.print(f"  {escape(line):{width}}  {order if channels else '-':3}  {channels} channels")
+
+
+def _counted(words: list[str]) -> str:
+    """One word, or each with how many files it is of, the commonest first."""
+    counts = Counter(words).most_common()
+    return counts[0][0] if len(counts) == 1 else ", ".join(f"{word} ({count})" for word, count in counts)

@@ -10,12 +10,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from motionsynth.corpus.cache import FeatureStore, StoredClip, default_cache, open_features
+from motionsynth.corpus.cache import default_cache, open_features
+from motionsynth.corpus.conform import conform
+from motionsynth.corpus.facts import fact_notes
 from motionsynth.corpus.labels import Labels
-from motionsynth.corpus.reading import EncodeSettings, Plan, Progress, conform
+from motionsynth.corpus.plan import EncodeSettings, Plan
+from motionsynth.corpus.reading import Progress
 from motionsynth.corpus.report import CorpusReport, SkippedFile
 from motionsynth.corpus.sources import Sources, find_sources, join_stores, split_sources
 from motionsynth.corpus.split import SPLITS, Split, SplitName, Take
+from motionsynth.corpus.store import FeatureStore, StoredClip
 from motionsynth.errors import CorpusError
 from motionsynth.features.encode import FEATURES_VERSION
 from motionsynth.features.normalise import Normaliser
@@ -95,6 +99,9 @@ class Corpus:
             "splits": self.splits["splits"],
             "window": [self.config.window_frames, self.config.stride_frames],
         }
+        own = {file: clip.facts for file, clip in sorted(self._stored.items())}
+        if odd := {file: [one.own_up, one.scale] for file, one in own.items() if one.own_up or one.scale != 1.0}:
+            content["own"] = odd  # a corpus all of one kind is what it was before files were looked at one by one
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode("ascii")).hexdigest()
 
     def clips(self, split: SplitName) -> tuple[str, ...]:
@@ -183,12 +190,27 @@ class Corpus:
             up=self.store.up,
             notes=tuple(
                 note
-                for note in (*self.sources.notes, *self.split.notes, *self._unit_note(), self.store.cache_note)
+                for note in (
+                    *self.sources.notes,
+                    *self._fact_notes(),
+                    *self.split.notes,
+                    *self._unit_note(),
+                    self.store.cache_note,
+                )
                 if note
             ),
             from_cache=self.store.from_cache,
             left_out=self.sources.left_out,
         )
+
+    def _fact_notes(self) -> list[str]:
+        """Sentences that name the files which differ from the others of their folder."""
+        mover = self.spec.names[self.spec.moving_joint]
+        notes: list[str] = []
+        for part in self.sources.parts:
+            facts = {file: clip.facts for file, clip in self._stored.items() if file.startswith(part.prefix)}
+            notes += fact_notes(facts, mover, self.spec.frame_rate)
+        return notes
 
     def _unit_note(self) -> list[str]:
         if self.store.units != "unknown":
@@ -274,7 +296,7 @@ def prepare_clip(path: Path, config: DataConfig, spec: FeatureSpec) -> Clip:
     """Read one BVH file and bring it to where ``encode(clip, spec)`` takes it, as a trained run needs.
 
     Args:
-        path: a file with the spec's skeleton, in the spec's unit.
+        path: a file with the spec's skeleton, its joints in any order, in any unit.
         config: how the corpus of the run was read; its ``up`` counts here.
         spec: what a row holds.
 
@@ -283,12 +305,10 @@ def prepare_clip(path: Path, config: DataConfig, spec: FeatureSpec) -> Clip:
         CorpusError: it has another skeleton, or bones that change length.
     """
     from motionsynth.motion.bvh import read_bvh
-    from motionsynth.motion.measure import up_axis
 
     clip = read_bvh(path)
-    up = up_axis(clip) if config.up == "auto" else config.up
     try:
-        return conform(clip, Plan(spec, up, config.units))
+        return conform(clip, Plan(spec, config.up, config.units))[0]
     except ValueError as error:
         raise CorpusError(f"{path}: {error}") from error
 

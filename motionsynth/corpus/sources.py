@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from motionsynth.corpus.cache import FeatureStore
 from motionsynth.corpus.finding import find_files
 from motionsynth.corpus.labels import ClipLabels, Labels, read_labels
 from motionsynth.corpus.selection import choose_files, names_sha256
 from motionsynth.corpus.split import Split, Take, split_takes
+from motionsynth.corpus.store import FeatureStore
 from motionsynth.corpus.stretches import SharedStretch
 from motionsynth.errors import CorpusError, unknown_word
 
@@ -180,7 +180,7 @@ def join_stores(sources: Sources, stores: Sequence[FeatureStore]) -> FeatureStor
         sha256=digest.hexdigest(),
         rows=np.concatenate([store.rows for store in stores]),
         from_cache=first.from_cache and second.from_cache,
-        cache_note=first.cache_note or second.cache_note,
+        cache_note="; ".join(dict.fromkeys(store.cache_note for store in stores if store.cache_note)),
     )
 
 

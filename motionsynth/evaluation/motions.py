@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from motionsynth.corpus.corpus import Corpus
+    from motionsynth.corpus.facts import Facts
     from motionsynth.corpus.finding import BadFiles
     from motionsynth.corpus.motions import MotionSet
-    from motionsynth.corpus.reading import Plan
+    from motionsynth.corpus.plan import Plan
     from motionsynth.run import Run
 
 __all__ = ["as_one_kind", "file_motions", "run_motions"]
@@ -64,9 +65,11 @@ def file_motions(
     import numpy as np
     import torch
 
+    from motionsynth.corpus.facts import fact_notes
     from motionsynth.corpus.finding import BadFiles, find_files
     from motionsynth.corpus.motions import MotionSet
-    from motionsynth.corpus.reading import Plan, over_files
+    from motionsynth.corpus.plan import Plan
+    from motionsynth.corpus.reading import over_files
 
     bad = bad or BadFiles()
     root, files, faults = find_files(path)
@@ -93,7 +96,10 @@ def file_motions(
             f"the longest has {longest} at {spec.frame_rate:g} frames a second"
         )
     used = set(takes)
-    rates = {file: item.frame_rate for file, item in usable.items() if file in used}
+    facts = {file: item.facts for file, item in usable.items() if file in used and item.facts}
+    rates = {file: one.frame_rate for file, one in facts.items()}
+    # rates have notes of their own, and generated files carry the trajectory on the root
+    others = {file: one._replace(frame_rate=spec.frame_rate, mover="") for file, one in facts.items()}
     return MotionSet(
         features_NTD=torch.from_numpy(np.stack(windows)),
         spec=spec,
@@ -105,6 +111,7 @@ def file_motions(
             *([f"the {len(real)} real clips in {root / 'real'} are left out"] if real else []),
             *_bad_note(bad, len(usable)),
             *_short_note(list(usable), used, length),
+            *fact_notes(others, "", spec.frame_rate),
             *_rate_notes(rates, spec.frame_rate),
         ),
     )
@@ -119,8 +126,8 @@ def as_one_kind(motions: MotionSet) -> MotionSet:
 
 class _Encoded(NamedTuple):
     features_TD: npt.NDArray[np.float32]
-    frame_rate: float
-    """Of the file."""
+    facts: Facts | None
+    """The findings in the file."""
     reason: str = ""
     """Why it cannot be used."""
 
@@ -128,20 +135,19 @@ class _Encoded(NamedTuple):
 def _encode_file(plan: Plan, root: Path, file: str) -> _Encoded:
     import numpy as np
 
-    from motionsynth.corpus.reading import conform
+    from motionsynth.corpus.conform import conform
     from motionsynth.features.encode import encode_array
     from motionsynth.motion.bvh import read_bvh
-    from motionsynth.motion.measure import up_axis
 
     nothing = np.zeros((0, plan.spec.width), dtype=np.float32)
     try:
         clip = read_bvh(root / file)
-        upright = replace(plan, up=up_axis(clip) if plan.up == "auto" else plan.up)
-        return _Encoded(encode_array(conform(clip, upright), plan.spec), clip.frame_rate)
+        conformed, facts = conform(clip, plan)
+        return _Encoded(encode_array(conformed, plan.spec), facts)
     except BvhError as error:
-        return _Encoded(nothing, 0.0, str(error))
+        return _Encoded(nothing, None, str(error))
     except ValueError as error:
-        return _Encoded(nothing, 0.0, f"{root / file}: {error}")
+        return _Encoded(nothing, None, f"{root / file}: {error}")
 
 
 def _real_clips(root: Path, files: Sequence[str]) -> set[str]:

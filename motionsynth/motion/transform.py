@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -12,7 +13,7 @@ from motionsynth.motion.measure import up_axis
 from motionsynth.motion.rotations import matrices_to_angles
 from motionsynth.motion.skeleton import EndSite, FloatArray, Skeleton
 
-__all__ = ["rotation_channel_counts", "scale_lengths", "to_y_up", "turn"]
+__all__ = ["order_joints", "rotation_channel_counts", "scale_lengths", "to_y_up", "turn"]
 
 _Z_UP_TO_Y_UP: FloatArray = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
 
@@ -81,6 +82,28 @@ def turn(clip: Clip, rotation: FloatArray) -> Clip:
     kept = [joint for joint, parent in enumerate(skeleton.parents) if parent not in passing or joint in passing]
     angles[:, kept] = clip.angles[:, kept]
     return replace(clip, skeleton=turned, angles=angles, translations=translations)
+
+
+def order_joints(clip: Clip, names: Sequence[str]) -> Clip:
+    """List a clip's joints in another order; the clip itself where they have it, or are others, or not all distinct.
+
+    Args:
+        clip: any clip.
+        names: its joints in the order wanted.
+    """
+    skeleton = clip.skeleton
+    if skeleton.names == tuple(names) or len(set(names)) < len(names) or sorted(names) != sorted(skeleton.names):
+        return clip
+    order = [skeleton.names.index(name) for name in names]
+    parents = tuple(order.index(skeleton.parents[j]) if skeleton.parents[j] >= 0 else -1 for j in order)
+    if any(parent >= joint for joint, parent in enumerate(parents)):
+        return clip  # another tree of the same joints
+    ends = sorted(
+        (replace(end, parent=order.index(end.parent)) for end in skeleton.end_sites), key=lambda end: end.parent
+    )
+    channels = tuple(skeleton.channels[joint] for joint in order)
+    ordered = Skeleton(tuple(names), parents, skeleton.offsets[order], channels, tuple(ends))
+    return replace(clip, skeleton=ordered, angles=clip.angles[:, order], translations=clip.translations[:, order])
 
 
 def _moved(end: EndSite, offset: FloatArray) -> EndSite:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from motionsynth.corpus.cache import open_features
 from motionsynth.corpus.finding import find_files
-from motionsynth.corpus.reading import EncodeSettings
+from motionsynth.corpus.plan import EncodeSettings
 
 
 def open_when_told(
