@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from motionsynth.motion.clip import Clip
-from motionsynth.motion.rotations import matrices_to_angles
+from motionsynth.motion.rotations import matrices_to_angles, unwrap_angles
 from motionsynth.motion.skeleton import FloatArray
 
 __all__ = ["resample"]
@@ -90,7 +90,8 @@ def _angles(clip: Clip, quaternions: FloatArray) -> FloatArray:
     from scipy.spatial.transform import Rotation
 
     matrices = Rotation.from_quat(quaternions.reshape(-1, 4)).as_matrix().reshape(*quaternions.shape[:2], 3, 3)
-    return matrices_to_angles(matrices, clip.skeleton.orders)
+    orders = clip.skeleton.orders
+    return unwrap_angles(matrices_to_angles(matrices, orders), orders, clip.angles[0])
 
 
 def _filtered(track: FloatArray, moments: FloatArray, ratio: float) -> FloatArray:

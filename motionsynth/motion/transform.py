@@ -9,7 +9,7 @@ import numpy as np
 
 from motionsynth.motion.clip import Clip
 from motionsynth.motion.measure import up_axis
-from motionsynth.motion.rotations import matrices_to_angles
+from motionsynth.motion.rotations import matrices_to_angles, unwrap_angles
 from motionsynth.motion.skeleton import EndSite, FloatArray, Skeleton
 
 __all__ = ["rotation_channel_counts", "scale_lengths", "to_y_up", "turn"]
@@ -77,7 +77,7 @@ def turn(clip: Clip, rotation: FloatArray) -> Clip:
         if end.parent in passing:
             ends[number] = _moved(end, rotation @ np.array(end.offset))
     turned: Skeleton = replace(skeleton, offsets=offsets, end_sites=tuple(ends))
-    angles = matrices_to_angles(rotations, skeleton.orders)
+    angles = unwrap_angles(matrices_to_angles(rotations, skeleton.orders), skeleton.orders)
     kept = [joint for joint, parent in enumerate(skeleton.parents) if parent not in passing or joint in passing]
     angles[:, kept] = clip.angles[:, kept]
     return replace(clip, skeleton=turned, angles=angles, translations=translations)
