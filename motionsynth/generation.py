@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from motionsynth.corpus.corpus import Corpus
     from motionsynth.corpus.windows import WindowSet
+    from motionsynth.export import Export
     from motionsynth.motion.clip import Clip
     from motionsynth.run import Run
 
@@ -65,6 +66,7 @@ def generate(
     labels: Mapping[str, str] | None = None,
     show: str | None = None,
     device: str = "auto",
+    export: Export | None = None,
 ) -> list[Path]:
     """Draw ``count`` clips from a run and write them as portable BVH: same seed, same bytes.
 
@@ -78,6 +80,7 @@ def generate(
         labels: label name -> class name that all clips are drawn under; others follow the training clips.
         show: ``mean`` or ``sample`` of the likelihood; the family's default where None.
         device: ``auto``, ``cpu`` or ``cuda``.
+        export: their axes, frame rate, unit and names; as in the corpus where None.
 
     Raises:
         RunError: no run, no weights, or damaged ones.
@@ -96,7 +99,7 @@ def generate(
         raise MotionSynthError(str(error)) from error
     digits = max(4, len(str(count - 1)))
     names = [f"{index:0{digits}}" for index in range(count)]
-    return write_windows(run, samples.motion_NTD, out or run.samples_path, names)
+    return write_windows(run, samples.motion_NTD, out or run.samples_path, names, export=export)
 
 
 def class_indices(run: Run, names: Mapping[str, str]) -> dict[str, int]:
@@ -209,8 +212,11 @@ def reconstruct(
     *,
     labels: Mapping[str, str] | None = None,
     device: str = "auto",
+    export: Export | None = None,
 ) -> list[Path]:
     """Send clips through a run's encoder and decoder, window by window, and write what comes back as portable BVH.
+
+    It starts where the clip does, heads as it does, and has its up axis: the two lie upon one another.
 
     Args:
         run_dir: a run that has finished.
@@ -218,6 +224,7 @@ def reconstruct(
         out: folder to write.
         labels: label name -> class name that a conditional family is told of all clips, instead of their own.
         device: ``auto``, ``cpu`` or ``cuda``.
+        export: their axes, frame rate, unit and names; axes as the clip's and all else as in the corpus where None.
 
     Raises:
         RunError: no run, or a family that does not reconstruct.
@@ -249,7 +256,7 @@ def reconstruct(
         back_TD = torch.zeros_like(feature_TD)
         for start, back in zip(windows.start_N.tolist(), back_NTD, strict=True):
             back_TD[start : start + length] = back[: len(feature_TD) - start]
-        written += write_windows(run, back_TD[None], out, [path.stem])
+        written += write_windows(run, back_TD[None], out, [path.stem], export=export, like=path)
     return written
 
 
@@ -294,15 +301,46 @@ def _sample_rows(run: Run) -> dict[str, list[tuple[str, Clip]]]:
 
 
 def write_windows(
-    run: Run, motion_NTD: Tensor, folder: Path, names: Sequence[str], lengths: Sequence[int] | None = None
+    run: Run,
+    motion_NTD: Tensor,
+    folder: Path,
+    names: Sequence[str],
+    lengths: Sequence[int] | None = None,
+    *,
+    export: Export | None = None,
+    like: Path | None = None,
 ) -> list[Path]:
-    """Decode normalised windows and write one BVH file each, of its first ``lengths`` frames."""
+    """Decode normalised windows and write one BVH file each.
+
+    Args:
+        run: whose windows they are.
+        motion_NTD: normalised features.
+        folder: where to; made where it is missing.
+        names: of the files, without ``.bvh``.
+        lengths: frames to keep of each; all where None.
+        export: axes, frame rate, unit and names; as in the corpus where None.
+        like: the clip that they were made of, and are to lie upon.
+
+    Raises:
+        BvhError: a file cannot be written, or ``like`` not be read.
+        MotionSynthError: the clips cannot be brought to the frame rate or unit.
+    """
+    from motionsynth.export import Export, Source
     from motionsynth.features.encode import decode_batch
     from motionsynth.motion.bvh import write_bvh
 
+    export = export or Export()
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{name}.bvh" for name in names]
     clips = decode_batch(run.normaliser().denormalise(motion_NTD), run.spec())
-    for path, clip, length in zip(paths, clips, lengths or map(len, clips), strict=True):
-        write_bvh(clip[:length], path)
+    try:
+        source = None if like is None else Source.of(run, like)
+        clips = [
+            export.apply(clip[:length], run, source)
+            for clip, length in zip(clips, lengths or map(len, clips), strict=True)
+        ]
+    except ValueError as error:
+        raise MotionSynthError(str(error)) from error
+    for path, clip in zip(paths, clips, strict=True):
+        write_bvh(clip, path)
     return paths

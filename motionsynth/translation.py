@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from motionsynth.errors import ConfigError, RunError, unknown_word
+
+if TYPE_CHECKING:
+    from motionsynth.export import Export
 
 __all__ = ["translate"]
 
@@ -18,11 +22,12 @@ def translate(
     *,
     labels: Mapping[str, str] | None = None,
     device: str = "auto",
+    export: Export | None = None,
 ) -> list[Path]:
     """Bring clips of any length to a domain, root trajectory included, and write them as portable BVH.
 
-    A clip is read at the run's frame rate and goes through as a whole. What comes back starts at the origin, facing
-    forward. A clip that is in the domain already comes back nearly as it was.
+    A clip is read at the run's frame rate and goes through as a whole. What comes back starts where the clip does,
+    heads as it does, and has its up axis. A clip that is in the domain already comes back nearly as it was.
 
     Args:
         run_dir: a run that has finished.
@@ -31,6 +36,7 @@ def translate(
         out: folder to write.
         labels: label name -> class name that a conditional family is told of all clips, instead of their own.
         device: ``auto``, ``cpu`` or ``cuda``.
+        export: their axes, frame rate, unit and names; axes as the clip's and all else as in the corpus where None.
 
     Raises:
         RunError: no run, or a family that does not translate.
@@ -62,5 +68,5 @@ def translate(
         with torch.no_grad():
             batch = whole.to(place).batch(torch.zeros(1, dtype=torch.int64, device=place))
             motion_1TD = family.translate(batch, domains.index(to)).float().cpu()
-        written += write_windows(run, motion_1TD, out, [path.stem])
+        written += write_windows(run, motion_1TD, out, [path.stem], export=export, like=path)
     return written

@@ -302,7 +302,8 @@ def _fit(
         return Outcome(run, result.step, result.exit_code)
     with run.lock():
         # said before the feeder looks, which would take a run that goes on for one that has stopped
-        run.update(state="running", pid=os.getpid(), host=socket.gethostname(), error=None)
+        world = {"up": corpus.up, "source_rate": corpus.source_rate}
+        run.update(state="running", pid=os.getpid(), host=socket.gethostname(), error=None, **world)
         feeder = start_feeder(run.path) if track else None
         try:
             result = train_run(

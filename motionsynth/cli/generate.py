@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from motionsynth.cli.exporting import FrameRate, KeepNames, Unit, UpAxis, export_of, print_renamed
+
 __all__ = ["generate"]
 
 
@@ -32,8 +34,14 @@ def generate(
         str | None, typer.Option(help="mean or sample of the likelihood.", show_default="the family's default")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    up: UpAxis = None,
+    fps: FrameRate = None,
+    units: Unit = None,
+    keep_names: KeepNames = False,
 ) -> None:
     """Draw clips from a trained model and write them as BVH that Blender opens.
+
+    They have the up axis, unit and frame rate of the corpus, and start at the origin.
 
     Examples:
 
@@ -46,6 +54,7 @@ def generate(
     from motionsynth import generation
     from motionsynth.cli.files import pairs
 
+    export = export_of(up, fps, units, keep_names)
     paths = generation.generate(
         run,
         count,
@@ -56,5 +65,7 @@ def generate(
         labels=pairs(labels or (), "--label"),
         show=show,
         device=device,
+        export=export,
     )
     typer.echo(f"{len(paths)} clips in {paths[0].parent}")
+    print_renamed(export.renamed)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from motionsynth.cli.exporting import FrameRate, KeepNames, Unit, UpAxis, export_of, print_renamed
+
 __all__ = ["reconstruct"]
 
 
@@ -19,16 +21,25 @@ def reconstruct(
         typer.Option("--label", metavar="NAME=CLASS", help="For conditional models, instead of the clips' own labels."),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    up: UpAxis = None,
+    fps: FrameRate = None,
+    units: Unit = None,
+    keep_names: KeepNames = False,
 ) -> None:
     """Send real clips through a model's encoder and decoder, and write what comes back as BVH.
 
     Each clip is read at the run's frame rate and cut into windows that lie end to end; the last
-    ends on the last frame, and a clip shorter than a window is padded and cut back.
+    ends on the last frame, and a clip shorter than a window is padded and cut back. The result
+    starts where the clip does and heads as it does, in the unit and at the rate of the corpus.
 
     Example: `motionsynth reconstruct runs/vae data/walkers/walk_normal_001.bvh --out /tmp/back`
     """
     from motionsynth import generation
     from motionsynth.cli.files import bvh_files, pairs
 
-    paths = generation.reconstruct(run, bvh_files(clips), out, labels=pairs(labels or (), "--label"), device=device)
+    export = export_of(up, fps, units, keep_names)
+    paths = generation.reconstruct(
+        run, bvh_files(clips), out, labels=pairs(labels or (), "--label"), device=device, export=export
+    )
     typer.echo(f"{len(paths)} clips in {out}")
+    print_renamed(export.renamed)

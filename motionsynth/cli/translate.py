@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from motionsynth.cli.exporting import FrameRate, KeepNames, Unit, UpAxis, export_of, print_renamed
+
 __all__ = ["translate"]
 
 
@@ -20,16 +22,25 @@ def translate(
         typer.Option("--label", metavar="NAME=CLASS", help="For conditional models, instead of the clips' own labels."),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    up: UpAxis = None,
+    fps: FrameRate = None,
+    units: Unit = None,
+    keep_names: KeepNames = False,
 ) -> None:
     """Bring clips to another style, or to how another corpus moves, and write them as BVH.
 
     Clips may be of any length; each is read at the run's frame rate, goes through as a whole, path
-    over the ground included, and comes back from the origin, facing forward.
+    over the ground included, and starts where the clip does, heading as it does; it has the unit and
+    frame rate of the corpus.
 
     Example: `motionsynth translate runs/cyclegan data/walkers/walk_normal_001.bvh --to elderly --out /tmp/old`
     """
     from motionsynth.cli.files import bvh_files, pairs
     from motionsynth.translation import translate as translate_clips
 
-    paths = translate_clips(run, bvh_files(clips), to, out, labels=pairs(labels or (), "--label"), device=device)
+    export = export_of(up, fps, units, keep_names)
+    paths = translate_clips(
+        run, bvh_files(clips), to, out, labels=pairs(labels or (), "--label"), device=device, export=export
+    )
     typer.echo(f"{len(paths)} clips in {out}")
+    print_renamed(export.renamed)

@@ -91,7 +91,7 @@ def _format_rows(rows_TC: FloatArray, decimals: int | None) -> bytes:
 def _without_exponents(text: bytes) -> bytes:
     """A JSON array with its numbers in fixed notation; a pattern over all numbers would halve the speed of writing."""
     before, *rest = text.split(b"e")
-    pieces = []
+    pieces: list[bytes] = []
     for after in rest:
         start = max(before.rfind(b","), before.rfind(b"[")) + 1
         exponent = _EXPONENT.match(after)

@@ -17,6 +17,8 @@ _SAME: Final = 1e-4
 """Rates closer than this are one rate: files write 1/30 s as 0.033333, or as 0.0333."""
 _MOST_NEW: Final = 100
 """New frames to one old: a frame time in milliseconds would fill the memory with what was never recorded."""
+_WRITTEN: Final = 2e-6
+"""Degrees, or units of length, by which rounding to six decimals moves a frame off where it was interpolated."""
 _STOP_DB: Final = 50.0
 _PASS: Final = 0.7
 """Share of the new Nyquist frequency that passes untouched; from there the filter falls to ``_STOP_DB`` at Nyquist."""
@@ -31,7 +33,8 @@ def resample(clip: Clip, frame_rate: float, *, low_pass: bool = True) -> Clip:
     The low-pass is a symmetric (zero-phase) windowed sinc over translations and over sign-continuous quaternions,
     read at the new moments themselves and renormalised; past either end the motion goes on as its own point
     reflection, which keeps the first and the last pose. It passes what is slower than 0.7 of the new Nyquist frequency
-    and takes 50 dB off what is faster than that frequency. A joint without motion stays bit for bit.
+    and takes 50 dB off what is faster than that frequency. A joint without motion stays bit for bit. A clip that was
+    interpolated to a whole multiple of the new rate holds nothing faster: it comes back frame for frame as it was.
 
     Args:
         clip: any clip; one frame, or none, has no rate and only gets the new one.
@@ -62,6 +65,10 @@ def resample(clip: Clip, frame_rate: float, *, low_pass: bool = True) -> Clip:
     ratio = 1 / (frame_rate * clip.frame_time)  # old frames in one new
     moments = np.minimum(np.arange(count) * ratio, len(clip) - 1)
     quaternions, translations = _continuous_quaternions(clip), clip.translations
+    every = round(ratio)
+    if every > 1 and abs(ratio / every - 1) < _SAME and _is_interpolated(quaternions, translations, every):
+        kept = slice(0, every * (count - 1) + 1, every)
+        return replace(clip, frame_time=1 / frame_rate, angles=clip.angles[kept], translations=translations[kept])
     before = np.minimum(moments.astype(np.intp), len(clip) - 2)
     share = (moments - before)[:, None, None]
     turned = _slerp(quaternions[before], quaternions[before + 1], share)
@@ -84,6 +91,23 @@ def _continuous_quaternions(clip: Clip) -> FloatArray:
     steps = np.where((quaternions[1:] * quaternions[:-1]).sum(-1) < 0, -1.0, 1.0)
     quaternions[1:] *= np.cumprod(steps, axis=0)[..., None]
     return quaternions
+
+
+def _is_interpolated(quaternions: FloatArray, translations: FloatArray, every: int) -> bool:
+    """Whether all frames but every ``every``-th lie where slerp puts them, to what six decimals in a file tell."""
+    whole = (len(translations) - 1) // every * every
+    for stop in (min(whole, 4 * every), whole):  # recorded motion shows at once that it is not
+        for step in range(1, every):
+            first, between, last = (slice(place, stop - every + place + 1, every) for place in (0, step, every))
+            share = step / every
+            straight = translations[first] + share * (translations[last] - translations[first])
+            if np.abs(translations[between] - straight).max(initial=0.0) > _WRITTEN:
+                return False
+            turned = _slerp(quaternions[first], quaternions[last], np.array(share))
+            off = 1 - np.abs((turned * quaternions[between]).sum(-1))
+            if off.max(initial=0.0) > np.deg2rad(_WRITTEN) ** 2:
+                return False
+    return whole > 0
 
 
 def _angles(clip: Clip, quaternions: FloatArray) -> FloatArray:
