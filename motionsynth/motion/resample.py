@@ -14,7 +14,7 @@ from motionsynth.motion.skeleton import FloatArray
 __all__ = ["resample"]
 
 _SAME: Final = 1e-4
-"""Rates closer than this are one rate: files write 1/30 s as 0.033333, or as 0.0333."""
+"""Rates closer than this are one rate: files write 1/30 s as 0.033333."""
 _MOST_NEW: Final = 100
 """New frames to one old: a frame time in milliseconds would fill the memory with what was never recorded."""
 _WRITTEN: Final = 2e-6
@@ -28,7 +28,8 @@ def resample(clip: Clip, frame_rate: float, *, low_pass: bool = True) -> Clip:
     """Sample a clip anew: rotations by slerp, translations linearly, low-passed first where the rate falls.
 
     Frame k of the result is the moment ``k / frame_rate`` after the first frame. The last is the last such moment that
-    is not after the clip's last frame: nothing is extrapolated, so up to one new frame time may be left out.
+    is not after the clip's last frame: nothing is extrapolated, so up to one new frame time may be left out. A clip's
+    own rate is the whole number that it is equal to within 1e-4, where it is: 0.033333 s are 1/30 s.
 
     The low-pass is a symmetric (zero-phase) windowed sinc over translations and over sign-continuous quaternions,
     read at the new moments themselves and renormalised; past either end the motion goes on as its own point
@@ -59,10 +60,11 @@ def resample(clip: Clip, frame_rate: float, *, low_pass: bool = True) -> Clip:
             f"a frame time of {clip.frame_time:g} s would need more than {_MOST_NEW} frames for each of the clip's "
             f"at {frame_rate:g} frames a second; is it in milliseconds?"
         )
-    count = int(np.floor((len(clip) - 1) * frame_rate * clip.frame_time + 1e-6)) + 1 if len(clip) else 0
+    frame_time = _meant(clip.frame_time)
+    count = int(np.floor((len(clip) - 1) * frame_rate * frame_time + 1e-6)) + 1 if len(clip) else 0
     if count < 2:
         return replace(clip[:1], frame_time=1 / frame_rate)
-    ratio = 1 / (frame_rate * clip.frame_time)  # old frames in one new
+    ratio = 1 / (frame_rate * frame_time)  # old frames in one new
     moments = np.minimum(np.arange(count) * ratio, len(clip) - 1)
     quaternions, translations = _continuous_quaternions(clip), clip.translations
     every = round(ratio)
@@ -80,6 +82,11 @@ def resample(clip: Clip, frame_rate: float, *, low_pass: bool = True) -> Clip:
     still = (clip.angles == clip.angles[:1]).all(axis=(0, 2))
     angles[:, still] = clip.angles[0, still]
     return replace(clip, frame_time=1 / frame_rate, angles=angles, translations=moved)
+
+
+def _meant(frame_time: float) -> float:
+    whole = round(min(1 / frame_time, 1e9))
+    return 1 / whole if whole and abs(whole * frame_time - 1) < _SAME else frame_time
 
 
 def _continuous_quaternions(clip: Clip) -> FloatArray:
