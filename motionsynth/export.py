@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -43,6 +44,13 @@ class Source:
         clip, spec = read_bvh(path), run.spec()
         up = file_up(clip, run.config.data)
         return cls(placement_of(restore_names(to_y_up(clip[:1], up), spec.names), spec), up)
+
+    def toward(self, other: Source, share: float) -> Source:
+        """What lies a share of the way from this to another, from 0 to 1: on a straight line, by the shorter turn."""
+        a, b = self.start, other.start
+        turn = math.remainder(b.heading - a.heading, math.tau)
+        start = replace(a, x=a.x + share * (b.x - a.x), z=a.z + share * (b.z - a.z), heading=a.heading + share * turn)
+        return Source(start, self.up if share < 0.5 else other.up)
 
 
 @dataclass(frozen=True, slots=True)

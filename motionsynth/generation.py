@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from motionsynth.corpus.corpus import Corpus
     from motionsynth.corpus.windows import WindowSet
-    from motionsynth.export import Export
+    from motionsynth.export import Export, Source
     from motionsynth.motion.clip import Clip
     from motionsynth.run import Run
 
@@ -233,6 +233,7 @@ def reconstruct(
     """
     import torch
 
+    from motionsynth.export import Source
     from motionsynth.families.capabilities import Reconstructs, Translates
     from motionsynth.run import open_run
     from motionsynth.training.device import resolve_device
@@ -256,7 +257,8 @@ def reconstruct(
         back_TD = torch.zeros_like(feature_TD)
         for start, back in zip(windows.start_N.tolist(), back_NTD, strict=True):
             back_TD[start : start + length] = back[: len(feature_TD) - start]
-        written += write_windows(run, back_TD[None], out, [path.stem], export=export, like=path)
+        sources = [Source.of(run, path)]
+        written += write_windows(run, back_TD[None], out, [path.stem], export=export, sources=sources)
     return written
 
 
@@ -308,7 +310,7 @@ def write_windows(
     lengths: Sequence[int] | None = None,
     *,
     export: Export | None = None,
-    like: Path | None = None,
+    sources: Sequence[Source] | None = None,
 ) -> list[Path]:
     """Decode normalised windows and write one BVH file each.
 
@@ -319,13 +321,13 @@ def write_windows(
         names: of the files, without ``.bvh``.
         lengths: frames to keep of each; all where None.
         export: axes, frame rate, unit and names; as in the corpus where None.
-        like: the clip that they were made of, and are to lie upon.
+        sources: what each is made of and is to lie upon; all start at the origin where None.
 
     Raises:
-        BvhError: a file cannot be written, or ``like`` not be read.
+        BvhError: a file cannot be written.
         MotionSynthError: the clips cannot be brought to the frame rate or unit.
     """
-    from motionsynth.export import Export, Source
+    from motionsynth.export import Export
     from motionsynth.features.encode import decode_batch
     from motionsynth.motion.bvh import write_bvh
 
@@ -333,12 +335,10 @@ def write_windows(
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{name}.bvh" for name in names]
     clips = decode_batch(run.normaliser().denormalise(motion_NTD), run.spec())
+    origins: Sequence[Source | None] = sources or [None] * len(clips)
+    whole = zip(clips, lengths or map(len, clips), origins, strict=True)
     try:
-        source = None if like is None else Source.of(run, like)
-        clips = [
-            export.apply(clip[:length], run, source)
-            for clip, length in zip(clips, lengths or map(len, clips), strict=True)
-        ]
+        clips = [export.apply(clip[:length], run, source) for clip, length, source in whole]
     except ValueError as error:
         raise MotionSynthError(str(error)) from error
     for path, clip in zip(paths, clips, strict=True):

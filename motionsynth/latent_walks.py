@@ -15,6 +15,7 @@ from motionsynth.errors import ConfigError, MotionSynthError, RunError, unknown_
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from motionsynth.export import Source
     from motionsynth.families.base import Decodes, Family
     from motionsynth.families.latent_paths import Axis
     from motionsynth.motion.clip import Clip
@@ -88,7 +89,7 @@ def interpolate(
     folder = out or model.run.path / "interpolation"
     first, last = (end.stem if isinstance(end, Path) else f"seed {end}" for end in ends)
     captions = [f"{index / (count - 1):.2f}" for index in range(count)]
-    row = _Row(f"{first} to {last}", folder, captions, _decoded(model, z_NZ, side_NS))
+    row = _Row(f"{first} to {last}", folder, captions, _decoded(model, z_NZ, side_NS), _sources(model.run, ends, count))
     real = [(end.stem, _window(model.run, end)) for end in ends if isinstance(end, Path)]
     note = f"the path between the latents is a {'straight line' if straight else 'great circle'}"
     return _write(model.run, folder, [row], f"{model.run.record.family}: {row.heading}", real, (note,))
@@ -163,6 +164,16 @@ class _Row(NamedTuple):
     folder: Path
     captions: list[str]
     motion_NTD: Tensor
+    sources: list[Source] | None = None
+    """What each clip starts as; the origin where None."""
+
+
+def _sources(run: Run, ends: tuple[Path, Path] | tuple[int, int], count: int) -> list[Source] | None:
+    """Starts on the way from that of one clip to that of the other; None between seeds."""
+    from motionsynth.export import Source
+
+    clips = [Source.of(run, end) for end in ends if isinstance(end, Path)]
+    return [clips[0].toward(clips[1], index / (count - 1)) for index in range(count)] if clips else None
 
 
 def _open(run_dir: Path, device: str) -> _Model:
@@ -284,7 +295,7 @@ def _write(
     groups: dict[str, Sequence[tuple[str, Clip]]] = {"real": real} if real else {}
     for row in rows:
         names = [f"{index:02}" for index in range(len(row.captions))]
-        paths[row.heading] = write_windows(run, row.motion_NTD, row.folder, names)
+        paths[row.heading] = write_windows(run, row.motion_NTD, row.folder, names, sources=row.sources)
         groups[row.heading] = list(zip(row.captions, map(read_bvh, paths[row.heading]), strict=True))
     page = folder / "player.html"
     write_player([], page, title=title, groups=groups)

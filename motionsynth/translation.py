@@ -46,6 +46,7 @@ def translate(
     """
     import torch
 
+    from motionsynth.export import Source
     from motionsynth.families.capabilities import Translates
     from motionsynth.generation import clip_windows, families_that, read_features, refuse_twins, write_windows
     from motionsynth.run import open_run
@@ -68,5 +69,6 @@ def translate(
         with torch.no_grad():
             batch = whole.to(place).batch(torch.zeros(1, dtype=torch.int64, device=place))
             motion_1TD = family.translate(batch, domains.index(to)).float().cpu()
-        written += write_windows(run, motion_1TD, out, [path.stem], export=export, like=path)
+        sources = [Source.of(run, path)]
+        written += write_windows(run, motion_1TD, out, [path.stem], export=export, sources=sources)
     return written

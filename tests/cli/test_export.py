@@ -14,6 +14,7 @@ import torch
 from motionsynth import open_run, read_bvh, workflow, write_bvh
 from motionsynth.corpus.corpus import open_corpus, prepare_clip
 from motionsynth.evaluation.motions import file_motions
+from motionsynth.export import Source
 from motionsynth.features.encode import decode, encode
 from motionsynth.features.placement import Placement, place, placement_of
 from motionsynth.features.spec import FeatureSpec
@@ -213,6 +214,14 @@ def test_what_was_interpolated_comes_back_frame_for_frame(times: int, tmp_path: 
     recorded = walk(40 * times, 30.0 * times, seed=2)
     filtered = resample(recorded, 30.0)
     assert np.abs(filtered.positions() - recorded.positions()[::times]).max() > 1e-4  # the control: it is low-passed
+
+
+def test_between_two_clips_the_turn_is_the_shorter_one() -> None:
+    first, last = Source(Placement(0.0, 10.0, np.deg2rad(170)), "y"), Source(Placement(8.0, 0.0, np.deg2rad(-150)), "z")
+    half = first.toward(last, 0.5)
+    assert astuple(half.start) == pytest.approx((4.0, 5.0, np.deg2rad(190)))
+    assert first.toward(last, 0.0) == first
+    assert np.cos(first.toward(last, 1.0).start.heading - last.start.heading) == pytest.approx(1.0)
 
 
 def test_placements_are_of_the_first_frame() -> None:
