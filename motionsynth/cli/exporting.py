@@ -51,13 +51,16 @@ def export_of(up: Axis | None, fps: float | None, units: str | None, keep_names:
     return Export(None if up is None else up.value, fps, units, keep_names)
 
 
-def print_renamed(renamed: Sequence[tuple[str, str]]) -> None:
-    """List on stderr the joints whose names have changed."""
+def print_renamed(renamed: Sequence[tuple[str, str]], most: int | None = None) -> None:
+    """List on stderr the joints whose names have changed, ``most`` of them; all where None."""
     if not renamed:
         return
     typer.echo(
         f"{len(renamed)} joint names changed, so that every program keeps them apart (or --keep-names):", err=True
     )
-    width = max(len(repr(own)) for own, _ in renamed)
-    for own, new in renamed:
+    shown = renamed[:most]
+    width = max(len(repr(own)) for own, _ in shown)
+    for own, new in shown:
         typer.echo(f"  {own!r:{width}}  {new!r}", err=True)
+    if len(shown) < len(renamed):
+        typer.echo(f"  and {len(renamed) - len(shown)} more", err=True)

@@ -20,7 +20,8 @@ def generate(
         Path | None, typer.Option("--out", "-o", help="Folder to write.", show_default="RUN/samples")
     ] = None,
     frames: Annotated[
-        int | None, typer.Option(help="Length of each clip.", show_default="the window trained on")
+        int | None,
+        typer.Option(help="Length of each clip, in frames at the model's rate.", show_default="the window trained on"),
     ] = None,
     prior: Annotated[
         str | None,
@@ -68,4 +69,4 @@ def generate(
         export=export,
     )
     typer.echo(f"{len(paths)} clips in {paths[0].parent}")
-    print_renamed(export.renamed)
+    print_renamed(export.renamed, most=3)

@@ -42,4 +42,4 @@ def reconstruct(
         run, bvh_files(clips), out, labels=pairs(labels or (), "--label"), device=device, export=export
     )
     typer.echo(f"{len(paths)} clips in {out}")
-    print_renamed(export.renamed)
+    print_renamed(export.renamed, most=3)

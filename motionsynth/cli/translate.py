@@ -43,4 +43,4 @@ def translate(
         run, bvh_files(clips), to, out, labels=pairs(labels or (), "--label"), device=device, export=export
     )
     typer.echo(f"{len(paths)} clips in {out}")
-    print_renamed(export.renamed)
+    print_renamed(export.renamed, most=3)

@@ -36,6 +36,8 @@ __all__ = ["Corpus", "file_up", "open_corpus", "prepare_clip"]
 _PROBES = 9
 """Files read again to see their frame rate."""
 _SAME_RATE = 1e-4
+_MOST_NEW = 100
+"""Frames to one of the features, beyond which nothing is interpolated."""
 MIRRORED = " (mirrored)"
 """Ends the name of a clip that is another's mirror image."""
 
@@ -89,7 +91,7 @@ class Corpus:
 
     @cached_property
     def source_rate(self) -> float:
-        """Frames a second of most of the files, as a few of them show."""
+        """Frames a second of most of the files, as a few show; of the features, where those have far fewer."""
         from motionsynth.motion.bvh import read_bvh
 
         files = self.clips("train")
@@ -97,7 +99,9 @@ class Corpus:
         times = Counter(read_bvh(self.path(file)).frame_time for file in sorted(spread))
         rate, own = 1.0 / times.most_common(1)[0][0], self.spec.frame_rate
         whole = own * max(1, round(rate / own))  # files write 1/120 s as 0.008333
-        return whole if abs(rate / whole - 1) < _SAME_RATE else rate
+        if abs(rate / whole - 1) < _SAME_RATE:
+            rate = whole
+        return rate if rate <= _MOST_NEW * own else own
 
     @cached_property
     def splits(self) -> dict[str, Any]:

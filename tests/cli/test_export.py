@@ -28,6 +28,7 @@ from motionsynth.run import Run
 from motionsynth.sampling import draw_samples
 from tests.cli.invocation import Invoke
 from tests.motion.clips import walk
+from tests.test_without_posix import without_posix
 
 TINY = ("train.steps=2", "train.batch_size=4", "train.threads=1", "family.backbone.widths=[8,8,8,8]")
 
@@ -111,6 +112,7 @@ def test_generated_clips_are_in_the_world_of_the_corpus(
     result = invoke("generate", run, "-n", 2, "--out", tmp_path / "clips")
     assert result.code == 0
     assert "20 joint names changed" in result.err and "'mixamorig:Hips'" in result.err
+    assert result.err.endswith("  and 17 more\n")
     theirs = read_bvh(corpus / "take_00.bvh")
     for path in (tmp_path / "clips").iterdir():
         clip = read_bvh(path)
@@ -202,6 +204,16 @@ def test_runs_of_earlier_versions_still_write(run: Path, tmp_path: Path) -> None
     (path,) = write_windows(old, torch.zeros(1, 16, old.record.width), tmp_path, ["old"])
     clip = read_bvh(path)
     assert clip.frame_rate == pytest.approx(30) and up_axis(clip) == "y"
+
+
+def test_generating_needs_nothing_that_windows_lacks(corpus: Path, run: Path, tmp_path: Path) -> None:
+    generate = ("generate", run, "-n", 2, "--out", tmp_path / "clips")
+    back = ("reconstruct", run, corpus / "take_05.bvh", "--out", tmp_path / "back")
+    done = without_posix(*generate, "--then", *back, "--then", "runs", "list", "--folder", run.parent)
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "clips").glob("*.bvh"))) == 2
+    assert len(list((tmp_path / "back").glob("*.bvh"))) == 1
+    assert "finished" in done.stdout
 
 
 @pytest.mark.parametrize("times", [2, 3, 4, 10])

@@ -105,7 +105,7 @@ def curves(draw: st.DrawFn) -> tuple[np.ndarray, float]:
     return angles, size
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(curves())
 def test_the_rotations_stay_and_no_curve_gets_longer(drawn: tuple[np.ndarray, float]) -> None:
     matrices = angles_to_matrices(drawn[0], ORDERS)
@@ -128,7 +128,7 @@ def plain_shortest(angles: np.ndarray) -> float:
     return float(best.min())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(curves())
 def test_no_other_choice_of_flips_and_turns_is_shorter(drawn: tuple[np.ndarray, float]) -> None:
     raw = matrices_to_angles(angles_to_matrices(drawn[0], ORDERS), ORDERS)
