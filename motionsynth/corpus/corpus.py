@@ -8,7 +8,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
 
 from motionsynth.corpus.cache import FeatureStore, StoredClip, default_cache, open_features
 from motionsynth.corpus.labels import Labels
@@ -29,8 +31,13 @@ if TYPE_CHECKING:
     from motionsynth.families.base import MotionShape
     from motionsynth.motion.clip import Clip
 
-__all__ = ["Corpus", "open_corpus", "prepare_clip"]
+__all__ = ["Corpus", "file_up", "open_corpus", "prepare_clip"]
 
+_PROBES = 9
+"""Files read again to see their frame rate."""
+_SAME_RATE = 1e-4
+_MOST_NEW = 100
+"""Frames to one of the features, beyond which nothing is interpolated."""
 MIRRORED = " (mirrored)"
 """Ends the name of a clip that is another's mirror image."""
 
@@ -76,6 +83,25 @@ class Corpus:
 
         counts = {name: len(classes) for name, classes in self.label_names.items()}
         return MotionShape(self.config.window_frames, self.spec.width, counts)
+
+    @property
+    def up(self) -> Literal["y", "z"]:
+        """The axis that points up in the files; of two corpora, in those of the first."""
+        return "z" if self.store.up.startswith("z") else "y"
+
+    @cached_property
+    def source_rate(self) -> float:
+        """Frames a second of most of the files, as a few show; of the features, where those have far fewer."""
+        from motionsynth.motion.bvh import read_bvh
+
+        files = self.clips("train")
+        spread = {files[i] for i in np.linspace(0, len(files) - 1, _PROBES).round().astype(int)}
+        times = Counter(read_bvh(self.path(file)).frame_time for file in sorted(spread))
+        rate, own = 1.0 / times.most_common(1)[0][0], self.spec.frame_rate
+        whole = own * max(1, round(rate / own))  # files write 1/120 s as 0.008333
+        if abs(rate / whole - 1) < _SAME_RATE:
+            rate = whole
+        return rate if rate <= _MOST_NEW * own else own
 
     @cached_property
     def splits(self) -> dict[str, Any]:
@@ -283,14 +309,19 @@ def prepare_clip(path: Path, config: DataConfig, spec: FeatureSpec) -> Clip:
         CorpusError: it has another skeleton, or bones that change length.
     """
     from motionsynth.motion.bvh import read_bvh
-    from motionsynth.motion.measure import up_axis
 
     clip = read_bvh(path)
-    up = up_axis(clip) if config.up == "auto" else config.up
     try:
-        return conform(clip, Plan(spec, up, config.units))
+        return conform(clip, Plan(spec, file_up(clip, config), config.units))
     except ValueError as error:
         raise CorpusError(f"{path}: {error}") from error
+
+
+def file_up(clip: Clip, config: DataConfig) -> Literal["y", "z"]:
+    """The axis that points up in a clip that is read as those of a corpus are."""
+    from motionsynth.motion.measure import up_axis
+
+    return up_axis(clip) if config.up == "auto" else config.up
 
 
 def _refusal(path: Path, skipped: dict[str, str], files: int) -> str:

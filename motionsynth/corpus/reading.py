@@ -20,6 +20,7 @@ from motionsynth.features.spec import FeatureSpec
 from motionsynth.motion.bvh import read_bvh
 from motionsynth.motion.clip import Clip
 from motionsynth.motion.measure import UNITS, detect_units, moving_joint, stretching_bones, up_axis
+from motionsynth.motion.names import restore_names
 from motionsynth.motion.skeleton import FloatArray
 from motionsynth.motion.transform import to_y_up
 
@@ -183,7 +184,7 @@ def conform(clip: Clip, plan: Plan) -> Clip:
 
     if len(clip) < 2:
         raise ValueError(f"has {len(clip)} frame(s): at least 2 are needed")
-    clip = to_y_up(clip, "z" if plan.up == "z" else "y")
+    clip = restore_names(to_y_up(clip, "z" if plan.up == "z" else "y"), plan.spec.names)
     difference = plan.spec.mismatch(clip.skeleton, clip.translations[0])
     if difference:
         raise _OtherSkeletonError(difference)
