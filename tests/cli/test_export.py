@@ -30,6 +30,7 @@ from tests.cli.invocation import Invoke
 from tests.motion.clips import walk
 from tests.test_without_posix import without_posix
 
+FAULTS = Path(__file__).parents[1] / "fixtures" / "faults"
 TINY = ("train.steps=2", "train.batch_size=4", "train.threads=1", "family.backbone.widths=[8,8,8,8]")
 
 
@@ -114,7 +115,7 @@ def test_generated_clips_are_in_the_world_of_the_corpus(
     assert "20 joint names changed" in result.err and "'mixamorig:Hips'" in result.err
     assert result.err.endswith("  and 17 more\n")
     theirs = read_bvh(corpus / "take_00.bvh")
-    for path in (tmp_path / "clips").iterdir():
+    for path in (tmp_path / "clips").glob("*.bvh"):
         clip = read_bvh(path)
         assert up_axis(clip) == "z"
         assert clip.frame_rate == pytest.approx(120) and len(clip) == 15 * 4 + 1
@@ -148,7 +149,7 @@ def fast_run(corpus: Path, tmp_path: Path) -> Path:
 
 def test_reconstructions_lie_upon_their_clips(corpus: Path, fast_run: Path, faithful: None, tmp_path: Path) -> None:
     for path in sorted(corpus.iterdir())[:3]:
-        (written,) = reconstruct(fast_run, [path], tmp_path / "out")
+        (written,) = reconstruct(fast_run, [path], tmp_path / path.stem)
         theirs, ours = read_bvh(path), read_bvh(written)
         assert ours.frame_rate == pytest.approx(120) and len(ours) == len(theirs)
         off = np.abs(ours.positions() - theirs.positions())[:, 1:]
@@ -214,6 +215,20 @@ def test_generating_needs_nothing_that_windows_lacks(corpus: Path, run: Path, tm
     assert len(list((tmp_path / "clips").glob("*.bvh"))) == 2
     assert len(list((tmp_path / "back").glob("*.bvh"))) == 1
     assert "finished" in done.stdout
+
+
+def test_convert_prints_what_it_renamed(invoke: Invoke, tmp_path: Path) -> None:
+    convert = ("data", "convert", FAULTS / "names_bracket.bvh", tmp_path / "out.bvh", "--portable")
+    result = invoke(*convert)
+    assert result.code == 0
+    assert "2 joint names changed" in result.err
+    assert result.err.splitlines()[1:] == [
+        "  'LeftUpLeg[1]'   'LeftUpLeg_1'",
+        "  'RightUpLeg[1]'  'RightUpLeg_1'",
+    ]
+    kept = invoke(*convert[:3], tmp_path / "kept.bvh", "--portable", "--keep-names")
+    assert kept.code == 0 and not kept.err
+    assert read_bvh(tmp_path / "kept.bvh").skeleton.names == ("Hips", "LeftUpLeg[1]", "RightUpLeg[1]")
 
 
 @pytest.mark.parametrize("times", [2, 3, 4, 10])
