@@ -216,7 +216,7 @@ def reconstruct(
 ) -> list[Path]:
     """Send clips through a run's encoder and decoder, window by window, and write what comes back as portable BVH.
 
-    It starts where the clip does, heads as it does, and has its up axis: the two lie upon one another.
+    It starts where the clip does, heads as it does, and has its up axis and unit: the two lie upon one another.
 
     Args:
         run_dir: a run that has finished.
@@ -224,7 +224,7 @@ def reconstruct(
         out: folder to write.
         labels: label name -> class name that a conditional family is told of all clips, instead of their own.
         device: ``auto``, ``cpu`` or ``cuda``.
-        export: their axes, frame rate, unit and names; axes as the clip's and all else as in the corpus where None.
+        export: their axes, frame rate, unit and names; rate as in the corpus, all else as in the clip, where None.
 
     Raises:
         RunError: no run, or a family that does not reconstruct.

@@ -36,7 +36,7 @@ def translate(
         out: folder to write.
         labels: label name -> class name that a conditional family is told of all clips, instead of their own.
         device: ``auto``, ``cpu`` or ``cuda``.
-        export: their axes, frame rate, unit and names; axes as the clip's and all else as in the corpus where None.
+        export: their axes, frame rate, unit and names; rate as in the corpus, all else as in the clip, where None.
 
     Raises:
         RunError: no run, or a family that does not translate.
