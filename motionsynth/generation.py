@@ -160,7 +160,7 @@ def reconstruct(
 ) -> list[Path]:
     """Send clips through a run's encoder and decoder, window by window, and write what comes back as portable BVH.
 
-    It starts where the clip does, heads as it does, and has its up axis: the two lie upon one another.
+    It starts where the clip does, heads as it does, and has its up axis and unit: the two lie upon one another.
 
     Args:
         run_dir: a run that has finished.
@@ -171,7 +171,7 @@ def reconstruct(
         overwrite: whether clips that this package wrote into ``out`` before are replaced.
         bad: takes the clips that cannot be used: that cannot be read, have another skeleton, or a label that a
             conditional family does not know; any of them stops the work where None.
-        export: their axes, frame rate, unit and names; axes as the clip's and all else as in the corpus where None.
+        export: their axes, frame rate, unit and names; rate as in the corpus, all else as in the clip, where None.
 
     Raises:
         RunError: no run, or a family that does not reconstruct.
@@ -226,7 +226,7 @@ def write_each(
         make: clip -> (T, D) normalised features.
         overwrite: whether clips that this package wrote into ``out`` before are replaced.
         bad: takes the clips that cannot be used; any stops the work where None.
-        export: their axes, frame rate, unit and names; axes as the clip's and all else as in the corpus where None.
+        export: their axes, frame rate, unit and names; rate as in the corpus, all else as in the clip, where None.
 
     Raises:
         CorpusError: clips cannot be used.

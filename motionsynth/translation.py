@@ -44,7 +44,7 @@ def translate(
         overwrite: whether clips that this package wrote into ``out`` before are replaced.
         bad: takes the clips that cannot be used: that cannot be read, have another skeleton, or a label that a
             conditional family does not know; any of them stops the work where None.
-        export: their axes, frame rate, unit and names; axes as the clip's and all else as in the corpus where None.
+        export: their axes, frame rate, unit and names; rate as in the corpus, all else as in the clip, where None.
 
     Raises:
         RunError: no run, or a family that does not translate.

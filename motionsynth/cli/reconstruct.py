@@ -33,7 +33,7 @@ def reconstruct(
 
     Each clip is read at the run's frame rate and cut into windows that lie end to end; the last
     ends on the last frame, and a clip shorter than a window is padded and cut back. The result
-    starts where the clip does and heads as it does, in the unit and at the rate of the corpus.
+    starts where the clip does, heads as it does and has its up axis and unit, at the rate of the corpus.
 
     Example: `motionsynth reconstruct runs/vae data/walkers/walk_normal_001.bvh --out /tmp/back --overwrite`
     """

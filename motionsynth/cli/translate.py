@@ -33,8 +33,8 @@ def translate(
     """Bring clips to another style, or to how another corpus moves, and write them as BVH.
 
     Clips may be of any length; each is read at the run's frame rate, goes through as a whole, path
-    over the ground included, and starts where the clip does, heading as it does; it has the unit and
-    frame rate of the corpus.
+    over the ground included, and starts where the clip does, heading as it does, with its up axis and
+    unit, at the rate of the corpus.
 
     Example: `motionsynth translate runs/cyclegan ~/mocap/walk.bvh --to elderly --out /tmp/old --overwrite`
     """

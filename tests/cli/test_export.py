@@ -14,7 +14,7 @@ import torch
 from motionsynth import open_run, read_bvh, workflow, write_bvh
 from motionsynth.corpus.corpus import open_corpus, prepare_clip
 from motionsynth.evaluation.motions import file_motions
-from motionsynth.export import Source
+from motionsynth.export import Export, Source
 from motionsynth.features.encode import decode, encode
 from motionsynth.features.placement import Placement, place, placement_of
 from motionsynth.features.spec import FeatureSpec
@@ -166,6 +166,23 @@ def test_a_clip_with_another_up_axis_keeps_it(corpus: Path, run: Path, tmp_path:
     ours, theirs = read_bvh(written), resample(resample(upright, 30.0), 120.0)
     assert up_axis(ours) == "y"
     assert np.abs(ours.positions() - theirs.positions()[: len(ours)])[:, 1:].max() < 0.05
+
+
+def test_a_clip_in_another_unit_keeps_it(run: Path, tmp_path: Path) -> None:
+    opened = open_run(run)
+    clip = elsewhere(mixamo(walk(150, 120.0, 41)), 41)
+    decoded = decode(encode(resample(clip, 30.0), opened.spec()), opened.spec())
+    write_bvh(clip, tmp_path / "cm.bvh")
+    write_bvh(scale_lengths(clip, 0.01), tmp_path / "m.bvh", decimals=None)
+    own, metres = (Source.of(opened, tmp_path / name) for name in ("cm.bvh", "m.bvh"))
+    assert own.scale == 1.0 and metres.scale == pytest.approx(0.01)
+    assert astuple(metres.start) == pytest.approx(astuple(own.start), abs=1e-3)
+    in_cm, in_m = (Export(frame_rate=30.0).apply(decoded, opened, source) for source in (own, metres))
+    np.testing.assert_allclose(in_m.positions(), 0.01 * in_cm.positions(), rtol=0, atol=1e-5)
+    off = in_cm.positions()[:, 1:] - resample(clip, 30.0).positions()[:, 1:]
+    assert np.abs(off).max() < 0.02
+    back = Export(frame_rate=30.0, units="cm").apply(decoded, opened, metres)
+    np.testing.assert_allclose(back.positions(), in_cm.positions(), rtol=0, atol=1e-3)
 
 
 def test_generated_clips_are_evaluated_as_they_were_drawn(
