@@ -18,6 +18,7 @@ from typing import BinaryIO
 
 __all__ = [
     "TEMPORARY_SUFFIX",
+    "from_home",
     "hash_bytes",
     "locked",
     "open_regular",
@@ -42,6 +43,11 @@ _KINDS = (
     (stat.S_ISBLK, "a device"),
 )
 _READING = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+
+
+def from_home(path: str) -> str:
+    """A path whose ``~`` or ``~NAME`` at the beginning stands for a home folder; as it is where nobody is called so."""
+    return os.path.expanduser(path)  # noqa: PTH111 - pathlib's raises where nobody is called so
 
 
 @contextmanager

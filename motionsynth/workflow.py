@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from motionsynth.errors import ConfigError, RunError, unknown_word
+from motionsynth.yaml_files import shown
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from motionsynth.corpus.corpus import Corpus
     from motionsynth.families.base import Family
     from motionsynth.run import Run
+    from motionsynth.settings import Setting
     from motionsynth.training.distributed import Ranks
     from motionsynth.training.trainer import ProgressListener, Score
 
@@ -45,7 +46,7 @@ class Outcome:
 
 
 def resolve_config(
-    family: str, *, config: Path | None = None, data: Path | None = None, overrides: Iterable[str] = ()
+    family: str, *, config: Path | None = None, data: Path | None = None, overrides: Iterable[str | Setting] = ()
 ) -> RunConfig:
     """The complete configuration of a run: the family's baseline (or ``config``), then ``data``, then the overrides.
 
@@ -63,7 +64,7 @@ def resolve_config(
     return resolved
 
 
-def resolve_data(corpus: Path | None, *, settings: Path | None = None, overrides: Iterable[str] = ()) -> DataConfig:
+def resolve_data(corpus: Path | None, *, settings: Path | None = None, overrides: Sequence[str] = ()) -> DataConfig:
     """Which clips, and what becomes of them, for commands that train no family.
 
     Args:
@@ -75,15 +76,16 @@ def resolve_data(corpus: Path | None, *, settings: Path | None = None, overrides
         ConfigError: a file, key or value is wrong, an override is not of the data section, or no clips are named.
     """
     from motionsynth.config import load_config
+    from motionsynth.settings import Setting
 
-    overrides = tuple(overrides)
     if corpus is None and settings is None:
         raise ConfigError(None, "CORPUS", "is missing: name a folder of BVH files, or a YAML by --data")
+    changes: list[str | Setting] = list(overrides)
     if stranger := next((text for text in overrides if not text.strip().startswith("data.")), None):
-        raise ConfigError("--set", stranger, "is not of the data section, such as data.window_frames=32")
+        raise ConfigError("--set", shown(stranger), "is not of the data section, such as data.window_frames=32")
     if corpus is not None and settings is not None:
-        overrides = (f"data.path={json.dumps(str(corpus))}", *overrides)
-    return load_config(baseline("vae"), data=settings or corpus, overrides=overrides).data
+        changes.insert(0, Setting(("data", "path"), str(corpus), "CORPUS"))
+    return load_config(baseline("vae"), data=settings or corpus, overrides=changes).data
 
 
 def baseline(family: str) -> Path:

@@ -63,10 +63,11 @@ def data_of(corpus: Path, overrides: Sequence[str] = ()) -> DataConfig:
 
     if (corpus / "run.json").is_file():
         from motionsynth.run import open_run
+        from motionsynth.settings import Setting
 
         run = open_run(corpus)
         folders = {"path": run.data.path, **({"second": run.data.second} if run.data.second else {})}
-        places = [f"data.{key}={path}" for key, path in folders.items()]
+        places = [Setting(("data", key), str(path), str(run.path)) for key, path in folders.items()]
         return load_config(corpus / "config.yaml", overrides=[*places, *overrides]).data
     return load_config(baseline("vae"), data=corpus, overrides=overrides).data
 

@@ -32,11 +32,12 @@ from motionsynth.cli import (
     ui,
     view,
 )
+from motionsynth.cli.commands import Commands
 from motionsynth.errors import MotionSynthError
 
 __all__ = ["app", "run"]
 
-app = typer.Typer(
+app = Commands(
     name="motionsynth",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

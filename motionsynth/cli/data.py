@@ -8,13 +8,14 @@ from typing import Annotated
 
 import typer
 
+from motionsynth.cli.commands import Commands
 from motionsynth.cli.download import download
 from motionsynth.cli.exporting import print_renamed
 from motionsynth.cli.files import OnBadFile, Overwrite, Policy, print_skipped
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="Make, download, inspect and convert motion.")
+app = Commands(no_args_is_help=True, rich_markup_mode="markdown", help="Make, download, inspect and convert motion.")
 app.command()(download)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from motionsynth.cli.commands import Commands
 from motionsynth.cli.files import DataOnBadFile, data_overrides
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(
+app = Commands(
     no_args_is_help=True,
     rich_markup_mode="markdown",
     help="Fit feature spaces, cells and a realism gate to a corpus, and show them.",

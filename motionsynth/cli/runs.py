@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from motionsynth.cli.commands import Commands
+
 if TYPE_CHECKING:
     from rich.console import Console
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="List, show and sync training runs.")
+app = Commands(no_args_is_help=True, rich_markup_mode="markdown", help="List, show and sync training runs.")
 
 _FOLDER = typer.Option("--folder", help="Folder that holds run directories.")
 

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from motionsynth.cli.commands import Commands
+from motionsynth.files import from_home
+
 if TYPE_CHECKING:
     from motionsynth.study.engines import Engine
     from motionsynth.study.plan import StudyConfig
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(
+app = Commands(
     no_args_is_help=True,
     rich_markup_mode="markdown",
     help="Compare arms over corpora and seeds, and judge hypotheses that were written down before.\n\n"
@@ -67,6 +70,9 @@ def run(
 
     A cell is one arm on one corpus by one seed. Ctrl-C, SIGTERM and power cuts cost nothing that is done: the same
     command goes on. A run that diverges is a result; a cell that fails is told, and tried again the next time.
+
+    A path in a YAML counts from that YAML's folder where something is there, and from the working folder otherwise;
+    `~` is the home folder.
 
     Nodes of a Ray or Slurm cluster must see this folder, the clips and the MLflow store under the same names.
 
@@ -208,7 +214,7 @@ def _opened(
         corpus, given, folder = text.partition("=")
         if not (corpus and given and folder):
             raise typer.BadParameter(f"{text!r} must look like walkers=data/walkers", param_hint="--data")
-        folders[corpus] = Path(folder)
+        folders[corpus] = Path(from_home(folder))
     study = load_study(yaml)
     return study, Places.of(yaml, study, runs=runs, results=results, data=folders)
 

@@ -49,6 +49,9 @@ def train(
     Ctrl-C or SIGTERM writes a checkpoint and leaves; `--resume` goes on from there bit for bit.
     `torchrun --nproc_per_node N -m motionsynth train ...` shares each batch among N processes.
 
+    A path in a YAML counts from that YAML's folder where something is there, and from the working folder otherwise;
+    `~` is the home folder.
+
     Examples:
 
     `motionsynth train vae`
@@ -64,9 +67,10 @@ def train(
     from motionsynth import workflow
     from motionsynth.cli.progress import CorpusBar, TrainingBar
     from motionsynth.config import config_hash, dump_config
+    from motionsynth.settings import Setting
     from motionsynth.training.distributed import joined_ranks
 
-    choice = [f"data.on_bad_file={on_bad_file}"] if on_bad_file else []
+    choice = [Setting(("data", "on_bad_file"), on_bad_file, "--on-bad-file")] if on_bad_file else []
     with joined_ranks(device) as ranks, _told_once(ranks), TrainingBar() as bar, CorpusBar() as reading:
         progress, files = (bar, reading) if ranks.first else (None, None)
         if resume:

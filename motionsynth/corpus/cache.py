@@ -112,7 +112,7 @@ def default_cache() -> Path:
     """``$MOTIONSYNTH_CACHE``, or ``motionsynth`` in the user's cache folder (``$XDG_CACHE_HOME`` or ``~/.cache``)."""
     chosen = os.environ.get("MOTIONSYNTH_CACHE")
     if chosen:
-        return Path(chosen)
+        return Path(chosen).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "motionsynth"
 
 
