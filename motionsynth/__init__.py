@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from motionsynth.errors import BvhError, ConfigError, CorpusError, MotionSynthError, RunError, TrainingError
     from motionsynth.evaluation.evaluate import evaluate
     from motionsynth.evaluation.scores import Scores
+    from motionsynth.export import Export
     from motionsynth.generation import compare, generate, reconstruct
     from motionsynth.motion.bvh import read_bvh, write_bvh
     from motionsynth.motion.clip import Clip
@@ -39,6 +40,7 @@ _HOMES = {
     "Conversion": "motion.convert",
     "CorpusError": "errors",
     "EndSite": "motion.skeleton",
+    "Export": "export",
     "MotionSynthError": "errors",
     "Outcome": "workflow",
     "Run": "run",
@@ -79,6 +81,7 @@ __all__ = [
     "Conversion",
     "CorpusError",
     "EndSite",
+    "Export",
     "MotionSynthError",
     "Outcome",
     "Run",

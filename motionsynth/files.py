@@ -209,10 +209,12 @@ def locked(path: str | Path, *, wait_seconds: float = 0.0) -> Iterator[None]:
         TimeoutError: another process still holds it.
         OSError: the file cannot be made, or is no regular file.
     """
-    from filelock import FileLock, Timeout
+    from filelock import FileLock, SoftFileLock, Timeout
 
     refuse_irregular(path)
-    if not os.path.lexists(path):  # filelock would wait for a file that cannot be made as for one that is held
+    by_presence = issubclass(FileLock, SoftFileLock)  # where the system has no locks, the file itself is one
+    if not by_presence and not os.path.lexists(path):
+        # filelock would wait for a file that cannot be made as for one that is held
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666))
     lock = FileLock(path, timeout=wait_seconds, thread_local=False)
     try:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from motionsynth.corpus.corpus import Corpus
     from motionsynth.corpus.finding import BadFiles
+    from motionsynth.export import Export, Source
     from motionsynth.motion.clip import Clip
     from motionsynth.run import Run
 
@@ -79,6 +80,7 @@ def generate(
     show: str | None = None,
     device: str = "auto",
     overwrite: bool = False,
+    export: Export | None = None,
 ) -> list[Path]:
     """Draw ``count`` clips from a run and write them as portable BVH: same seed, same bytes.
 
@@ -94,6 +96,7 @@ def generate(
         show: ``mean`` or ``sample`` of the likelihood; the family's default where None.
         device: ``auto``, ``cpu`` or ``cuda``.
         overwrite: whether clips that this package wrote into ``out`` before are replaced.
+        export: their axes, frame rate, unit and names; as in the corpus where None.
 
     Raises:
         RunError: no run, no weights, or damaged ones.
@@ -112,7 +115,7 @@ def generate(
             samples = draw_samples(run, count, seed, how=how, device=resolve_device(device))
         except ValueError as error:
             raise MotionSynthError(str(error)) from error
-        written = write_windows(run, samples.motion_NTD, folder, _numbers(count))
+        written = write_windows(run, samples.motion_NTD, folder, _numbers(count), export=export)
         if out is None and (run.samples_path / "real").is_dir():
             shutil.copytree(run.samples_path / "real", folder / "real")
             _show(run, folder)
@@ -141,7 +144,7 @@ def read_features(run: Run, path: Path) -> Tensor:
     from motionsynth.features.encode import encode
 
     spec = run.spec()
-    return run.normaliser().normalise(encode(prepare_clip(path, run.config.data, spec), spec))
+    return run.normaliser().normalise(encode(prepare_clip(path, run.config.data, spec, up=run.record.up), spec))
 
 
 def reconstruct(
@@ -153,8 +156,11 @@ def reconstruct(
     device: str = "auto",
     overwrite: bool = False,
     bad: BadFiles | None = None,
+    export: Export | None = None,
 ) -> list[Path]:
     """Send clips through a run's encoder and decoder, window by window, and write what comes back as portable BVH.
+
+    It starts where the clip does, heads as it does, and has its up axis and unit: the two lie upon one another.
 
     Args:
         run_dir: a run that has finished.
@@ -165,6 +171,7 @@ def reconstruct(
         overwrite: whether clips that this package wrote into ``out`` before are replaced.
         bad: takes the clips that cannot be used: that cannot be read, have another skeleton, or a label that a
             conditional family does not know; any of them stops the work where None.
+        export: their axes, frame rate, unit and names; rate as in the corpus, all else as in the clip, where None.
 
     Raises:
         RunError: no run, or a family that does not reconstruct.
@@ -197,7 +204,7 @@ def reconstruct(
             back_TD[start : start + length] = back[: len(feature_TD) - start]
         return back_TD
 
-    return write_each(run, clips, out, back, overwrite=overwrite, bad=bad)
+    return write_each(run, clips, out, back, overwrite=overwrite, bad=bad, export=export)
 
 
 def write_each(
@@ -208,6 +215,7 @@ def write_each(
     *,
     overwrite: bool = False,
     bad: BadFiles | None = None,
+    export: Export | None = None,
 ) -> list[Path]:
     """Write what is made of each clip under a name of its own: all of them or, where one stops the work, nothing.
 
@@ -218,23 +226,26 @@ def write_each(
         make: clip -> (T, D) normalised features.
         overwrite: whether clips that this package wrote into ``out`` before are replaced.
         bad: takes the clips that cannot be used; any stops the work where None.
+        export: their axes, frame rate, unit and names; rate as in the corpus, all else as in the clip, where None.
 
     Raises:
         CorpusError: clips cannot be used.
         MotionSynthError: the folder is not empty.
     """
     from motionsynth.corpus.finding import BadFiles
+    from motionsynth.export import Source
 
     bad = bad or BadFiles()
     names = distinct_names([path.absolute().as_posix() for path in clips])
     written: list[Path] = []
     with clip_folder(out, overwrite=overwrite) as folder:
         for path, name in zip(clips, names, strict=True):
-            made_TD = None
+            made = None
             with bad.collecting(path):
-                made_TD = make(path)
-            if made_TD is not None:
-                written += write_windows(run, made_TD[None], folder, [name])
+                made = make(path), Source.of(run, path)
+            if made is not None:
+                made_TD, source = made
+                written += write_windows(run, made_TD[None], folder, [name], export=export, sources=[source])
         bad.settle(len(written))
     return [out / path.name for path in written]
 
@@ -276,15 +287,44 @@ def _sample_rows(run: Run, folder: Path) -> dict[str, list[tuple[str, Clip]]]:
 
 
 def write_windows(
-    run: Run, motion_NTD: Tensor, folder: Path, names: Sequence[str], lengths: Sequence[int] | None = None
+    run: Run,
+    motion_NTD: Tensor,
+    folder: Path,
+    names: Sequence[str],
+    lengths: Sequence[int] | None = None,
+    *,
+    export: Export | None = None,
+    sources: Sequence[Source] | None = None,
 ) -> list[Path]:
-    """Decode normalised windows and write one BVH file each, of its first ``lengths`` frames."""
+    """Decode normalised windows and write one BVH file each.
+
+    Args:
+        run: whose windows they are.
+        motion_NTD: normalised features.
+        folder: where to; made where it is missing.
+        names: of the files, without ``.bvh``.
+        lengths: frames to keep of each; all where None.
+        export: axes, frame rate, unit and names; as in the corpus where None.
+        sources: what each is made of and is to lie upon; all start at the origin where None.
+
+    Raises:
+        BvhError: a file cannot be written.
+        MotionSynthError: the clips cannot be brought to the frame rate or unit.
+    """
+    from motionsynth.export import Export
     from motionsynth.features.encode import decode_batch
     from motionsynth.motion.bvh import write_bvh
 
+    export = export or Export()
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{name}.bvh" for name in names]
     clips = decode_batch(run.normaliser().denormalise(motion_NTD), run.spec())
-    for path, clip, length in zip(paths, clips, lengths or map(len, clips), strict=True):
-        write_bvh(clip[:length], path)
+    origins: Sequence[Source | None] = sources or [None] * len(clips)
+    whole = zip(clips, lengths or map(len, clips), origins, strict=True)
+    try:
+        clips = [export.apply(clip[:length], run, source) for clip, length, source in whole]
+    except ValueError as error:
+        raise MotionSynthError(str(error)) from error
+    for path, clip in zip(paths, clips, strict=True):
+        write_bvh(clip, path)
     return paths

@@ -16,6 +16,7 @@ from motionsynth.output import clip_folder
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from motionsynth.export import Source
     from motionsynth.families.base import Decodes, Family
     from motionsynth.families.latent_paths import Axis
     from motionsynth.motion.clip import Clip
@@ -91,7 +92,8 @@ def interpolate(
     folder = out or model.run.path / "interpolation"
     first, last = (end.stem if isinstance(end, Path) else f"seed {end}" for end in ends)
     captions = [f"{index / (count - 1):.2f}" for index in range(count)]
-    row = _Row(f"{first} to {last}", "", captions, _decoded(model, z_NZ, side_NS))
+    sources = _sources(model.run, ends, count)
+    row = _Row(f"{first} to {last}", "", captions, _decoded(model, z_NZ, side_NS), sources)
     real = [(end.stem, _window(model.run, end)) for end in ends if isinstance(end, Path)]
     note = f"the path between the latents is a {'straight line' if straight else 'great circle'}"
     title = f"{model.run.record.family}: {row.heading}"
@@ -173,6 +175,16 @@ class _Row(NamedTuple):
     """Folder of its own inside that of the walk; empty where it has none."""
     captions: list[str]
     motion_NTD: Tensor
+    sources: list[Source] | None = None
+    """What each clip starts as; the origin where None."""
+
+
+def _sources(run: Run, ends: tuple[Path, Path] | tuple[int, int], count: int) -> list[Source] | None:
+    """Starts on the way from that of one clip to that of the other; None between seeds."""
+    from motionsynth.export import Source
+
+    clips = [Source.of(run, end) for end in ends if isinstance(end, Path)]
+    return [clips[0].toward(clips[1], index / (count - 1)) for index in range(count)] if clips else None
 
 
 def _open(run_dir: Path, device: str) -> _Model:
@@ -299,7 +311,7 @@ def _write(
         for row in rows:
             digits = max(2, len(str(len(row.captions) - 1)))
             names = [f"{index:0{digits}}" for index in range(len(row.captions))]
-            written = write_windows(run, row.motion_NTD, stage / row.place, names)
+            written = write_windows(run, row.motion_NTD, stage / row.place, names, sources=row.sources)
             groups[row.heading] = list(zip(row.captions, map(read_bvh, written), strict=True))
             paths[row.heading] = [folder / row.place / path.name for path in written]
         write_player([], stage / "player.html", title=title, groups=groups)

@@ -92,6 +92,9 @@ class RunRecord(BaseModel):
     """Why it failed."""
     surrogate: str | None = None
     """Why what it minimises is only near the divergence that its objective names."""
+    up: Literal["y", "z"] = "y"
+    source_rate: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Axis that points up in the corpus' files, and their frames a second: exports keep both; None in early runs."""
     tags: dict[str, str] = Field(default_factory=dict)
     """What it belongs to, such as the arm of a study; a tracker shows them."""
 
@@ -231,8 +234,7 @@ class Run:
 
     def splits(self) -> dict[str, Any]:
         """The record of which clips were trained on, chosen by, and held out."""
-        splits: dict[str, Any] = json.loads(self._read_checked(_SPLITS))
-        return splits
+        return dict(json.loads(self._read_checked(_SPLITS)))
 
     def _read_checked(self, name: str) -> bytes:
         content = _read(self.path / name)
@@ -357,9 +359,8 @@ def _read_record(path: Path) -> RunRecord:
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(path / _RECORD, "is damaged: not the JSON of a run") from error
     if found != FORMAT:
-        raise RunError(
-            path / _RECORD, f"format {found!r} is unknown to motionsynth {__version__}, which reads {FORMAT}"
-        )
+        reason = f"format {found!r} is unknown to motionsynth {__version__}, which reads {FORMAT}"
+        raise RunError(path / _RECORD, reason)
     try:
         return RunRecord.model_validate(document)
     except ValidationError as error:

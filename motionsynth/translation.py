@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from motionsynth.corpus.finding import BadFiles
+    from motionsynth.export import Export
 
 __all__ = ["translate"]
 
@@ -26,11 +27,12 @@ def translate(
     device: str = "auto",
     overwrite: bool = False,
     bad: BadFiles | None = None,
+    export: Export | None = None,
 ) -> list[Path]:
     """Bring clips of any length to a domain, root trajectory included, and write them as portable BVH.
 
-    A clip is read at the run's frame rate and goes through as a whole. What comes back starts at the origin, facing
-    forward. A clip that is in the domain already comes back nearly as it was.
+    A clip is read at the run's frame rate and goes through as a whole. What comes back starts where the clip does,
+    heads as it does, and has its up axis. A clip that is in the domain already comes back nearly as it was.
 
     Args:
         run_dir: a run that has finished.
@@ -42,6 +44,7 @@ def translate(
         overwrite: whether clips that this package wrote into ``out`` before are replaced.
         bad: takes the clips that cannot be used: that cannot be read, have another skeleton, or a label that a
             conditional family does not know; any of them stops the work where None.
+        export: their axes, frame rate, unit and names; rate as in the corpus, all else as in the clip, where None.
 
     Raises:
         RunError: no run, or a family that does not translate.
@@ -74,4 +77,4 @@ def translate(
             batch = whole.to(place).batch(torch.zeros(1, dtype=torch.int64, device=place))
             return family.translate(batch, domains.index(to)).float().cpu()[0]
 
-    return write_each(run, clips, out, translated, overwrite=overwrite, bad=bad)
+    return write_each(run, clips, out, translated, overwrite=overwrite, bad=bad, export=export)

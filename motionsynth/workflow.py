@@ -306,7 +306,8 @@ def _fit(
     with run.lock():
         refuse_filled(run.samples_path, overwrite=True)  # else it would be refused after the last step
         # said before the feeder looks, which would take a run that goes on for one that has stopped
-        run.update(state="running", pid=os.getpid(), host=socket.gethostname(), error=None)
+        world = {"up": corpus.up, "source_rate": corpus.source_rate}
+        run.update(state="running", pid=os.getpid(), host=socket.gethostname(), error=None, **world)
         feeder = start_feeder(run.path) if track else None
         try:
             result = train_run(

@@ -10,6 +10,7 @@ import typer
 
 from motionsynth.cli.commands import Commands
 from motionsynth.cli.download import download
+from motionsynth.cli.exporting import print_renamed
 from motionsynth.cli.files import OnBadFile, Overwrite, Policy, print_skipped
 
 __all__ = ["app"]
@@ -75,7 +76,11 @@ def convert(
     units: Annotated[str | None, typer.Option(help="Convert lengths to m, cm, mm or in.")] = None,
     from_units: Annotated[str | None, typer.Option(help="Unit of IN, where its height misleads.")] = None,
     portable: Annotated[
-        bool, typer.Option("--portable", help="Positions only on the root: every program places it identically.")
+        bool,
+        typer.Option("--portable", help="Layout and joint names that every program reads alike; prints new names."),
+    ] = False,
+    keep_names: Annotated[
+        bool, typer.Option("--keep-names", help="With --portable: joints keep names that programs may mix up.")
     ] = False,
     frames: Annotated[
         str | None, typer.Option("--slice", metavar="A:B", help="Keep frames A to B-1 of IN, counted from 0.")
@@ -99,7 +104,13 @@ def convert(
     from motionsynth.motion.convert import Conversion
 
     conversion = Conversion(
-        frames=_slice(frames), frame_rate=fps, mirror=mirror, units=units, from_units=from_units, portable=portable
+        frames=_slice(frames),
+        frame_rate=fps,
+        mirror=mirror,
+        units=units,
+        from_units=from_units,
+        portable=portable,
+        keep_names=keep_names,
     )
     bad = BadFiles(on_bad_file.value)
     converted = convert_path(source, target, conversion, overwrite=overwrite, bad=bad)
@@ -108,6 +119,7 @@ def convert(
     for note in converted.notes:
         typer.echo(note, err=True)
     print_skipped(bad.reasons.values())
+    print_renamed(conversion.renamed)
 
 
 def _slice(text: str | None) -> slice | None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from motionsynth.cli.exporting import FrameRate, KeepNames, Unit, UpAxis, export_of, print_renamed
 from motionsynth.cli.files import Overwrite, pairs
 
 __all__ = ["generate"]
@@ -20,7 +21,8 @@ def generate(
         Path | None, typer.Option("--out", "-o", help="Folder to write.", show_default="RUN/samples")
     ] = None,
     frames: Annotated[
-        int | None, typer.Option(help="Length of each clip.", show_default="the window trained on")
+        int | None,
+        typer.Option(help="Length of each clip, in frames at the model's rate.", show_default="the window trained on"),
     ] = None,
     prior: Annotated[
         str | None,
@@ -35,10 +37,15 @@ def generate(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     overwrite: Overwrite = False,
+    up: UpAxis = None,
+    fps: FrameRate = None,
+    units: Unit = None,
+    keep_names: KeepNames = False,
 ) -> None:
     """Draw clips from a trained model and write them as BVH that Blender opens.
 
-    Without `--out` they take the place of the run's samples; another folder must be empty, or see `--overwrite`.
+    They have the up axis, unit and frame rate of the corpus, and start at the origin. Without `--out` they take the
+    place of the run's samples; another folder must be empty, or see `--overwrite`.
 
     Examples:
 
@@ -50,6 +57,7 @@ def generate(
     """
     from motionsynth import generation
 
+    export = export_of(up, fps, units, keep_names)
     paths = generation.generate(
         run,
         count,
@@ -61,5 +69,7 @@ def generate(
         show=show,
         device=device,
         overwrite=overwrite,
+        export=export,
     )
     typer.echo(f"{len(paths)} clips in {paths[0].parent}")
+    print_renamed(export.renamed, most=3)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from motionsynth.cli.exporting import FrameRate, KeepNames, Unit, UpAxis, export_of, print_renamed
 from motionsynth.cli.files import OnBadFile, Overwrite, Policy, pairs, print_skipped
 
 __all__ = ["translate"]
@@ -24,17 +25,23 @@ def translate(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     on_bad_file: OnBadFile = Policy.STOP,
     overwrite: Overwrite = False,
+    up: UpAxis = None,
+    fps: FrameRate = None,
+    units: Unit = None,
+    keep_names: KeepNames = False,
 ) -> None:
     """Bring clips to another style, or to how another corpus moves, and write them as BVH.
 
     Clips may be of any length; each is read at the run's frame rate, goes through as a whole, path
-    over the ground included, and comes back from the origin, facing forward.
+    over the ground included, and starts where the clip does, heading as it does, with its up axis and
+    unit, at the rate of the corpus.
 
     Example: `motionsynth translate runs/cyclegan ~/mocap/walk.bvh --to elderly --out /tmp/old --overwrite`
     """
     from motionsynth.corpus.finding import BadFiles, find_clips
     from motionsynth.translation import translate as translate_clips
 
+    export = export_of(up, fps, units, keep_names)
     bad = BadFiles(on_bad_file.value)
     paths = translate_clips(
         run,
@@ -45,6 +52,8 @@ def translate(
         device=device,
         overwrite=overwrite,
         bad=bad,
+        export=export,
     )
     typer.echo(f"{len(paths)} clips in {out}")
+    print_renamed(export.renamed, most=3)
     print_skipped(bad.reasons.values())

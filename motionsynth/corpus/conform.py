@@ -18,6 +18,7 @@ from motionsynth.motion.measure import (
     stretching_bones,
     up_axis,
 )
+from motionsynth.motion.names import restore_names
 from motionsynth.motion.transform import order_joints, scale_lengths, to_y_up
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def conform(clip: Clip, plan: Plan) -> tuple[Clip, Facts]:
 
     if len(clip) < 2:
         raise ValueError(f"has {len(clip)} frame(s): at least 2 are needed")
+    clip = restore_names(clip, plan.spec.names)
     mover = find_mover(clip)
     facts = Facts(
         clip.frame_rate, mover=clip.skeleton.names[mover.joint] if mover.seen else "", jumps=jumps_at_start(clip)

@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from motionsynth.corpus.cache import default_cache, open_features
 from motionsynth.corpus.conform import conform
@@ -33,8 +33,11 @@ if TYPE_CHECKING:
     from motionsynth.families.base import MotionShape
     from motionsynth.motion.clip import Clip
 
-__all__ = ["Corpus", "open_corpus", "prepare_clip"]
+__all__ = ["Corpus", "file_up", "open_corpus", "prepare_clip"]
 
+_SAME_RATE = 1e-4
+_MOST_NEW = 100
+"""Frames to one of the features, beyond which nothing is interpolated."""
 MIRRORED = " (mirrored)"
 """Ends the name of a clip that is another's mirror image."""
 
@@ -80,6 +83,21 @@ class Corpus:
 
         counts = {name: len(classes) for name, classes in self.label_names.items()}
         return MotionShape(self.config.window_frames, self.spec.width, counts)
+
+    @property
+    def up(self) -> Literal["y", "z"]:
+        """The axis that points up in the files; of two corpora, in those of the first."""
+        return "z" if self.store.up.startswith("z") else "y"
+
+    @cached_property
+    def source_rate(self) -> float:
+        """Frames a second of most of the files; of the features, where those have far fewer."""
+        rates = Counter(self._stored[file].facts.frame_rate for file in sorted(self.split.of_file))
+        rate, own = rates.most_common(1)[0][0], self.spec.frame_rate
+        whole = own * max(1, round(rate / own))  # files write 1/120 s as 0.008333
+        if abs(rate / whole - 1) < _SAME_RATE:
+            rate = whole
+        return rate if rate <= _MOST_NEW * own else own
 
     @cached_property
     def splits(self) -> dict[str, Any]:
@@ -292,13 +310,14 @@ def _faults(sources: Sources, store: FeatureStore) -> dict[str, str]:
     return faults
 
 
-def prepare_clip(path: Path, config: DataConfig, spec: FeatureSpec) -> Clip:
+def prepare_clip(path: Path, config: DataConfig, spec: FeatureSpec, *, up: Literal["y", "z"] | None = None) -> Clip:
     """Read one BVH file and bring it to where ``encode(clip, spec)`` takes it, as a trained run needs.
 
     Args:
         path: a file with the spec's skeleton, its joints in any order, in any unit.
         config: how the corpus of the run was read; its ``up`` counts here.
         spec: what a row holds.
+        up: the axis that points up in that corpus, for a clip that does not show its own; None where it is not known.
 
     Raises:
         BvhError: the file cannot be read.
@@ -308,9 +327,21 @@ def prepare_clip(path: Path, config: DataConfig, spec: FeatureSpec) -> Clip:
 
     clip = read_bvh(path)
     try:
-        return conform(clip, Plan(spec, config.up, config.units))[0]
+        return conform(clip, Plan(spec, file_up(clip, config, up), config.units))[0]
     except ValueError as error:
         raise CorpusError(f"{path}: {error}") from error
+
+
+def file_up(clip: Clip, config: DataConfig, known: Literal["y", "z"] | None) -> Literal["y", "z"]:
+    """The axis that points up in a clip that is read as those of a corpus are: its own where its motion shows it."""
+    from motionsynth.motion.measure import detect_up, up_axis
+
+    if config.up != "auto":
+        return config.up
+    if known is None:
+        return up_axis(clip)
+    found = detect_up(clip, known=known)
+    return found.axis if found.certain else known
 
 
 def _refusal(path: Path, skipped: dict[str, str], files: int) -> str:

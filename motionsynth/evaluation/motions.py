@@ -65,7 +65,6 @@ def file_motions(
     import numpy as np
     import torch
 
-    from motionsynth.corpus.facts import fact_notes
     from motionsynth.corpus.finding import BadFiles, find_files
     from motionsynth.corpus.motions import MotionSet
     from motionsynth.corpus.plan import Plan
@@ -97,22 +96,18 @@ def file_motions(
         )
     used = set(takes)
     facts = {file: item.facts for file, item in usable.items() if file in used and item.facts}
-    rates = {file: one.frame_rate for file, one in facts.items()}
-    # rates have notes of their own, and generated files carry the trajectory on the root
-    others = {file: one._replace(frame_rate=spec.frame_rate, mover="") for file, one in facts.items()}
     return MotionSet(
         features_NTD=torch.from_numpy(np.stack(windows)),
         spec=spec,
         takes=tuple(takes),
         names=tuple(names),
         labels={},
-        nyquist_hz=min(spec.frame_rate, *rates.values()) / 2,
+        nyquist_hz=min(spec.frame_rate, *(one.frame_rate for one in facts.values())) / 2,
         notes=(
             *([f"the {len(real)} real clips in {root / 'real'} are left out"] if real else []),
             *_bad_note(bad, len(usable)),
             *_short_note(list(usable), used, length),
-            *fact_notes(others, "", spec.frame_rate),
-            *_rate_notes(rates, spec.frame_rate),
+            *_fact_notes(facts, spec.frame_rate),
         ),
     )
 
@@ -154,6 +149,16 @@ def _real_clips(root: Path, files: Sequence[str]) -> set[str]:
     """The real clips that a run keeps beside its samples, which are not to be judged as generated."""
     of_run = root.resolve().name == "samples" and (root.resolve().parent / "run.json").is_file()
     return {file for file in files if of_run and file.startswith("real/")}
+
+
+def _fact_notes(facts: Mapping[str, Facts], frame_rate: float) -> list[str]:
+    """Sentences that name files that were turned, scaled, reordered or resampled."""
+    from motionsynth.corpus.facts import fact_notes
+
+    # rates have notes of their own, and generated files carry the trajectory on the root
+    others = {file: one._replace(frame_rate=frame_rate, mover="") for file, one in facts.items()}
+    rates = {file: one.frame_rate for file, one in facts.items()}
+    return [*fact_notes(others, "", frame_rate), *_rate_notes(rates, frame_rate)]
 
 
 def _bad_note(bad: BadFiles, used: int) -> list[str]:

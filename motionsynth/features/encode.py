@@ -114,7 +114,7 @@ def decode_batch(features_NTD: Tensor, spec: FeatureSpec) -> list[Clip]:
     """Decode N windows of one length at once; see :func:`decode`."""
     import torch
 
-    from motionsynth.motion.rotations import matrices_from_6d, matrices_to_angles
+    from motionsynth.motion.rotations import matrices_from_6d, matrices_to_angles, unwrap_angles
 
     if features_NTD.ndim != 3 or features_NTD.shape[-1] != spec.width or not features_NTD.shape[1]:
         raise ValueError(f"features must have shape (N, T, {spec.width}), not {tuple(features_NTD.shape)}")
@@ -135,7 +135,7 @@ def decode_batch(features_NTD: Tensor, spec: FeatureSpec) -> list[Clip]:
     if below:
         joints_6d = part["joint_rotations_6d"].reshape(windows, frames, len(below), 6)
         rotations[:, :, below] = matrices_from_6d(joints_6d).numpy()
-    angles = matrices_to_angles(rotations, spec.orders)
+    angles = unwrap_angles(matrices_to_angles(rotations, spec.orders), spec.orders)
     translations = np.broadcast_to(spec.rest_array, (windows, frames, len(spec.names), 3)).copy()
     translations[:, :, 0] = root_m / spec.metres_per_unit
     skeleton = spec.skeleton()

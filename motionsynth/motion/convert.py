@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from motionsynth.motion.clip import Clip
 
@@ -19,7 +19,8 @@ class Conversion:
         mirror: whether to exchange left and right.
         units: unit of length of the result: ``m``, ``cm``, ``mm`` or ``in``.
         from_units: unit of the file; judged by the skeleton's height where None.
-        portable: whether positions stand on the root only, see ``to_portable``.
+        portable: whether positions stand on the root only and names are kept apart everywhere, see ``to_portable``.
+        keep_names: whether joints keep their names all the same.
     """
 
     frames: slice | None = None
@@ -28,6 +29,9 @@ class Conversion:
     units: str | None = None
     from_units: str | None = None
     portable: bool = False
+    keep_names: bool = False
+    renamed: list[tuple[str, str]] = field(default_factory=list)
+    """Filled by :meth:`apply`: joint names before and after, where they differ."""
 
     def apply(self, clip: Clip) -> Clip:
         """The converted clip.
@@ -50,20 +54,19 @@ class Conversion:
         if self.units is not None:
             clip = self._rescale(clip, self.units)
         if self.portable:
+            from motionsynth.motion.names import note_renamed
             from motionsynth.motion.portable import to_portable
 
-            clip = to_portable(clip)
+            names, clip = clip.skeleton.names, to_portable(clip, keep_names=self.keep_names)
+            note_renamed(self.renamed, names, clip.skeleton.names)
         return clip
 
     def _rescale(self, clip: Clip, units: str) -> Clip:
-        from motionsynth.motion.measure import UNITS, detect_units
-        from motionsynth.motion.transform import scale_lengths
+        from motionsynth.motion.measure import detect_units
+        from motionsynth.motion.transform import scale_lengths, unit_metres
 
-        for unit in filter(None, (units, self.from_units)):
-            if unit not in UNITS:
-                raise ValueError(f"unknown unit {unit!r}; known: {', '.join(UNITS)}")
-        detected = detect_units(clip)
+        wanted, detected = unit_metres(units), detect_units(clip)
+        metres = unit_metres(self.from_units) if self.from_units else detected.metres
         if self.from_units is None and not detected.certain:
             raise ValueError("the skeleton's height does not tell its unit; give --from-units")
-        metres = UNITS[self.from_units] if self.from_units else detected.metres
-        return scale_lengths(clip, metres / UNITS[units])
+        return scale_lengths(clip, metres / wanted)

@@ -1,4 +1,4 @@
-"""The one BVH layout that every reader places identically.
+"""The one BVH layout that every reader places identically, under names that every reader keeps apart.
 
 Readers disagree on position channels: Blender lets them replace the OFFSET and ignores the root's OFFSET, three.js
 adds them to it, many know them on the root only. Where positions stand on the root alone, the root's OFFSET is zero
@@ -7,12 +7,14 @@ and every bone is its OFFSET, there is nothing to disagree on.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
 from motionsynth.motion.clip import Clip
 from motionsynth.motion.measure import moving_joint
+from motionsynth.motion.names import plain_name, portable_names
 from motionsynth.motion.rotations import angles_to_matrices
 from motionsynth.motion.skeleton import AXES, FloatArray, Skeleton
 
@@ -23,8 +25,8 @@ _RIGID: Final = 1e-5
 with few digits, which shakes a rigid bone by about 1e-6 of it."""
 
 
-def to_portable(clip: Clip) -> Clip:
-    """Rewrite a clip so that it has positions on the root only and a root OFFSET of zero.
+def to_portable(clip: Clip, *, keep_names: bool = False) -> Clip:
+    """Rewrite a clip so that it has positions on the root only, a root OFFSET of zero, and portable names.
 
     All joints keep their world positions, but for those above the one that travels: where the root's only child moves,
     as in the Bandai Namco corpus and on rigs whose root carries the way over the ground, and likewise further down, the
@@ -34,6 +36,7 @@ def to_portable(clip: Clip) -> Clip:
 
     Args:
         clip: any clip; lengths in its unit.
+        keep_names: whether joints keep the names they have; those of ``portable_names`` otherwise.
 
     Raises:
         ValueError: a bone changes in time, or something else hangs above the joint that travels; names the joint.
@@ -57,9 +60,10 @@ def to_portable(clip: Clip) -> Clip:
     bones[0] = 0.0
     layout = tuple(tuple(f"{axis}rotation" for axis in order) for order in skeleton.orders)
     root_positions = tuple(f"{axis}position" for axis in AXES)
-    portable = Skeleton(
-        skeleton.names, skeleton.parents, bones, (root_positions + layout[0], *layout[1:]), skeleton.end_sites
-    )
+    names, ends = skeleton.names, skeleton.end_sites
+    if not keep_names:
+        names, ends = portable_names(names), tuple(replace(end, name=plain_name(end.name)) for end in ends)
+    portable = Skeleton(names, skeleton.parents, bones, (root_positions + layout[0], *layout[1:]), ends)
     translations = np.tile(bones, (len(clip), 1, 1))
     translations[:, 0] = trajectory
     return Clip(portable, clip.frame_time, clip.angles, translations)

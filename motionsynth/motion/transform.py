@@ -9,13 +9,22 @@ from typing import Literal
 import numpy as np
 
 from motionsynth.motion.clip import Clip
-from motionsynth.motion.measure import up_axis
-from motionsynth.motion.rotations import matrices_to_angles
+from motionsynth.motion.measure import UNITS, up_axis
+from motionsynth.motion.rotations import matrices_to_angles, unwrap_angles
 from motionsynth.motion.skeleton import EndSite, FloatArray, Skeleton
 
-__all__ = ["order_joints", "rotation_channel_counts", "scale_lengths", "to_y_up", "turn"]
+__all__ = [
+    "Z_UP_TO_Y_UP",
+    "order_joints",
+    "rotation_channel_counts",
+    "scale_lengths",
+    "to_y_up",
+    "turn",
+    "unit_metres",
+]
 
-_Z_UP_TO_Y_UP: FloatArray = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
+Z_UP_TO_Y_UP: FloatArray = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
+"""Turns (x, y, z) with z up into (x, z, -y), the same with y up."""
 
 
 def scale_lengths(clip: Clip, factor: float) -> Clip:
@@ -26,6 +35,13 @@ def scale_lengths(clip: Clip, factor: float) -> Clip:
     ends = tuple(_moved(end, factor * np.array(end.offset)) for end in skeleton.end_sites)
     scaled = replace(skeleton, offsets=skeleton.offsets * factor, end_sites=ends)
     return replace(clip, skeleton=scaled, translations=clip.translations * factor)
+
+
+def unit_metres(unit: str) -> float:
+    """Metres in a unit of length; ``ValueError`` where it is unknown."""
+    if unit not in UNITS:
+        raise ValueError(f"unknown unit {unit!r}; known: {', '.join(UNITS)}")
+    return UNITS[unit]
 
 
 def to_y_up(clip: Clip, up: Literal["y", "z"] | None = None) -> Clip:
@@ -41,7 +57,7 @@ def to_y_up(clip: Clip, up: Literal["y", "z"] | None = None) -> Clip:
     up = up_axis(clip) if up is None else up
     if up not in ("y", "z"):
         raise ValueError(f"up must be 'y' or 'z', not {up!r}")
-    return clip if up == "y" else turn(clip, _Z_UP_TO_Y_UP)
+    return clip if up == "y" else turn(clip, Z_UP_TO_Y_UP)
 
 
 def turn(clip: Clip, rotation: FloatArray) -> Clip:
@@ -78,7 +94,7 @@ def turn(clip: Clip, rotation: FloatArray) -> Clip:
         if end.parent in passing:
             ends[number] = _moved(end, rotation @ np.array(end.offset))
     turned: Skeleton = replace(skeleton, offsets=offsets, end_sites=tuple(ends))
-    angles = matrices_to_angles(rotations, skeleton.orders)
+    angles = unwrap_angles(matrices_to_angles(rotations, skeleton.orders), skeleton.orders)
     kept = [joint for joint, parent in enumerate(skeleton.parents) if parent not in passing or joint in passing]
     angles[:, kept] = clip.angles[:, kept]
     return replace(clip, skeleton=turned, angles=angles, translations=translations)

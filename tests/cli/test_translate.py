@@ -9,6 +9,7 @@ import pytest
 
 import motionsynth
 from motionsynth import workflow
+from motionsynth.features.placement import placement_of
 from motionsynth.motion.bvh import read_bvh, write_bvh
 from motionsynth.motion.resample import resample
 from tests.cli.invocation import Invoke
@@ -43,6 +44,19 @@ def test_whole_clips_come_back_under_their_names(invoke: Invoke, cyclegan: Path,
     other = tmp_path / "other"
     assert invoke("translate", cyclegan, clips[0], "--to", "normal", "--out", other).code == 0
     assert (other / clips[0].name).read_bytes() != (tmp_path / clips[0].name).read_bytes()
+
+
+def test_what_is_translated_starts_where_its_clip_does(
+    invoke: Invoke, cyclegan: Path, corpus: Path, tmp_path: Path
+) -> None:
+    run = motionsynth.open_run(cyclegan)
+    for path in sorted(corpus.glob("walk_elderly_*.bvh"))[:3]:
+        assert invoke("translate", cyclegan, path, "--to", "normal", "--out", tmp_path / path.stem).code == 0
+        before, after = (placement_of(read_bvh(file), run.spec()) for file in (path, tmp_path / path.stem / path.name))
+        assert np.hypot(before.x, before.z) > 5, "it does not start at the origin"
+        assert (after.x, after.z) == pytest.approx((before.x, before.z), abs=1e-3)
+        # the translator may turn the hips a little; a clip that headed along +Z would be far off
+        assert np.cos(after.heading - before.heading) > 0.5
 
 
 def test_clips_of_any_length_and_rate(invoke: Invoke, cyclegan: Path, corpus: Path, tmp_path: Path) -> None:
