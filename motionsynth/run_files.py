@@ -168,9 +168,11 @@ class RunFiles:
             raise RunError(self.path, f"is not a run directory: it has no {RECORD}")
         try:
             document = parse_json(self.read(RECORD))
-            found = document["format"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise RunError(path, "is damaged: not the JSON of a run") from error
+        except ValueError as error:
+            raise RunError(path, "cannot be read: not the JSON of a run") from error
+        found = document.get("format") if isinstance(document, dict) else None
+        if found is None:
+            raise RunError(path, "is damaged: not the JSON of a run")
         if found != FORMAT:
             shown = repr(found)[:40]
             raise RunError(path, f"format {shown} is unknown to motionsynth {__version__}, which reads {FORMAT}")
