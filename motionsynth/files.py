@@ -93,8 +93,8 @@ def parse_json(content: bytes) -> Any:
     """The value of a JSON text in UTF-8.
 
     Raises:
-        ValueError: it is none: not UTF-8, nested too deeply, with ``NaN`` or ``Infinity`` for a number, or with a number
-            of thousands of digits.
+        ValueError: it is none: not UTF-8, nested too deeply, with ``NaN`` or ``Infinity`` for a number, or with a
+            number of thousands of digits.
     """
     try:
         return json.loads(content.decode("utf-8"), parse_constant=_refuse_constant)

@@ -8,14 +8,13 @@ strings ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``.
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from motionsynth.files import open_regular, parse_json
 
-__all__ = ["JOURNAL", "LARGEST_ROW", "JournalLine", "JournalRow", "parse_row", "read_lines"]
+__all__ = ["JOURNAL", "LARGEST_ROW", "JournalLine", "JournalRow", "read_lines"]
 
 JOURNAL: Final = "metrics.jsonl"
 LARGEST_ROW: Final = 1 << 20
@@ -48,7 +47,7 @@ class JournalLine(NamedTuple):
         """The row that it is; ``ValueError`` where it is none."""
         if self.too_long:
             raise ValueError(f"longer than the {LARGEST_ROW:,} bytes that a row may have")
-        return parse_row(self.content)
+        return _row(self.content)
 
 
 def read_lines(path: Path, start: int = 0) -> Iterator[JournalLine]:
@@ -68,12 +67,7 @@ def read_lines(path: Path, start: int = 0) -> Iterator[JournalLine]:
                 long = True
 
 
-def parse_row(line: bytes) -> JournalRow:
-    """The row in a line.
-
-    Raises:
-        ValueError: it is none.
-    """
+def _row(line: bytes) -> JournalRow:
     try:
         row = parse_json(line)
         step, time = row["step"], _number(row["time"])

@@ -39,4 +39,4 @@ def digest_of(path: Path) -> str:
 @lru_cache(maxsize=4096)
 def _digest(path: Path, size: int, mtime_ns: int) -> str:
     with open_regular(path, follow_links=False) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # it reads into, as all files do

@@ -147,18 +147,22 @@ def _hashes(path: Path, step: int) -> dict[str, str]:
 def _unpickled(content: bytes, path: Path) -> dict[str, Any]:
     """The state that ``torch.save`` wrote: of plain values and tensors alone, and no larger unpacked than packed."""
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            entries = archive.infolist()
-        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-            raise ValueError("it is compressed")
-        if sum(entry.file_size for entry in entries) > len(content):
-            raise ValueError("its parts are larger than the file")
+        _refuse_unpacking(content)
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # what a damaged pickle comes upon raises whatever it likes, MemoryError included
         raise RunError(path, f"cannot be read: {' '.join(str(error).split())[:120] or type(error).__name__}") from error
     if not isinstance(state, dict):
         raise RunError(path, "cannot be read: not the state of a training")
     return state
+
+
+def _refuse_unpacking(content: bytes) -> None:
+    """Raise ``ValueError`` for an archive that becomes larger when it is read."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        entries = archive.infolist()
+    packed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
+    if packed or sum(entry.file_size for entry in entries) > len(content):
+        raise ValueError("its parts are larger than the file")
 
 
 def _read(path: Path, limit: int) -> bytes:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import torch
-from torch import Tensor, nn
 
 from motionsynth.families import family_class
 from motionsynth.families.base import Family, FamilyConfig, MotionShape
+from motionsynth.training.bounds import bounded_networks
 
 __all__ = ["build_family", "initial_weights", "stream_seed", "torch_threads"]
 
@@ -34,38 +33,8 @@ def build_family(config: FamilyConfig, shape: MotionShape, seed: int, *, most: i
     Raises:
         ValueError: it cannot be built so, or would hold more.
     """
-    with initial_weights(seed), _bounded(math.inf if most is None else most):
+    with initial_weights(seed), nullcontext() if most is None else bounded_networks(most):
         return family_class(config.name)(config, shape)
-
-
-@contextmanager
-def _bounded(most: float) -> Iterator[None]:
-    """Inside the block networks that hold more numbers in all are refused, before the first too many is written.
-
-    A layer registers its weights when they have an address and no memory yet, and fills them afterwards. To build
-    everything on torch's ``meta`` device first would need no such trick, and costs two seconds of imports a process.
-    """
-    held = 0
-
-    def count(_: nn.Module, name: str, tensor: Tensor | None) -> None:
-        nonlocal held
-        held += 0 if tensor is None else tensor.numel()
-        if held > most:
-            raise ValueError(f"its networks would hold more than {most:,} numbers")
-
-    handles = (
-        nn.modules.module.register_module_parameter_registration_hook(count),
-        nn.modules.module.register_module_buffer_registration_hook(count),
-    )
-    try:
-        yield
-    except (RuntimeError, MemoryError, OverflowError) as error:
-        if math.isinf(most):
-            raise
-        raise ValueError(f"its networks cannot be built ({str(error).partition(chr(10))[0][:120]})") from error
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 @contextmanager

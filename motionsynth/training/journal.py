@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from motionsynth.errors import RunError
 from motionsynth.files import refuse_irregular
-from motionsynth.journal_rows import LARGEST_ROW, JournalRow, parse_row, read_lines
+from motionsynth.journal_rows import LARGEST_ROW, JournalLine, JournalRow, read_lines
 
 __all__ = ["Journal", "JournalRow", "read_journal"]
 
@@ -66,7 +66,7 @@ class Journal:
             self._file.truncate(size - len(tail) + len(full))
             os.fsync(self._file.fileno())
         lines = full.splitlines()
-        return _parse(lines[-1], self.path).step if lines else -1
+        return _parse(JournalLine(lines[-1], size), self.path).step if lines else -1
 
     def write(self, step: int, metrics: Mapping[str, float]) -> bool:
         """Append a row and hand it to the operating system; False where the journal already has that step.
@@ -107,22 +107,17 @@ def read_journal(path: str | Path) -> list[JournalRow]:
         RunError: the journal is missing, or a line is not a row.
     """
     path = Path(path)
-    rows = []
     try:
-        for line in read_lines(path):
-            rows.append(_parse(line.content, path) if not line.too_long else line.parse())
+        return [_parse(line, path) for line in read_lines(path)]
     except OSError as error:
         raise RunError(path, error.strerror or str(error)) from error
-    except ValueError as error:
-        raise RunError(path, f"is damaged: a line is {error}") from error
-    return rows
 
 
-def _parse(line: bytes, path: Path) -> JournalRow:
+def _parse(line: JournalLine, path: Path) -> JournalRow:
     try:
-        return parse_row(line)
+        return line.parse()
     except ValueError as error:
-        raise RunError(path, f"is damaged: {line[:60]!r} is not a row of a journal") from error
+        raise RunError(path, f"is damaged: {line.content[:60]!r} is not a row of a journal") from error
 
 
 def _encode(value: float) -> Any:

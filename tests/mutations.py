@@ -1,0 +1,98 @@
+"""Damage done to files at random, with a fixed seed: flipped bits, cuts, and values that JSON can spell."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+__all__ = ["damaged_bytes", "damaged_document", "damaged_json"]
+
+_RAW: Final = "\x00raw\x00"
+"""Stands in a document for text that ``json.dumps`` would not write."""
+STRANGE: Final[tuple[Any, ...]] = (
+    None,
+    True,
+    -1,
+    0,
+    2**31,
+    2**63,
+    10**30,
+    10_000_000,
+    1_000_000_000,
+    0.5,
+    -1e300,
+    "",
+    "x" * 5000,
+    "\u0000",
+    "../../etc/passwd",
+    "\x1b[31m\n",
+    [],
+    {},
+    [[]],
+    {"a": 1},
+    [1e308] * 3,
+    f"{_RAW}NaN",
+    f"{_RAW}-Infinity",
+    f"{_RAW}1e999",
+    f"{_RAW}{'9' * 5000}",
+    f'{_RAW}"\\ud800"',
+    f"{_RAW}{'[' * 100_000}{']' * 100_000}",
+    f'{_RAW}{{"a": 1, "a": 2}}',
+)
+
+
+def damaged_bytes(content: bytes, chance: random.Random) -> bytes:
+    """Content with a bit flipped, cut, or with bytes put in, written over or repeated."""
+    place, flip = chance.randrange(len(content) or 1), 1 << chance.randrange(8)
+    if not content:
+        return chance.randbytes(8)
+    kinds: tuple[Callable[[], bytes], ...] = (
+        lambda: content[:place] + bytes([content[place] ^ flip]) + content[place + 1 :],
+        lambda: content[:place],
+        lambda: content[place:],
+        lambda: content[:place] + chance.randbytes(chance.randrange(1, 9)) + content[place:],
+        lambda: content[:place] + b"\xff\xfe\x80" + content[place + 3 :],
+        lambda: content[:place] + chance.randbytes(8) + content[place + 8 :],
+        lambda: content + content[place:],
+        lambda: b"",
+    )
+    # a flipped bit is the damage that disks do, and the hardest to see
+    return chance.choices(kinds, (8, *[1] * (len(kinds) - 1)))[0]()
+
+
+def damaged_document(document: Any, chance: random.Random) -> Any:
+    """A copy of a JSON document with a value deleted, repeated or replaced; see ``STRANGE``."""
+    document = copy.deepcopy(document)
+    holder, key = chance.choice(list(_places(document)))
+    action = chance.randrange(5)
+    if action == 0:
+        del holder[key]
+    elif action == 1 and isinstance(holder, list):
+        holder.insert(key, copy.deepcopy(holder[key]))
+    elif action == 2 and isinstance(holder, dict):
+        holder[chance.choice(("", "unknown", "x" * 300))] = holder.pop(key)
+    elif action == 3 and isinstance(holder[key], int | float):
+        holder[key] = holder[key] * chance.choice((-1, 2, 10**6, 0.5)) + chance.choice((0, 1))
+    else:
+        holder[key] = chance.choice(STRANGE)
+    return document
+
+
+def damaged_json(document: Any) -> bytes:
+    """The text of a damaged document, with what is no JSON value written as it stands."""
+    text = json.dumps(document, indent=1)
+    raw = json.dumps(_RAW)[1:-1]
+    while (start := text.find(f'"{raw}')) >= 0:
+        value, length = json.JSONDecoder().raw_decode(text[start:])
+        text = text[:start] + value.removeprefix(_RAW) + text[start + length :]
+    return text.encode()
+
+
+def _places(node: Any) -> Iterator[tuple[Any, Any]]:
+    keys = list(node) if isinstance(node, dict) else range(len(node)) if isinstance(node, list) else ()
+    for key in keys:
+        yield node, key
+        yield from _places(node[key])
