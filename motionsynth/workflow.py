@@ -255,8 +255,9 @@ def train_once(
     """
     from motionsynth.config import config_hash
     from motionsynth.run import open_run
+    from motionsynth.run_files import holds_run
 
-    if not (run_dir / "run.json").exists():
+    if not holds_run(run_dir):
         return train(
             config,
             run_dir=run_dir,
