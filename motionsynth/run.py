@@ -48,6 +48,7 @@ from motionsynth.run_files import (
     sealed,
 )
 from motionsynth.tensor_files import count_numbers, load_tensors
+from motionsynth.training.bounds import SLACK
 from motionsynth.training.checkpoint import newest_weights, pack_weights, unpack_weights
 from motionsynth.training.determinism import build_family
 
@@ -59,8 +60,6 @@ if TYPE_CHECKING:
 __all__ = ["FORMAT", "Run", "RunRecord", "create_run", "open_run", "refuse_taken"]
 
 _LOCK = ".lock"
-_SLACK = 1 << 22
-"""Numbers, or bytes, that a family may have beside its weights: constants, and what early versions did not keep."""
 
 
 class Run:
@@ -181,15 +180,15 @@ class Run:
             RunError: it would hold many more numbers than the weights, or the newest checkpoint; or cannot be built.
         """
         place = self.path / WEIGHTS
-        kept = place if place.exists() else newest_weights(self.checkpoints_path)
+        weights = place if place.exists() else newest_weights(self.checkpoints_path)
         try:
-            most = None if kept is None else 2 * count_numbers(kept) + _SLACK
+            kept = None if weights is None else count_numbers(weights)
         except (OSError, ValueError) as error:
-            raise RunError(kept or place, f"is damaged: {error}") from error
+            raise RunError(weights or place, f"is damaged: {error}") from error
         try:
-            return build_family(self.config.family, self.shape, self.config.train.seed, most=most)
+            return build_family(self.config.family, self.shape, self.config.train.seed, kept=kept)
         except ValueError as error:
-            against = f" beside {kept.relative_to(self.path)}" if kept else ""
+            against = f" beside {weights.relative_to(self.path)}" if weights else ""
             raise RunError(self.path / CONFIG, f"cannot be used{against}: {error}") from error
 
     def _load(self) -> tuple[Family, dict[str, Tensor], dict[str, Tensor]]:
@@ -198,7 +197,7 @@ class Run:
         if not path.exists():
             raise RunError(path, "is missing: training has not finished; go on with train --resume")
         family = self.build_family()
-        largest = 2 * sum(value.nbytes for value in family.state_dict().values()) + _SLACK
+        largest = 2 * sum(value.nbytes for value in family.state_dict().values()) + SLACK
         weights, averages = self._unpacked(self.files.read_checked(WEIGHTS, self.record, limit=largest))
         return family, weights, averages
 

@@ -157,7 +157,7 @@ def read_result(path: Path) -> CellResult:
     if found is None:
         raise StudyError(path, "is damaged: not the JSON of a cell; delete it")
     if found != FORMAT:
-        raise StudyError(path, f"has format {str(found)[:40]!r}, this version reads {FORMAT}; delete it")
+        raise StudyError(path, f"has format {repr(found)[:40]}, this version reads {FORMAT}; delete it")
     try:
         result: CellResult = _RESULT.validate_python(document)
     except ValidationError as error:

@@ -10,7 +10,11 @@ from typing import Any
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-__all__ = ["bounded_networks"]
+__all__ = ["SLACK", "bounded_networks"]
+
+SLACK = 1 << 22
+"""Numbers, or bytes, that a network may have beside what is kept of it: constants, and what early versions left out."""
+
 
 _OF_A_SHAPE = frozenset({"empty", "full", "ones", "rand", "randn", "zeros"})
 _OF_A_COUNT = frozenset({"arange", "linspace"})
@@ -45,16 +49,19 @@ def _numbers_asked(name: str, args: tuple[Any, ...]) -> float:
 
 
 @contextmanager
-def bounded_networks(most: int) -> Iterator[None]:
-    """Inside the block networks that hold more numbers than ``most`` in all are refused before they take memory.
+def bounded_networks(kept: int) -> Iterator[None]:
+    """Inside the block networks are refused, before they take memory, that hold far more numbers than are kept of them.
 
     To build everything on torch's ``meta`` device first would need less of this, and two seconds of imports in every
     process.
 
+    Args:
+        kept: numbers in the file of their weights, or of all that the block builds.
+
     Raises:
         ValueError: they hold more, or cannot be built.
     """
-    bounded, held = _Bounded(most), 0
+    bounded, held = _Bounded(2 * kept + SLACK), 0
 
     def count(_: nn.Module, name: str, tensor: Tensor | None) -> None:
         nonlocal held

@@ -21,19 +21,19 @@ def stream_seed(seed: int, purpose: str) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-def build_family(config: FamilyConfig, shape: MotionShape, seed: int, *, most: int | None = None) -> Family:
+def build_family(config: FamilyConfig, shape: MotionShape, seed: int, *, kept: int | None = None) -> Family:
     """A family with its initial weights, on the CPU: a function of its arguments alone.
 
     Args:
         config: its settings.
         shape: size of its windows.
         seed: of its weights.
-        most: numbers that its networks may hold in all; None for no bound.
+        kept: numbers in the file that its weights are then read from, which it may not exceed by far; None for none.
 
     Raises:
-        ValueError: it cannot be built so, or would hold more.
+        ValueError: it cannot be built so, or would hold far more.
     """
-    with initial_weights(seed), nullcontext() if most is None else bounded_networks(most):
+    with initial_weights(seed), nullcontext() if kept is None else bounded_networks(kept):
         return family_class(config.name)(config, shape)
 
 
