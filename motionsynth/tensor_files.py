@@ -25,8 +25,8 @@ def count_numbers(path: Path) -> int:
     try:
         with safe_open(path, "pt") as file:
             return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118 - no mapping
-    except (SafetensorError, KeyError, TypeError, OverflowError) as error:
-        raise ValueError(_line(error)) from error
+    except (SafetensorError, RuntimeError, MemoryError, KeyError, TypeError, OverflowError) as error:
+        raise ValueError(_line(error)) from error  # a file with holes may be larger than what can be mapped
 
 
 def load_tensors(content: bytes) -> dict[str, Tensor]:
