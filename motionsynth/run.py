@@ -1,6 +1,6 @@
 """A run directory: the only thing handed from training to generation, evaluation and study.
 
-    run.json                what it is (format 1), and its state
+    run.json                what it is (format 1), its state, and a checksum of both
     config.yaml             the resolved configuration
     normaliser.safetensors  what features are divided by
     skeleton.bvh            what features are decoded onto

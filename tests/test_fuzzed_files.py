@@ -27,9 +27,16 @@ from motionsynth.families.base import MotionShape
 from motionsynth.files import parse_json
 from motionsynth.study.clips import read_clips
 from motionsynth.study.results import read_result
+from tests.damage import (
+    MOST_MIB,
+    damaged_bytes,
+    damaged_document,
+    damaged_json,
+    forget_peak,
+    in_time,
+    peak_mib,
+)
 from tests.evaluation import worlds
-from tests.mutations import damaged_bytes, damaged_document, damaged_json
-from tests.test_fuzzed_runs import MOST_MIB, forget_peak, in_time, peak_mib
 
 COUNT = 300
 DOCS = Path(__file__).resolve().parents[1] / "docs"

@@ -7,11 +7,9 @@ import json
 import logging
 import random
 import shutil
-import signal
 import struct
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -36,47 +34,26 @@ from motionsynth.run_files import RunFiles, sealed
 from motionsynth.training.checkpoint import Checkpoint, load_newest, save_checkpoint
 from motionsynth.training.determinism import build_family
 from motionsynth.workflow import baseline
-from tests.mutations import damaged_bytes, damaged_document, damaged_json
+from tests.damage import (
+    MOST_MIB,
+    HangError,
+    damaged_bytes,
+    damaged_document,
+    damaged_json,
+    forget_peak,
+    in_time,
+    peak_mib,
+)
 
 Files = dict[str, bytes]
 MANIFEST = "checkpoints/30/manifest.json"
 COUNT = 1000
-MOST_MIB = 300
-"""By which the peak of memory may grow while a thousand damaged runs are opened; the run itself takes a few."""
 SMALL = (
     "data.window_frames=8",
     "family.latent_dim=4",
     "family.backbone.widths=[8, 8]",
     "family.backbone.mapping_width=8",
 )
-
-
-class HangError(BaseException):
-    """Nothing came of it in time; no ``Exception``, so that no door can take it for damage."""
-
-
-@contextmanager
-def in_time(seconds: float = 10.0) -> Iterator[None]:
-    def ring(*_: object) -> None:
-        raise HangError
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-
-
-def peak_mib() -> float:
-    """Peak of this process's resident memory since ``forget_peak``."""
-    line = next(x for x in Path("/proc/self/status").read_text().splitlines() if x.startswith("VmHWM"))
-    return int(line.split()[1]) / 1024
-
-
-def forget_peak() -> None:
-    Path("/proc/self/clear_refs").write_text("5")
 
 
 def spec() -> FeatureSpec:

@@ -29,7 +29,7 @@ from motionsynth.tracking.sync import is_tracked, sync_run
 from motionsynth.training import checkpoint, journal
 from motionsynth.training.checkpoint import Checkpoint, load_newest, save_checkpoint
 from motionsynth.training.journal import Journal, read_journal
-from tests.test_fuzzed_runs import forget_peak, in_time, peak_mib
+from tests.damage import forget_peak, in_time, peak_mib
 from tests.training.toy_family import make_config, make_run, make_windows
 
 pytestmark = pytest.mark.usefixtures("toy_known")

@@ -35,7 +35,7 @@ def _odd(frames: int) -> int:
 
 Kernel = Annotated[int, Field(ge=1), AfterValidator(_odd)]
 """Frames of a convolution."""
-Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
+Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1, max_length=64)]
 
 
 class ConvConfig(FrozenConfig):
@@ -75,7 +75,7 @@ class GRUConfig(_StepConfig):
 
     kind: Literal["gru"] = "gru"
     """Which backbone."""
-    layers: int = Field(2, ge=1, le=256)
+    layers: int = Field(2, ge=1, le=64)
     """Of units."""
 
 
@@ -84,7 +84,7 @@ class TransformerConfig(_StepConfig):
 
     kind: Literal["transformer"] = "transformer"
     """Which backbone."""
-    layers: int = Field(3, ge=1, le=256)
+    layers: int = Field(3, ge=1, le=64)
     """Blocks."""
     heads: int = Field(4, ge=1)
     """Of attention, a divisor of ``width``."""

@@ -1,14 +1,29 @@
-"""Damage done to files at random, with a fixed seed: flipped bits, cuts, and values that JSON can spell."""
+"""Damage done to files at random, with a fixed seed, and watches on what it does: how long, and how much memory."""
 
 from __future__ import annotations
 
 import copy
 import json
 import random
+import signal
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["damaged_bytes", "damaged_document", "damaged_json"]
+__all__ = [
+    "MOST_MIB",
+    "HangError",
+    "damaged_bytes",
+    "damaged_document",
+    "damaged_json",
+    "forget_peak",
+    "in_time",
+    "peak_mib",
+]
+
+MOST_MIB: Final = 300
+"""By which the peak of memory may grow while damaged files are opened; the files themselves take a few."""
 
 _RAW: Final = "\x00raw\x00"
 """Stands in a document for text that ``json.dumps`` would not write."""
@@ -96,3 +111,31 @@ def _places(node: Any) -> Iterator[tuple[Any, Any]]:
     for key in keys:
         yield node, key
         yield from _places(node[key])
+
+
+class HangError(BaseException):
+    """Nothing came of it in time; no ``Exception``, so that no door can take it for damage."""
+
+
+@contextmanager
+def in_time(seconds: float = 10.0) -> Iterator[None]:
+    def ring(*_: object) -> None:
+        raise HangError
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def peak_mib() -> float:
+    """Peak of this process's resident memory since ``forget_peak``."""
+    line = next(x for x in Path("/proc/self/status").read_text().splitlines() if x.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
+
+
+def forget_peak() -> None:
+    Path("/proc/self/clear_refs").write_text("5")
