@@ -49,7 +49,7 @@ from motionsynth.run_files import (
 )
 from motionsynth.tensor_files import count_numbers, load_tensors
 from motionsynth.training.bounds import SLACK
-from motionsynth.training.checkpoint import newest_weights, pack_weights, unpack_weights
+from motionsynth.training.checkpoint import numbers_kept, pack_weights, unpack_weights
 from motionsynth.training.determinism import build_family
 
 if TYPE_CHECKING:
@@ -179,16 +179,15 @@ class Run:
         Raises:
             RunError: it would hold many more numbers than the weights, or the newest checkpoint; or cannot be built.
         """
-        place = self.path / WEIGHTS
-        weights = place if place.exists() else newest_weights(self.checkpoints_path)
+        path = self.path / WEIGHTS
         try:
-            kept = None if weights is None else count_numbers(weights)
+            kept = count_numbers(path) if path.exists() else numbers_kept(self.checkpoints_path)
         except (OSError, ValueError) as error:
-            raise RunError(weights or place, f"is damaged: {error}") from error
+            raise RunError(path, f"is damaged: {error}") from error
         try:
             return build_family(self.config.family, self.shape, self.config.train.seed, kept=kept)
         except ValueError as error:
-            against = f" beside {weights.relative_to(self.path)}" if weights else ""
+            against = "" if kept is None else f" beside {WEIGHTS if path.exists() else 'checkpoints'}"
             raise RunError(self.path / CONFIG, f"cannot be used{against}: {error}") from error
 
     def _load(self) -> tuple[Family, dict[str, Tensor], dict[str, Tensor]]:

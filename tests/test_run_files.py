@@ -352,6 +352,19 @@ def test_only_weights_of_the_right_size_are_read(run_dir: Path) -> None:
     assert peak_mib() - before < 50
 
 
+def test_a_damaged_checkpoint_keeps_no_older_one_from_being_taken(run_dir: Path) -> None:
+    (run_dir / "weights.safetensors").unlink()
+    assert sorted(path.name for path in (run_dir / "checkpoints").iterdir()) == ["7", "8"]
+    for step, found in (("8", 7), ("7", None)):
+        weights = run_dir / "checkpoints" / step / "weights.safetensors"
+        weights.write_bytes(weights.read_bytes()[:20])
+        assert open_run(run_dir).build_family()  # small: what a bound is for is not
+        if found:
+            assert (older := load_newest(run_dir / "checkpoints")) and older.step == found
+    with pytest.raises(RunError, match="no checkpoint is intact"):
+        load_newest(run_dir / "checkpoints")
+
+
 def test_a_checkpoint_that_unpacks_to_more_is_refused(run_dir: Path) -> None:
     import zipfile
 

@@ -10,6 +10,7 @@ import re
 import shutil
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,13 +20,13 @@ from torch import Tensor
 
 from motionsynth.errors import RunError
 from motionsynth.files import hash_bytes, parse_json, read_regular, sync_folder, write_synced
-from motionsynth.tensor_files import load_tensors
+from motionsynth.tensor_files import count_numbers, load_tensors
 
 __all__ = [
     "AVERAGE_PREFIX",
     "Checkpoint",
     "load_newest",
-    "newest_weights",
+    "numbers_kept",
     "pack_weights",
     "save_checkpoint",
     "unpack_weights",
@@ -114,9 +115,13 @@ def load_newest(folder: Path) -> Checkpoint | None:
     return None
 
 
-def newest_weights(folder: Path) -> Path | None:
-    """The weights of the newest checkpoint, intact or not; None where there is no checkpoint."""
-    return next((folder / str(step) / _WEIGHTS for step in _steps(folder)), None)
+def numbers_kept(folder: Path) -> int | None:
+    """Numbers in the newest weights of a checkpoint that can be opened, 0 where none can; None without a checkpoint."""
+    steps = _steps(folder)
+    for step in steps:
+        with suppress(OSError, ValueError):
+            return count_numbers(folder / str(step) / _WEIGHTS)
+    return 0 if steps else None
 
 
 def _load(path: Path, step: int) -> Checkpoint:
