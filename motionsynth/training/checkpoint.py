@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import os
+import pickletools
 import re
 import shutil
 import zipfile
@@ -35,7 +36,9 @@ __all__ = [
 AVERAGE_PREFIX = "ema."
 _FORMAT = 1
 _WEIGHTS, _STATE, _MANIFEST = "weights.safetensors", "state.pt", "manifest.json"
-_LARGEST_MANIFEST, _LARGEST_FILE = 1 << 16, 1 << 34
+_LARGEST_MANIFEST, _LARGEST_PICKLE, _LARGEST_FILE = 1 << 16, 1 << 22, 1 << 34
+_CALLED = r"collections OrderedDict|torch\._utils _rebuild_tensor_v2|torch [A-Z][A-Za-z0-9]*Storage"
+"""What a state is made of beside plain values: tensors, and the storages that they lie in."""
 _log = logging.getLogger(__name__)
 
 
@@ -152,7 +155,7 @@ def _hashes(path: Path, step: int) -> dict[str, str]:
 def _unpickled(content: bytes, path: Path) -> dict[str, Any]:
     """The state that ``torch.save`` wrote: of plain values and tensors alone, and no larger unpacked than packed."""
     try:
-        _refuse_unpacking(content)
+        _refuse_hostile(content)
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # what a damaged pickle comes upon raises whatever it likes, MemoryError included
         raise RunError(path, f"cannot be read: {' '.join(str(error).split())[:120] or type(error).__name__}") from error
@@ -161,13 +164,27 @@ def _unpickled(content: bytes, path: Path) -> dict[str, Any]:
     return state
 
 
-def _refuse_unpacking(content: bytes) -> None:
-    """Raise ``ValueError`` for an archive that becomes larger when it is read."""
+def _refuse_hostile(content: bytes) -> None:
+    """Raise ``ValueError`` for an archive that becomes larger when it is read, or calls what no state of ours calls.
+
+    Torch's own reader runs no code, but makes a ``bytearray`` of any size that a file asks for.
+    """
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         entries = archive.infolist()
-    packed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
-    if packed or sum(entry.file_size for entry in entries) > len(content):
-        raise ValueError("its parts are larger than the file")
+        packed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
+        if packed or sum(entry.file_size for entry in entries) > len(content):
+            raise ValueError("its parts are larger than the file")
+        for entry in entries:
+            if entry.filename.endswith(".pkl"):
+                if entry.file_size > _LARGEST_PICKLE:
+                    raise ValueError(f"has more than {_LARGEST_PICKLE:,} bytes beside its tensors")
+                _refuse_calls(archive.read(entry))
+
+
+def _refuse_calls(pickled: bytes) -> None:
+    for opcode, name, _ in pickletools.genops(pickled):
+        if "GLOBAL" in opcode.name and not re.fullmatch(_CALLED, str(name)):
+            raise ValueError(f"calls {str(name)[:60]}, which no state needs")
 
 
 def _read(path: Path, limit: int) -> bytes:

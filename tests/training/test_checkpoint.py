@@ -154,6 +154,31 @@ def test_a_step_is_replaced_and_later_ones_of_an_abandoned_past_go(folder: Path)
     assert sorted(path.name for path in folder.iterdir()) == ["25", "30"]
 
 
+class Call:
+    """Pickled as a call."""
+
+    def __init__(self, function: Any, *arguments: Any) -> None:
+        self.called = (function, arguments)
+
+    def __reduce__(self) -> Any:
+        return self.called
+
+
+@pytest.mark.parametrize("call", [Call(bytearray, 10**8), Call(torch.Tensor, 10**8), Call(torch.UntypedStorage, 10**8)])
+def test_a_state_that_asks_for_memory_gets_none(folder: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = folder / "30" / "state.pt"
+    torch.save({"elapsed": call}, state)
+    manifest = json.loads((folder / "30" / "manifest.json").read_text())
+    manifest["sha256"]["state.pt"] = module.hash_bytes(state.read_bytes())
+    (folder / "30" / "manifest.json").write_text(json.dumps(manifest))
+    shutil.rmtree(folder / "20")
+    with pytest.raises(RunError, match=r"calls (__builtin__|builtins|torch).*, which no state needs"):
+        load_newest(folder)
+    monkeypatch.setattr(module, "_refuse_calls", lambda _: None)  # the control
+    found = load_newest(folder)
+    assert found and len(found.state["elapsed"]) == 10**8
+
+
 def places(node: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """Places of all that a state holds, containers too."""
     for key, value in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
