@@ -75,7 +75,7 @@ class GRUConfig(_StepConfig):
 
     kind: Literal["gru"] = "gru"
     """Which backbone."""
-    layers: int = Field(2, ge=1, le=64)
+    layers: int = Field(2, ge=1, le=256)
     """Of units."""
 
 
@@ -84,7 +84,7 @@ class TransformerConfig(_StepConfig):
 
     kind: Literal["transformer"] = "transformer"
     """Which backbone."""
-    layers: int = Field(3, ge=1, le=64)
+    layers: int = Field(3, ge=1, le=256)
     """Blocks."""
     heads: int = Field(4, ge=1)
     """Of attention, a divisor of ``width``."""
