@@ -176,9 +176,10 @@ def test_checkpoints_behind_a_link_are_neither_read_nor_cleared_away(
         lambda: load_newest(run_dir / "checkpoints"),
         lambda: save_checkpoint(run_dir / "checkpoints", newest),
     ):
+        before = sorted(outside.rglob("*"))
         with pytest.raises(RunError, match="is a symbolic link"):
             touch()
-        assert (outside / "20260101").is_dir()
+        assert sorted(outside.rglob("*")) == before and (outside / "20260101").is_dir()
     monkeypatch.setattr(Path, "is_symlink", lambda self: False)  # the control
     save_checkpoint(run_dir / "checkpoints", newest)
     assert not (outside / "20260101").exists()

@@ -73,7 +73,11 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, *, keep: int = 2) -> P
 
     It is written under a temporary name, its manifest last, synced, and renamed; older ones are removed only after
     that. Checkpoints of later steps are leftovers of a past that a resumed run has abandoned: they go too.
+
+    Raises:
+        RunError: the folder is a symbolic link.
     """
+    _refuse_link(folder)
     state = io.BytesIO()
     torch.save(checkpoint.state, state)
     files = {_WEIGHTS: pack_weights(checkpoint.weights, checkpoint.averages), _STATE: state.getvalue()}
@@ -194,14 +198,18 @@ def _read(path: Path, limit: int) -> bytes:
         raise RunError(error.filename or path, error.strerror or str(error)) from error
 
 
+def _refuse_link(folder: Path) -> None:
+    if folder.is_symlink():
+        raise RunError(folder, "is a symbolic link, not a folder of checkpoints; put the folder itself there")
+
+
 def _steps(folder: Path) -> list[int]:
     """Steps that have a checkpoint, newest first.
 
     Raises:
         RunError: the folder, or that of a step, is a symbolic link: what it leads to is not the run's.
     """
-    if folder.is_symlink():
-        raise RunError(folder, "is a symbolic link, not a folder of checkpoints; put the folder itself there")
+    _refuse_link(folder)
     if not folder.is_dir():
         return []
     places = [path for path in folder.iterdir() if re.fullmatch("0|[1-9][0-9]{0,18}", path.name)]
