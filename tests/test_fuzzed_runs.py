@@ -95,6 +95,7 @@ def run_dir(whole: Path, tmp_path: Path) -> Path:
 
 
 def drawn(run_dir: Path) -> bytes:
+    shutil.rmtree(run_dir.parent / "out", ignore_errors=True)
     (clip,) = generate(run_dir, 1, out=run_dir.parent / "out")
     return clip.read_bytes()
 
@@ -177,6 +178,7 @@ def survey(run_dir: Path, name: str, *, fitting: bool, count: int = COUNT) -> Co
     door, fit = DOORS[name]
     whole = {file: (run_dir / file).read_bytes() for file in {name, "run.json", MANIFEST}}
     expected, chance = door(run_dir), random.Random(f"{name} {fitting}")
+    assert door(run_dir) == expected, "an intact run gives the same again"
     seen: Counter[str] = Counter()
     for _ in range(count):
         content = damaged(whole[name], chance, name)
