@@ -70,7 +70,7 @@ class DataConfig(FrozenConfig):
     """Unit of length of the files; ``auto`` judges by the skeleton's height; ``cmu`` is the CMU library's own."""
     up: Literal["auto", "y", "z"] = "auto"
     """Axis that points up in the files; ``auto`` judges each by its motion, in doubt by most files."""
-    window_frames: int = Field(64, ge=8)
+    window_frames: int = Field(64, ge=8, le=10_000)
     """T, frames in a window."""
     stride_frames: int = Field(16, ge=1)
     """Frames between the starts of neighbouring windows."""

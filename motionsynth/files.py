@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 __all__ = [
     "TEMPORARY_SUFFIX",
@@ -22,6 +23,7 @@ __all__ = [
     "hash_bytes",
     "locked",
     "open_regular",
+    "parse_json",
     "read_regular",
     "refuse_irregular",
     "refuse_unwritable",
@@ -96,6 +98,23 @@ def read_regular(path: str | Path, *, limit: int | None = None, follow_links: bo
     if limit is not None and max(size, len(content)) > limit:
         raise OSError(errno.EFBIG, f"has {size:,} bytes, more than the {limit:,} that such a file may have", str(path))
     return content
+
+
+def parse_json(content: bytes) -> Any:
+    """The value of a JSON text in UTF-8.
+
+    Raises:
+        ValueError: it is none: not UTF-8, nested too deeply, with ``NaN`` or ``Infinity`` for a number, or with a
+            number of thousands of digits.
+    """
+    try:
+        return json.loads(content.decode("utf-8"), parse_constant=_refuse_constant)
+    except RecursionError as error:
+        raise ValueError("is nested too deeply") from error
+
+
+def _refuse_constant(word: str) -> None:
+    raise ValueError(f"{word} is no number of JSON")
 
 
 def refuse_irregular(path: str | Path) -> None:

@@ -14,7 +14,7 @@ from motionsynth.corpus.windows import WindowSet
 from motionsynth.errors import RanksError, RunError
 from motionsynth.families.base import FitsPrior
 from motionsynth.run import Run
-from motionsynth.training.determinism import build_family, stream_seed, torch_threads
+from motionsynth.training.determinism import stream_seed, torch_threads
 from motionsynth.training.distributed import Ranks
 from motionsynth.training.journal import Journal
 from motionsynth.training.trainer import ProgressListener, Score, Trainer, TrainingResult
@@ -67,7 +67,7 @@ def train_run(
             return _finished(run)
         with Journal(run.journal_path) as journal:
             trainer = Trainer(
-                build_family(run.config.family, run.shape, run.config.train.seed),
+                run.build_family(),
                 run.config.family,
                 run.config.train,
                 windows,
@@ -105,8 +105,7 @@ def _assist(run: Run, windows: WindowSet, device: torch.device | str, ranks: Ran
         if ranks.share(False):
             return _finished(run)
         config = run.config
-        family = build_family(config.family, run.shape, config.train.seed)
-        trainer = Trainer(family, config.family, config.train, windows, device=device, ranks=ranks)
+        trainer = Trainer(run.build_family(), config.family, config.train, windows, device=device, ranks=ranks)
         trainer.resume()
         return trainer.fit()
 
@@ -122,7 +121,7 @@ def _way_back(run: Run) -> Iterator[None]:
 def _with_prior(run: Run, result: TrainingResult, windows: WindowSet, device: torch.device | str) -> TrainingResult:
     """The result with a density fitted on the latents, for families that fit one: of the average's own codes too."""
     config = run.config.train
-    family = build_family(run.config.family, run.shape, config.seed).to(device)
+    family = run.build_family().to(device)
     if not isinstance(family, FitsPrior):
         return result
     windows = windows.to(device)

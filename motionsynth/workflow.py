@@ -257,8 +257,9 @@ def train_once(
     """
     from motionsynth.config import config_hash
     from motionsynth.run import open_run
+    from motionsynth.run_files import holds_run
 
-    if not (run_dir / "run.json").exists():
+    if not holds_run(run_dir):
         return train(
             config,
             run_dir=run_dir,
@@ -336,7 +337,6 @@ def _sample_score(run: Run, corpus: Corpus) -> Score | None:
     from motionsynth.families.base import FitsPrior
     from motionsynth.metrics.components import PrincipalComponents
     from motionsynth.sampling import draw_from
-    from motionsynth.training.determinism import build_family
 
     train, validation = corpus.windows("train"), corpus.windows("validation")
     train_NTD, validation_NTD = (w.motion_NTD[w.mask_NT.all(1)].numpy() for w in (train, validation))
@@ -344,7 +344,7 @@ def _sample_score(run: Run, corpus: Corpus) -> Score | None:
         return None
     axes = PrincipalComponents.fit(train_NTD, SCORE_COMPONENTS)
     reference = axes.moments(validation_NTD)
-    judged = build_family(run.config.family, run.shape, run.config.train.seed)
+    judged = run.build_family()
 
     def score(family: Family, averages: Mapping[str, Tensor]) -> dict[str, float]:
         judged.load_state_dict(averages or family.state_dict())

@@ -14,8 +14,9 @@ from motionsynth.calibration.bench import Bench, one_thread, open_bench
 from motionsynth.calibration.plan import KINDS, CalibrationConfig, Dose
 from motionsynth.calibration.record import Calibration, DoseFigures, FigureRecord, save_calibration
 from motionsynth.errors import ConfigError
-from motionsynth.files import write_bytes
+from motionsynth.files import parse_json, read_regular, write_bytes
 from motionsynth.processes import follow_parent, safe_children
+from motionsynth.run_files import holds_run
 
 if TYPE_CHECKING:
     from motionsynth.config import DataConfig
@@ -27,6 +28,7 @@ Progress = Callable[[int, int], None]
 
 _DOSES: Final = "doses"
 _ABOUT: Final = "about.json"
+_LARGEST_ABOUT: Final = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def data_of(corpus: Path, overrides: Sequence[str] = ()) -> DataConfig:
     from motionsynth.config import load_config
     from motionsynth.workflow import baseline
 
-    if (corpus / "run.json").is_file():
+    if holds_run(corpus):
         from motionsynth.run import open_run
         from motionsynth.settings import Setting
 
@@ -169,8 +171,8 @@ def _open_kept(out: Path, bench: Bench) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if path.exists():
-            there = json.loads(path.read_text(encoding="utf-8"))
-            differing = [key for key in about if there.get(key) != about[key]]
+            there = parse_json(read_regular(path, limit=_LARGEST_ABOUT))
+            differing = [key for key in about if not isinstance(there, dict) or there.get(key) != about[key]]
             if differing:
                 reason = f"holds the doses of another calibration (its {differing[0]} differs); name another --out"
                 raise ConfigError(out, None, reason)
@@ -201,10 +203,7 @@ def _read_kept(folder: Path, dose: Dose) -> DoseFigures | None:
     path = folder / f"{dose.key}.json"
     if not path.exists():
         return None
-    try:
-        return DoseFigures.from_dict(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError, KeyError) as error:
-        raise ConfigError(path, None, f"is damaged: {error}; delete it") from error
+    return DoseFigures.read(path)
 
 
 def _collected(bench: Bench, found: Sequence[DoseFigures], notes: Sequence[str]) -> Calibration:

@@ -132,10 +132,11 @@ def _told(stage: Stage, what: str) -> Callable[[int, int], None]:
 def _open_generated(source: Path) -> Run | None:
     """The run, or None for a folder of files."""
     from motionsynth.run import open_run
+    from motionsynth.run_files import holds_run
 
     if not source.exists():
         raise MotionSynthError(f"{source}: no such run directory or folder of BVH files")
-    return open_run(source) if (source / "run.json").is_file() else None
+    return open_run(source) if holds_run(source) else None
 
 
 def _motions(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from motionsynth.errors import CorpusError, MotionSynthError, RunError
+from motionsynth.run_files import holds_run
 
 if TYPE_CHECKING:
     from motionsynth.config import DataConfig
@@ -102,7 +103,7 @@ def open_reference(
                 "motion: a folder, the YAML of a data section, or a run directory, with :SPLIT behind it"
             )
         corpus = _corpus_of(run, reading)
-    elif (place / "run.json").is_file():
+    elif holds_run(place):
         from motionsynth.run import open_run
 
         corpus = _corpus_of(open_run(place), reading)

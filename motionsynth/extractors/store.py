@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 import uuid
 from collections.abc import Callable, Mapping
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from motionsynth.errors import ExtractorError
 from motionsynth.extractors.recipe import RECIPE
-from motionsynth.files import hash_bytes, sync_folder, write_synced
+from motionsynth.files import hash_bytes, parse_json, read_regular, sync_folder, write_synced
 
 if TYPE_CHECKING:
     import torch
@@ -29,6 +30,7 @@ _log = logging.getLogger(__name__)
 
 _FORMAT: Final = 1
 _HEADER, _WEIGHTS = "extractor.json", "weights.safetensors"
+_LARGEST_HEADER, _LARGEST_WEIGHTS = 1 << 24, 1 << 33
 
 
 def extractor_for(
@@ -111,37 +113,40 @@ def load_extractor(folder: Path) -> Extractor:
     Raises:
         ExtractorError: it is missing, damaged, or of a format that this version does not know.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load as load_tensors
+    from motionsynth.tensor_files import load_tensors
 
     folder = Path(folder)
-    if not (folder / _HEADER).is_file():
+    if not os.path.lexists(folder / _HEADER):
         raise ExtractorError(folder, f"is no extractor: has no {_HEADER}; make one with `motionsynth extractor train`")
     header = _read_header(folder / _HEADER)
-    try:
-        weights = (folder / _WEIGHTS).read_bytes()
-    except OSError as error:
-        raise ExtractorError(error.filename or folder, error.strerror or str(error)) from error
+    weights = _read(folder / _WEIGHTS, _LARGEST_WEIGHTS)
     if hash_bytes(weights) != header["sha256"][_WEIGHTS]:
         raise ExtractorError(folder / _WEIGHTS, f"is damaged or was changed: its SHA-256 is not the one in {_HEADER}")
     try:
         return _rebuild(header, load_tensors(weights))
-    except (KeyError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
-        raise ExtractorError(folder / _HEADER, f"is damaged: {error}") from error
+    except Exception as error:  # what does not fit together raises whatever it comes upon
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ExtractorError(folder / _HEADER, f"is damaged: {reason}") from error
+
+
+def _read(path: Path, limit: int) -> bytes:
+    try:
+        return read_regular(path, limit=limit)
+    except OSError as error:
+        raise ExtractorError(error.filename or path, error.strerror or str(error)) from error
 
 
 def _read_header(path: Path) -> dict[str, Any]:
+    content = _read(path, _LARGEST_HEADER)
     try:
-        header: dict[str, Any] = json.loads(path.read_bytes())
-        found = header["format"]
-    except OSError as error:
-        raise ExtractorError(path, error.strerror or str(error)) from error
-    except (ValueError, KeyError, TypeError) as error:
+        header: dict[str, Any] = parse_json(content)
+        found, hashes = header["format"], header.get("sha256")
+        expected = _header_hash(header)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ExtractorError(path, "is damaged: not the JSON of an extractor") from error
     if found != _FORMAT:
-        raise ExtractorError(path, f"format {found!r} is unknown to this version, which reads {_FORMAT}")
-    hashes = header.get("sha256")
-    if not isinstance(hashes, dict) or hashes.get(_HEADER) != _header_hash(header) or _WEIGHTS not in hashes:
+        raise ExtractorError(path, f"format {repr(found)[:40]} is unknown to this version, which reads {_FORMAT}")
+    if not isinstance(hashes, dict) or hashes.get(_HEADER) != expected or _WEIGHTS not in hashes:
         raise ExtractorError(path, "is damaged or was changed: its SHA-256 is not the one it holds")
     return header
 
@@ -224,24 +229,43 @@ def _rebuild(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Extrac
     spec = FeatureSpec.from_dict(header["features"])
     labels = {name: tuple(classes) for name, classes in header["labels"].items()}
     shape = MotionShape(header["frames"], spec.width, {name: len(classes) for name, classes in labels.items()})
-    return Extractor(
+    extractor = Extractor(
         fingerprint=header["corpus_fingerprint"],
         frames=header["frames"],
         spec=spec,
         labels=labels,
-        seed=header["seed"],
-        version=header["motionsynth"],
+        seed=int(header["seed"]),
+        version=str(header["motionsynth"]),
         normaliser=Normaliser.from_tensors(below("normaliser")),
         axes=Axes(**below("pca")),
         kinetic=Standard(**below("kinetic")),
         cells=Cells(tuple(header["cells"]["names"]), header["cells"]["source"], tensors["cells"]),
         gate=_gate(below("gate"), header["gate"]) if header["gate"] else None,
         networks=Networks.rebuild(header["networks"], shape, tensors) if header["networks"] else None,
-        accuracy=dict(header["accuracy"]),
+        accuracy={str(name): float(value) for name, value in header["accuracy"].items()},
     )
+    _refuse_misfit(extractor)
+    return extractor
+
+
+def _refuse_misfit(extractor: Extractor) -> None:
+    """Raise ``ValueError`` where a tensor has not the size that the others make it have."""
+    axes, gate, cells = extractor.axes, extractor.gate, extractor.cells
+    numbers = extractor.frames * extractor.spec.width
+    count = len(axes.axes_KP)
+    fits = {
+        "normaliser": extractor.normaliser.mean_D.shape == (extractor.spec.width,),
+        "pca": axes.mean_P.shape == (numbers,) and axes.axes_KP.shape == (count, numbers),
+        "kinetic": len({tuple(value.shape) for value in extractor.kinetic}) == 1,
+        "cells": cells.table.ndim == 2 and len(cells.names) == len(cells.table),
+        "gate": gate is None or gate.train_MK.shape == (len(gate.apart_M), count),
+    }
+    if misfit := next((name for name, does in fits.items() if not does), None):
+        raise ValueError(f"the tensors of {misfit} do not fit the others")
 
 
 def _gate(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> Gate:
     from motionsynth.extractors.gate import Gate
 
-    return Gate(tensors["train_MK"], tensors["apart_M"], header["threshold"], header["percentile"], header["source"])
+    threshold, percentile = float(header["threshold"]), float(header["percentile"])
+    return Gate(tensors["train_MK"], tensors["apart_M"], threshold, percentile, header["source"])

@@ -174,13 +174,13 @@ def prepare(
 
 def read_on(plan: Plan, places: Places) -> dict[str, Path]:
     """Corpus -> the calibration that its finished cells were read on, where that very file is at hand."""
-    from motionsynth.files import hash_bytes
+    from motionsynth.files import hash_bytes, read_regular
 
     found: dict[str, Path] = {}
     for corpus, entry in plan.study.corpora.items():
         used = {result.calibration for result in plan.done.values() if result.corpus == corpus and result.calibration}
         for path in (entry.calibration, places.runs / "calibration" / corpus / "calibration.json"):
-            if used and path is not None and path.is_file() and hash_bytes(path.read_bytes()) in used:
+            if used and path is not None and path.is_file() and hash_bytes(read_regular(path)) in used:
                 found.setdefault(corpus, path)
     return found
 

@@ -12,6 +12,7 @@ import motionsynth
 from motionsynth.config import load_config
 from motionsynth.output import MANIFEST
 from tests.cli.invocation import Invoke
+from tests.records import change_record
 
 SMALL = ("--set", "train.batch_size=8", "--set", "family.backbone.widths=[8,8,8,8]", "--set", "train.threads=1")
 
@@ -226,8 +227,7 @@ def test_a_run_resumes_from_another_folder(
     run = tmp_path / "run"
     short = ("--set", "train.steps=2", *SMALL, "--no-track")
     assert invoke("train", "vae", "--data", corpus.name, *short, "--run-dir", run).code == 0
-    record = json.loads((run / "run.json").read_text())
-    (run / "run.json").write_text(json.dumps(record | {"state": "stopped"}))
+    change_record(run, state="stopped")
     monkeypatch.chdir(tmp_path)
     assert invoke("train", "vae", "--resume", "--no-track", "--run-dir", run).code == 0
     assert json.loads((run / "run.json").read_text())["state"] == "finished"

@@ -18,6 +18,7 @@ from motionsynth.motion.bvh import write_bvh
 from motionsynth.motion.clip import Clip
 from tests.corpus.folders import clip_of
 from tests.evaluation import worlds
+from tests.records import change_record
 
 
 @pytest.fixture
@@ -192,8 +193,7 @@ def test_wrong_places(score: Any, tmp_path: Path, generated: str, reference: str
 def test_a_corpus_that_has_changed_is_refused_unless_it_is_named(tmp_path: Path, score: Any) -> None:
     run = tmp_path / "run"
     shutil.copytree(worlds.run_dir(), run)
-    record = json.loads((run / "run.json").read_text())
-    (run / "run.json").write_text(json.dumps({**record, "corpus_fingerprint": "0" * 64}))
+    change_record(run, corpus_fingerprint="0" * 64)
     with pytest.raises(RunError, match="are not those that it learnt from"):
         score(run, reference="test")
     assert score(run, metrics=["speed_ratio"], count=8).values
