@@ -16,7 +16,6 @@ Nothing in it names a place outside it that generation needs: copied to another 
 from __future__ import annotations
 
 import json
-import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -34,7 +33,7 @@ from motionsynth import __version__
 from motionsynth.config import DataConfig, RunConfig, config_hash, dump_config, load_config
 from motionsynth.errors import ConfigError, RunError
 from motionsynth.families.base import Family, MotionShape
-from motionsynth.files import hash_bytes, locked, sync_folder, write_bytes, write_synced
+from motionsynth.files import hash_bytes, locked, new_folder, write_bytes, write_synced
 from motionsynth.provenance import git_commit
 from motionsynth.training.checkpoint import pack_weights, unpack_weights
 from motionsynth.training.determinism import build_family
@@ -312,21 +311,11 @@ def refuse_taken(path: Path) -> None:
 
 
 def _place(path: Path, files: Mapping[str, bytes], write_skeleton: Callable[[Path], None]) -> None:
-    """Make the directory under a temporary name and rename it."""
     refuse_taken(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}.tmp"
-    temporary.mkdir()
-    try:
-        write_skeleton(temporary / _SKELETON)
+    with new_folder(path, size=sum(map(len, files.values()))) as folder:
+        write_skeleton(folder / _SKELETON)
         for name, content in files.items():
-            write_synced(temporary / name, content)
-        sync_folder(temporary)
-        temporary.rename(path)  # the kernel refuses this where the directory has meanwhile been filled by another
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    sync_folder(path.parent)
+            write_synced(folder / name, content)
 
 
 def open_run(path: str | Path) -> Run:
