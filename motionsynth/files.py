@@ -20,8 +20,8 @@ from typing import BinaryIO
 
 __all__ = [
     "TEMPORARY_SUFFIX",
+    "full_disk",
     "hash_bytes",
-    "is_full",
     "locked",
     "naming",
     "new_folder",
@@ -219,13 +219,13 @@ def _free_bytes(path: Path) -> int:
     return shutil.disk_usage(there).free
 
 
-def is_full(error: BaseException | None) -> bool:
-    """Whether an error, or what it was raised from, is a full disk or an exceeded quota."""
+def full_disk(error: BaseException | None) -> OSError | None:
+    """The full disk, or exceeded quota, that an error is or was raised from; None where it is none of these."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in _FULL:
-            return True
+            return error
         error = error.__cause__
-    return False
+    return None
 
 
 def sweep_temporaries(folder: str | Path, *, of: str | None = None) -> None:

@@ -291,7 +291,7 @@ def _fit(
     run: Run | None, corpus: Corpus, device: str, track: bool, progress: ProgressListener | None, ranks: Ranks
 ) -> Outcome:
     """Train in an open run directory, from its newest checkpoint where it has one."""
-    from motionsynth.fit import train_run
+    from motionsynth.fit import sweep_leftovers, train_run, way_back
     from motionsynth.generation import keep_samples
     from motionsynth.tracking.feeder import start_feeder
 
@@ -301,8 +301,10 @@ def _fit(
         result = train_run(run, corpus.windows("train"), device=where, ranks=ranks)
         return Outcome(run, result.step, result.exit_code)
     with run.lock():
-        # said before the feeder looks, which would take a run that goes on for one that has stopped
-        run.update(state="running", pid=os.getpid(), host=socket.gethostname(), error=None)
+        sweep_leftovers(run)  # before the feeder writes there
+        with way_back(run):
+            # said before the feeder looks, which would take a run that goes on for one that has stopped
+            run.update(state="running", pid=os.getpid(), host=socket.gethostname(), error=None)
         feeder = start_feeder(run.path) if track else None
         try:
             result = train_run(
