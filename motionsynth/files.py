@@ -265,9 +265,11 @@ def _remove(path: Path) -> None:
 
 def write_bytes(path: str | Path, content: bytes) -> None:
     """Replace a file by ``content`` and wait until its name is on the disk too; see ``replacing``."""
+    path = Path(path)
     with replacing(path, size=len(content)) as file:
         file.write(content)
-    sync_folder(Path(path).parent)
+    with naming(path, size=len(content)):
+        sync_folder(path.parent)
 
 
 def write_synced(path: Path, content: bytes) -> None:
