@@ -20,6 +20,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from motionsynth.errors import ConfigError, unknown_word
 from motionsynth.families import FAMILIES, family_class
 from motionsynth.families.base import FamilyConfig, FrozenConfig
+from motionsynth.printable import printable
 
 __all__ = [
     "DataConfig",
@@ -316,7 +317,10 @@ def _is_model(node: Any) -> bool:
 
 def dump_config(config: RunConfig) -> str:
     """The resolved configuration as YAML; reads back to an equal one."""
-    return yaml.safe_dump(_said(config), sort_keys=False, allow_unicode=True)
+    text = yaml.safe_dump(_said(config), sort_keys=False, allow_unicode=True)
+    if printable(text, keep="\n") == text:
+        return text
+    return yaml.safe_dump(_said(config), sort_keys=False)  # in YAML's own escapes, so that a terminal obeys no name
 
 
 def config_hash(config: RunConfig) -> str:

@@ -1,7 +1,8 @@
 """Files: regular ones alone, read within bounds, written whole or not at all, and locked.
 
-Every reader of a file that may come from someone else goes through ``read_regular``, every writer through ``replacing``,
-``write_bytes`` or, for a folder as a whole, ``new_folder``, and every lock between processes through ``locked``.
+Every reader of a file that may come from someone else goes through ``read_regular``; every writer through
+``replacing``, ``write_bytes`` or, for a folder as a whole, ``new_folder``; every lock between processes through
+``locked``.
 """
 
 from __future__ import annotations
@@ -131,7 +132,7 @@ def replacing(path: str | Path, *, size: int | None = None) -> Iterator[BinaryIO
     refuse_irregular(path)
     temporary = _temporary(path)
     with naming(path, temporary, size=size):
-        # not mkstemp: its files are for the owner only, and the umask cannot be read without changing it for all threads
+        # not mkstemp: its files are for the owner only, and the umask cannot be read without changing it for a moment
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
         descriptor = os.open(temporary, flags, 0o666)
         try:
@@ -208,8 +209,8 @@ def naming(path: Path, temporary: Path | None = None, *, size: int | None = None
         if system.errno in _FULL and system.strerror == os.strerror(system.errno):
             needed = "" if size is None else f"{size:,} bytes to write, "
             system.strerror += f": {needed}{_free_bytes(path):,} free"
-        if inside:
-            raise system  # an error made of it names the temporary place
+        if inside and system is not error:
+            raise system from None  # what was made of it names the temporary place
         raise
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from motionsynth.cli.download import download
+from motionsynth.cli.terminal import echo, print_json
 
 __all__ = ["app"]
 
@@ -34,7 +35,7 @@ def make(
         raise typer.BadParameter(f"unknown corpus {corpus!r}; known: walkers", param_hint="CORPUS")
     with bar("walkers", unit="clips") as advance:
         make_walkers(out, clips=clips, seed=seed, progress=advance)
-    typer.echo(out)
+    echo(out)
 
 
 @app.command()
@@ -56,9 +57,7 @@ def inspect(
 
     inspection = inspect_path(path, labels="pattern" if pattern else "auto", pattern=pattern)
     if as_json:
-        import json
-
-        typer.echo(json.dumps(inspection.to_dict(), indent=2, ensure_ascii=False))
+        print_json(inspection.to_dict())
     else:
         print_inspection(inspection)
     if not inspection.loaded:
@@ -90,7 +89,7 @@ def convert(
         frames=_slice(frames), frame_rate=fps, mirror=mirror, units=units, from_units=from_units, portable=portable
     )
     for path in convert_path(source, target, conversion):
-        typer.echo(path)
+        echo(path)
 
 
 def _slice(text: str | None) -> slice | None:

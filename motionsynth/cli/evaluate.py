@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from motionsynth.cli.terminal import echo
+
 __all__ = ["evaluate"]
 
 
@@ -91,8 +93,8 @@ def evaluate(
         )
     print_scores(scores)
     for warning in scores.warnings:
-        typer.secho(f"warning: {warning}", fg="yellow", err=True)
-    typer.echo(scores.folder)
+        echo(f"warning: {warning}", fg="yellow", err=True)
+    echo(scores.folder)
 
 
 def _words(text: str | None) -> list[str] | None:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from motionsynth.cli.terminal import echo
+
 __all__ = ["generate"]
 
 
@@ -57,4 +59,4 @@ def generate(
         show=show,
         device=device,
     )
-    typer.echo(f"{len(paths)} clips in {paths[0].parent}")
+    echo(f"{len(paths)} clips in {paths[0].parent}")

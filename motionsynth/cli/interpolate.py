@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from motionsynth.cli.terminal import echo
+
 __all__ = ["interpolate"]
 
 
@@ -62,5 +64,5 @@ def interpolate(
         run, ends, count, linear=linear, labels=pairs(labels or (), "--label"), out=out, device=device
     )
     for note in strip.notes:
-        typer.echo(note)
-    typer.echo(f"{count} clips in {strip.page.parent}; watch {strip.page}")
+        echo(note)
+    echo(f"{count} clips in {strip.page.parent}; watch {strip.page}")

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from motionsynth.cli.terminal import echo
+
 __all__ = ["reconstruct"]
 
 
@@ -31,4 +33,4 @@ def reconstruct(
     from motionsynth.cli.files import bvh_files, pairs
 
     paths = generation.reconstruct(run, bvh_files(clips), out, labels=pairs(labels or (), "--label"), device=device)
-    typer.echo(f"{len(paths)} clips in {out}")
+    echo(f"{len(paths)} clips in {out}")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from rich.console import Console
+from motionsynth.cli.terminal import console, echo, escaped, print_json
 
 __all__ = ["app"]
 
@@ -30,9 +29,8 @@ def list_(
 
     summaries = list_runs(folder)
     if as_json:
-        _print_json([summary.to_dict() for summary in summaries])
+        print_json([summary.to_dict() for summary in summaries])
         return
-    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
@@ -41,8 +39,8 @@ def list_(
     for run in summaries:
         corpus = Path(run.corpus).name
         row = (run.path.name, run.family, run.state, str(run.step), corpus, str(run.seed), run.created)
-        table.add_row(*map(escape, row))
-    _console().print(table if summaries else f"no runs in {escape(str(folder))}")
+        table.add_row(*map(escaped, row))
+    console(soft_wrap=True).print(table if summaries else f"no runs in {escaped(str(folder))}")
 
 
 @app.command()
@@ -58,17 +56,16 @@ def show(
 
     summary = summarise_run(run).to_dict()
     if as_json:
-        _print_json(summary)
+        print_json(summary)
         return
-    from rich.markup import escape
 
     metrics: dict[str, Any] = summary.pop("metrics")
-    console = _console()
+    out = console(soft_wrap=True)
     for key, value in summary.items():
-        console.print(f"[bold]{key}[/bold]  {escape(str(value))}")
+        out.print(f"[bold]{escaped(key)}[/bold]  {escaped(str(value))}")
     for name, value in sorted(metrics.items()):
         shown = f"{value:.6g}" if isinstance(value, float) else str(value)
-        console.print(f"  {escape(f'{name:40} {shown}')}")
+        out.print(f"  {escaped(f'{name:40} {shown}')}")
 
 
 @app.command()
@@ -96,26 +93,10 @@ def sync(
         try:
             report = sync_run(path)
         except RunError as error:  # one damaged run must not keep the others from being delivered
-            typer.secho(f"error: {error}", fg="red", err=True)
+            echo(f"error: {error}", fg="red", err=True)
             damaged += 1
             continue
-        typer.echo(f"{path}: {report}", err=not report.complete)
+        echo(f"{path}: {report}", err=not report.complete)
         left += not report.complete
     if damaged or left:
         raise typer.Exit(2 if damaged else 1)
-
-
-def _console() -> Console:
-    """A console that cuts and wraps nothing where the output goes to a file or a pipe."""
-    from rich.console import Console
-
-    console = Console(highlight=False, soft_wrap=True)
-    if not console.is_terminal:
-        console.width = 200
-    return console
-
-
-def _print_json(value: Any) -> None:
-    import json
-
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))

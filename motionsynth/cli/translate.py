@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from motionsynth.cli.terminal import echo
+
 __all__ = ["translate"]
 
 
@@ -32,4 +34,4 @@ def translate(
     from motionsynth.translation import translate as translate_clips
 
     paths = translate_clips(run, bvh_files(clips), to, out, labels=pairs(labels or (), "--label"), device=device)
-    typer.echo(f"{len(paths)} clips in {out}")
+    echo(f"{len(paths)} clips in {out}")

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from motionsynth.cli.terminal import echo
+
 __all__ = ["traverse"]
 
 
@@ -58,5 +60,5 @@ def traverse(
         device=device,
     )
     for note in strip.notes:
-        typer.echo(note)
-    typer.echo(f"{sum(map(len, strip.rows.values()))} clips in {strip.page.parent}; watch {strip.page}")
+        echo(note)
+    echo(f"{sum(map(len, strip.rows.values()))} clips in {strip.page.parent}; watch {strip.page}")

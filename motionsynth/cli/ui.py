@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from motionsynth.cli.terminal import echo
+
 __all__ = ["ui"]
 
 
@@ -20,7 +22,7 @@ def ui(
     from motionsynth.tracking.ui import start_ui
 
     server = start_ui(port)
-    typer.echo(server.address)
+    echo(server.address)
     if open_browser:
         import webbrowser
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from motionsynth.cli.terminal import echo
+
 __all__ = ["view"]
 
 
@@ -26,7 +28,7 @@ def view(
 
     paths = bvh_files(files)
     write_player([(path.stem, read_bvh(path)) for path in paths], out, title=title or f"{len(paths)} clips")
-    typer.echo(out)
+    echo(out)
     if open_browser:
         import webbrowser
 

@@ -336,7 +336,7 @@ def test_a_bad_file_stops_training_unless_it_may_be_skipped(invoke: Invoke, corp
 def test_a_diverged_training_is_a_failure_and_not_a_users_mistake(invoke: Invoke, corpus: Path, tmp_path: Path) -> None:
     endless = ("--set", "family.optimise.all.lr=1e30", "--set", "train.steps=20")
     result = invoke("train", "ae", "--data", corpus, *SMALL, *endless, "--no-track", "--run-dir", tmp_path / "run")
-    assert result.code == 1
+    assert result.code == 3
     assert re.search(r"error: step \d+, phase all: ", result.err)
     assert json.loads((tmp_path / "run" / "run.json").read_text())["state"] == "failed"
 
