@@ -84,11 +84,13 @@ def generate(
         MotionSynthError: the family cannot draw so, or the run knows no such label or class.
     """
     from motionsynth.families.base import Draw
+    from motionsynth.files import refuse_unwritable
     from motionsynth.run import open_run
     from motionsynth.sampling import draw_samples
     from motionsynth.training.device import resolve_device
 
     run = open_run(run_dir)
+    refuse_unwritable(out or run.samples_path)
     try:
         how = Draw(frames, prior, class_indices(run, labels or {}), show)
         samples = draw_samples(run, count, seed, how=how, device=resolve_device(device))
@@ -227,10 +229,12 @@ def reconstruct(
     import torch
 
     from motionsynth.families.capabilities import Reconstructs, Translates
+    from motionsynth.files import refuse_unwritable
     from motionsynth.run import open_run
     from motionsynth.training.device import resolve_device
 
     run = open_run(run_dir)
+    refuse_unwritable(out)
     refuse_twins(clips)
     device = resolve_device(device)
     family = run.load_family(device)

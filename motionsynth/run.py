@@ -306,6 +306,8 @@ def create_run(
 
 def refuse_taken(path: Path) -> None:
     """Raise ``RunError`` where a new run cannot be made because something is there."""
+    if path.is_symlink():
+        raise RunError(path, "is a symbolic link; name the folder itself")
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise RunError(path, "is there already and not empty; go on with it by --resume, or name another --run-dir")
 

@@ -131,6 +131,7 @@ def train(
     """
     from datetime import datetime
 
+    from motionsynth.files import refuse_unwritable
     from motionsynth.run import refuse_taken
     from motionsynth.training.budget import refuse_company, refuse_hopeless
     from motionsynth.training.distributed import Ranks
@@ -140,6 +141,7 @@ def train(
     ranks.device(device)  # a missing GPU and a taken place are told before the clips are read
     if ranks.first:
         refuse_taken(run_dir)
+        refuse_unwritable(run_dir)
     refuse_company(config.family, config.train, ranks.size)
     refuse_hopeless(config.family, config.train)
     corpus = _open(config.data, reading, ranks)

@@ -7,8 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -71,7 +70,7 @@ def test_nothing_but_a_regular_file_is_replaced(tmp_path: Path, kind: str) -> No
     assert state(tmp_path) == before
 
 
-@pytest.mark.parametrize("kind", ("device", "pipe"))
+@pytest.mark.parametrize("kind", ["device", "pipe"])
 def test_without_the_refusal_it_would_be_replaced(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     path = irregular(kind, tmp_path / "out")
     monkeypatch.setattr("motionsynth.files.refuse_irregular", lambda path: None)
@@ -79,50 +78,59 @@ def test_without_the_refusal_it_would_be_replaced(tmp_path: Path, kind: str, mon
     assert path.is_file()
 
 
-@pytest.mark.parametrize("kind", ("device", "pipe", "link", "dead link"))
+@pytest.mark.parametrize("kind", ["device", "pipe", "link", "dead link"])
 def test_a_new_folder_takes_the_place_of_nothing_else(tmp_path: Path, kind: str) -> None:
     path = irregular(kind, tmp_path / "out")
     before = state(tmp_path)
-    with pytest.raises(OSError) as caught, new_folder(path) as folder:
+    with pytest.raises(NotADirectoryError) as caught, new_folder(path) as folder:
         write_synced(folder / "a", b"a")
     assert ".tmp" not in str(caught.value)
     assert state(tmp_path) == before
 
 
-@contextmanager
-def failing() -> Iterator[None]:
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    yield
+def full() -> OSError:
+    return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-@pytest.mark.parametrize("error", (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), ValueError("no"), KeyboardInterrupt()))
-def test_what_breaks_leaves_what_was_there(tmp_path: Path, error: BaseException) -> None:
-    (tmp_path / "out").write_bytes(b"old")
-    with pytest.raises(type(error)), replacing(tmp_path / "out") as file:
+def break_file(path: Path, error: BaseException, size: int | None = None) -> None:
+    with replacing(path, size=size) as file:
         file.write(b"new")
         raise error
-    with pytest.raises(type(error)), new_folder(tmp_path / "folder") as folder:
+
+
+def break_folder(path: Path, error: BaseException) -> None:
+    with new_folder(path) as folder:
         write_synced(folder / "a", b"a")
         raise error
+
+
+@pytest.mark.parametrize("error", [full(), ValueError("no"), KeyboardInterrupt()])
+def test_what_breaks_leaves_what_was_there(tmp_path: Path, error: BaseException) -> None:
+    (tmp_path / "out").write_bytes(b"old")
+    for broken, name in ((break_file, "out"), (break_folder, "folder")):
+        with pytest.raises(type(error)):
+            broken(tmp_path / name, error)
     assert state(tmp_path).keys() == {"out"} and (tmp_path / "out").read_bytes() == b"old"
 
 
 def test_a_full_disk_names_place_and_room(tmp_path: Path) -> None:
-    with pytest.raises(OSError) as caught, replacing(tmp_path / "out", size=1234), failing():
-        pass
+    with pytest.raises(OSError, match="No space left on device: 1,234 bytes to write, [0-9,]+ free") as caught:
+        break_file(tmp_path / "out", full(), size=1234)
     assert full_disk(caught.value) is caught.value
     assert caught.value.filename == str(tmp_path / "out")
-    assert "No space left on device: 1,234 bytes to write, " in str(caught.value)
+
+
+def break_clip(path: Path) -> None:
+    """As a writer of BVH files breaks, which knows the path that it was given."""
+    try:
+        break_file(path, full())
+    except OSError as error:
+        raise BvhError(path, None, "cannot be written") from error
 
 
 def test_an_error_made_of_one_of_a_temporary_place_names_the_place(tmp_path: Path) -> None:
-    """As a writer of BVH files makes it, which knows the path that it was given."""
-    with pytest.raises(OSError) as caught, new_folder(tmp_path / "corpus") as folder:
-        try:
-            with replacing(folder / "walk.bvh"), failing():
-                pass
-        except OSError as error:
-            raise BvhError(folder / "walk.bvh", None, "cannot be written") from error
+    with pytest.raises(OSError, match="No space") as caught, new_folder(tmp_path / "corpus") as folder:
+        break_clip(folder / "walk.bvh")
     assert caught.value.filename == str(tmp_path / "corpus" / "walk.bvh")
     assert full_disk(caught.value)
 
@@ -167,10 +175,10 @@ def test_what_killed_writers_left_is_swept_and_nothing_else(tmp_path: Path) -> N
     assert len(kept) == 6
     sweep_temporaries(run)
     sweep_temporaries(beside, of="vae")
-    assert {path for path in tmp_path.rglob("*.tmp")} == kept
+    assert set(tmp_path.rglob("*.tmp")) == kept
 
 
-@pytest.mark.parametrize("write", (lambda p: write_bytes(p, b"x"), lambda p: remove_folder(_made(p))))
+@pytest.mark.parametrize("write", [lambda p: write_bytes(p, b"x"), lambda p: remove_folder(_made(p))])
 def test_names_as_long_as_a_system_takes(tmp_path: Path, write: Callable[[Path], None]) -> None:
     write(tmp_path / ("步" * 83))
 

@@ -77,7 +77,7 @@ def calibrate(
 
     `motionsynth calibrate configs/data/bandai-namco-2.yaml --set data.path=/data/bandai --out calibration/bandai`
     """
-    from motionsynth.calibration.calibrate import Job, data_of, open_job
+    from motionsynth.calibration.calibrate import DOSES, RECORD, Job, data_of, open_job
     from motionsynth.calibration.calibrate import calibrate as run
     from motionsynth.calibration.plan import load_plan, shipped_plan
     from motionsynth.calibration.report import write_report
@@ -92,7 +92,8 @@ def calibrate(
     data = data_of(corpus, overrides or [])
     folder = out or Path("calibration") / data.path.resolve().name
     if not dry_run:
-        refuse_unwritable(folder)  # before an extractor is trained
+        refuse_unwritable(folder, RECORD, "report.html")  # before an extractor is trained
+        refuse_unwritable(folder / DOSES)
     if extractor:
         load_extractor(extractor)  # a misspelt folder is none to train one in
     job = Job(plan, data, extractor, _words(metrics), _words(features))
@@ -108,7 +109,7 @@ def calibrate(
         found = run(job, bench, folder, jobs=jobs or _cores(), progress=_fresh(stage))
     write_report(found, folder / "report.html")
     _print_verdicts(found)
-    echo(folder / "calibration.json")
+    echo(folder / RECORD)
     echo(folder / "report.html")
 
 

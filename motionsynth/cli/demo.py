@@ -28,7 +28,10 @@ def demo(
     from motionsynth import generation, workflow
     from motionsynth.cli.progress import CorpusBar, TrainingBar, bar
     from motionsynth.corpus.walkers import make_walkers
+    from motionsynth.files import refuse_unwritable
 
+    refuse_unwritable(out, "player.html")
+    refuse_unwritable(out / "runs")
     if not data.exists():
         with bar("walkers", unit="clips") as advance:
             make_walkers(data, progress=advance)

@@ -59,6 +59,7 @@ def train(
     from motionsynth.corpus.corpus import open_corpus
     from motionsynth.extractors import extractor_for, train_extractor
     from motionsynth.extractors.store import refuse_taken
+    from motionsynth.files import refuse_unwritable
     from motionsynth.training.device import resolve_device
 
     chosen = resolve_device(device)
@@ -68,6 +69,7 @@ def train(
         raise typer.BadParameter(hint, param_hint="--out")
     if out is not None:
         refuse_taken(out)
+        refuse_unwritable(out)
     with CorpusBar() as reading:
         opened = open_corpus(settings, progress=reading)
     for line in opened.report.lines():

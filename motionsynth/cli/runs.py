@@ -13,12 +13,21 @@ __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="List, show and sync training runs.")
 
-_FOLDER = typer.Option("--folder", help="Folder that holds run directories.")
+_FOLDER = typer.Option("--folder", help="Folder that holds run directories.", show_default="runs")
+
+
+def _place(folder: Path | None) -> Path:
+    """The folder that was named, which must be there, or ``runs``, which nobody need have made yet."""
+    from motionsynth.errors import RunError
+
+    if folder is not None and not folder.is_dir():
+        raise RunError(folder, "is no folder" if folder.exists() else "no such folder")
+    return folder or Path("runs")
 
 
 @app.command("list")
 def list_(
-    folder: Annotated[Path, _FOLDER] = Path("runs"),
+    folder: Annotated[Path | None, _FOLDER] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
     """List the runs in a folder, newest first.
@@ -27,7 +36,8 @@ def list_(
     """
     from motionsynth.tracking.local import list_runs
 
-    summaries = list_runs(folder)
+    place = _place(folder)
+    summaries = list_runs(place)
     if as_json:
         print_json([summary.to_dict() for summary in summaries])
         return
@@ -40,7 +50,7 @@ def list_(
         corpus = Path(run.corpus).name
         row = (run.path.name, run.family, run.state, str(run.step), corpus, str(run.seed), run.created)
         table.add_row(*map(escaped, row))
-    console(soft_wrap=True).print(table if summaries else f"no runs in {escaped(str(folder))}")
+    console(soft_wrap=True).print(table if summaries else f"no runs in {escaped(str(place))}")
 
 
 @app.command()
@@ -73,7 +83,7 @@ def sync(
     runs: Annotated[
         list[Path] | None, typer.Argument(help="Run directories.", show_default="every run in --folder")
     ] = None,
-    folder: Annotated[Path, _FOLDER] = Path("runs"),
+    folder: Annotated[Path | None, _FOLDER] = None,
 ) -> None:
     """Deliver to MLflow what it does not have yet; nothing is delivered twice.
 
@@ -85,9 +95,10 @@ def sync(
     from motionsynth.tracking.local import list_runs
     from motionsynth.tracking.sync import sync_run
 
-    paths = runs or [summary.path for summary in list_runs(folder)]
+    place = _place(folder)
+    paths = runs or [summary.path for summary in list_runs(place)]
     if not paths:
-        raise RunError(folder, "holds no run directory")
+        raise RunError(place, "holds no run directory")
     left = damaged = 0
     for path in paths:
         try:

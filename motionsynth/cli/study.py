@@ -101,8 +101,8 @@ def run(
     if dry_run:
         print_plan(plan, places, chosen.slots)
         return
-    for folder in (places.runs, places.results):
-        refuse_unwritable(folder)
+    refuse_unwritable(places.runs)
+    _refuse_report(places)
     try:
         with _stoppable():
             outcome = _do(plan, places, chosen, device, track)
@@ -154,6 +154,7 @@ def report(
     from motionsynth.study.runner import make_plan
 
     study, places = _opened(yaml, data, runs, results)
+    _refuse_report(places)
     if not make_plan(study, places).done:
         raise StudyError(places.results, f"holds no result of this study: `motionsynth study run {yaml}` makes them")
     _write_report(study, places)
@@ -255,6 +256,15 @@ def _tell(outcome: StudyOutcome) -> None:
         echo(f"failed: {line}", fg="red", err=True)
     if outcome.failed:
         echo("the same command tries these cells again", err=True)
+
+
+def _refuse_report(places: Places) -> None:
+    """Say before long work where the report cannot be written."""
+    from motionsynth.files import refuse_unwritable
+    from motionsynth.study.report import HTML, MARKDOWN
+
+    refuse_unwritable(places.results, HTML, MARKDOWN)
+    refuse_unwritable(places.results / "figures")
 
 
 def _write_report(study: StudyConfig, places: Places) -> None:

@@ -23,9 +23,11 @@ def view(
     Example: `motionsynth view data/walkers/walk_normal_001.bvh runs/vae/samples/0000.bvh`
     """
     from motionsynth.cli.files import bvh_files
+    from motionsynth.files import refuse_unwritable
     from motionsynth.motion.bvh import read_bvh
     from motionsynth.view.player import write_player
 
+    refuse_unwritable(out.parent, out.name)
     paths = bvh_files(files)
     write_player([(path.stem, read_bvh(path)) for path in paths], out, title=title or f"{len(paths)} clips")
     echo(out)

@@ -92,7 +92,7 @@ def weights_hash(extractor: Extractor) -> str:
 
 def refuse_taken(folder: Path) -> None:
     """Raise ``ExtractorError`` where an extractor cannot be written because something is there."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
         raise ExtractorError(folder, "is there already and not empty; name another folder")
 
 
