@@ -293,7 +293,7 @@ def refuse_unwritable(folder: str | Path, *names: str) -> None:
         PermissionError: nothing may be written there.
         OSError: one of the files is there and no regular file.
     """
-    folder = Path(folder).absolute()
+    folder = Path(folder)
     there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
     code = 0 if os.access(there, os.W_OK | os.X_OK) else errno.EACCES
     if not there.is_dir():

@@ -309,7 +309,8 @@ def refuse_taken(path: Path) -> None:
     if path.is_symlink():
         raise RunError(path, "is a symbolic link; name the folder itself")
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise RunError(path, "is there already and not empty; go on with it by --resume, or name another --run-dir")
+        kind = "not empty" if path.is_dir() else "no folder"
+        raise RunError(path, f"is there already and {kind}; go on with it by --resume, or name another --run-dir")
 
 
 def _place(path: Path, files: Mapping[str, bytes], write_skeleton: Callable[[Path], None]) -> None:

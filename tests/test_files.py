@@ -114,7 +114,7 @@ def test_what_breaks_leaves_what_was_there(tmp_path: Path, error: BaseException)
 
 
 def test_a_full_disk_names_place_and_room(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="No space left on device: 1,234 bytes to write, [0-9,]+ free") as caught:
+    with pytest.raises(OSError, match=r"No space left on device: 1,234 bytes to write, [0-9,]+ free") as caught:
         break_file(tmp_path / "out", full(), size=1234)
     assert full_disk(caught.value) is caught.value
     assert caught.value.filename == str(tmp_path / "out")

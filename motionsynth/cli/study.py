@@ -88,6 +88,9 @@ def run(
     from motionsynth.study.runner import make_plan
 
     study, places = _opened(yaml, data, runs, results)
+    if not dry_run:
+        refuse_unwritable(places.runs)
+        _refuse_report(places)
     plan = make_plan(study, places, only=only or ())
     chosen = engine_for(
         engine,
@@ -101,8 +104,6 @@ def run(
     if dry_run:
         print_plan(plan, places, chosen.slots)
         return
-    refuse_unwritable(places.runs)
-    _refuse_report(places)
     try:
         with _stoppable():
             outcome = _do(plan, places, chosen, device, track)

@@ -93,7 +93,8 @@ def weights_hash(extractor: Extractor) -> str:
 def refuse_taken(folder: Path) -> None:
     """Raise ``ExtractorError`` where an extractor cannot be written because something is there."""
     if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
-        raise ExtractorError(folder, "is there already and not empty; name another folder")
+        kind = "not empty" if folder.is_dir() and not folder.is_symlink() else "no folder"
+        raise ExtractorError(folder, f"is there already and {kind}; name another folder")
 
 
 def load_extractor(folder: Path) -> Extractor:
