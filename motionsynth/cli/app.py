@@ -7,7 +7,6 @@ import io
 import logging
 import os
 import sys
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
@@ -36,7 +35,7 @@ from motionsynth.cli import (
     ui,
     view,
 )
-from motionsynth.cli.terminal import document, echo, log_to_terminal
+from motionsynth.cli.terminal import echo, log_to_terminal, print_traceback
 from motionsynth.errors import MotionSynthError
 from motionsynth.files import full_disk
 from motionsynth.printable import printable
@@ -135,7 +134,7 @@ def run() -> None:
     except Exception as error:
         text, code = _explained(error)
         if text is None or logging.getLogger().isEnabledFor(logging.INFO):
-            document(traceback.format_exc(), err=True)
+            print_traceback(error)
         if text is not None:
             echo(f"error: {text}", fg="red", err=True)
         sys.exit(code)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import traceback
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -17,7 +18,7 @@ from motionsynth.printable import escape_with, printable
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["console", "document", "echo", "escaped", "log_to_terminal", "print_json"]
+__all__ = ["console", "document", "echo", "escaped", "log_to_terminal", "print_json", "print_traceback"]
 
 _FILE_WIDTH = 200
 """Columns where the output goes to a file or a pipe, so that no name is cut."""
@@ -45,6 +46,17 @@ def print_json(value: Any) -> None:
     text = json.dumps(value, indent=2, ensure_ascii=False)
     # what is left of them stands in strings alone, where JSON knows them by their numbers
     typer.echo(escape_with(lambda character: json.dumps(character)[1:-1], text, keep="\n"))
+
+
+def print_traceback(error: BaseException) -> None:
+    """Print where an error comes from, on stderr."""
+    document(_traceback(error), err=True)
+
+
+def _traceback(error: BaseException) -> str:
+    parts = traceback.TracebackException.from_exception(error).format()
+    # a part is a frame, of several lines of our own, or a message, which may quote anything
+    return "".join(part if part.startswith("  File ") else f"{printable(part.strip(chr(10)))}\n" for part in parts)
 
 
 def escaped(text: str) -> str:
@@ -81,7 +93,7 @@ class _Formatter(logging.Formatter):
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - the library's name
         """The traceback on many."""
-        return printable(super().formatException(ei), keep="\n")
+        return _traceback(ei[1])
 
 
 def log_to_terminal(level: int) -> None:
