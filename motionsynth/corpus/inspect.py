@@ -13,7 +13,7 @@ from motionsynth.corpus.reading import Progress, find_files, over_files, skeleto
 from motionsynth.errors import BvhError, CorpusError
 from motionsynth.motion.bvh import read_bvh
 from motionsynth.motion.clip import Clip
-from motionsynth.motion.measure import detect_units, moving_joint, stretching_bones, up_axis
+from motionsynth.motion.measure import detect_units, moving_joint, refuse_vast, stretching_bones, up_axis
 
 __all__ = ["InspectedFile", "InspectedSkeleton", "Inspection", "RefusedFile", "inspect_path"]
 
@@ -179,8 +179,11 @@ def inspect_path(
 def _look(root: Path, file: str) -> _Seen | RefusedFile:
     try:
         clip = read_bvh(root / file)
+        refuse_vast(clip)
     except BvhError as error:
         return RefusedFile(file, str(error))
+    except ValueError as error:
+        return RefusedFile(file, f"{root / file}: {error}")
     return _Seen(
         file,
         len(clip),

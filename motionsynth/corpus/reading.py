@@ -19,7 +19,7 @@ from motionsynth.features.encode import encode_array
 from motionsynth.features.spec import FeatureSpec
 from motionsynth.motion.bvh import read_bvh
 from motionsynth.motion.clip import Clip
-from motionsynth.motion.measure import UNITS, detect_units, moving_joint, stretching_bones, up_axis
+from motionsynth.motion.measure import UNITS, detect_units, moving_joint, refuse_vast, stretching_bones, up_axis
 from motionsynth.motion.skeleton import FloatArray
 from motionsynth.motion.transform import to_y_up
 
@@ -170,6 +170,7 @@ def _plan_for(clip: Clip, settings: EncodeSettings) -> tuple[Plan, Clip]:
     """What one clip by itself suggests, and the clip with y up."""
     if len(clip) < 2:
         raise ValueError("fewer than 2 frames")
+    refuse_vast(clip)
     up = up_axis(clip) if settings.up == "auto" else settings.up
     found = detect_units(clip)
     units = found.name if settings.units == "auto" else settings.units
@@ -207,6 +208,7 @@ def conform(clip: Clip, plan: Plan) -> Clip:
 
     if len(clip) < 2:
         raise ValueError(f"has {len(clip)} frame(s): at least 2 are needed")
+    refuse_vast(clip)
     clip = to_y_up(clip, "z" if plan.up == "z" else "y")
     difference = plan.spec.mismatch(clip.skeleton, clip.translations[0])
     if difference:

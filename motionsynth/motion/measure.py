@@ -15,6 +15,7 @@ __all__ = [
     "Units",
     "detect_units",
     "moving_joint",
+    "refuse_vast",
     "skeleton_height",
     "stretching_bones",
     "trunk",
@@ -29,6 +30,8 @@ _PERSON_M: Final = (0.8, 2.3)
 _ADULT_M: Final = 1.6
 _STILL: Final = 1e-4
 """A translation that stays within this share of the height stands still: 0.2 mm on a person."""
+_VAST: Final = 1e15
+"""Units of length: no unit makes a body so large, or small as its inverse, and squares of more leave float64."""
 _LIMB: Final = 3
 """So many joints in a side chain make a limb; fewer are a prop, a tip or a helper."""
 
@@ -50,6 +53,15 @@ class Units:
     def certain(self) -> bool:
         """Whether exactly one unit fits; otherwise the user had better name it."""
         return len(self.candidates) == 1
+
+
+def refuse_vast(clip: Clip) -> None:
+    """Raise ``ValueError`` where a joint is too far from its parent for anything to be measured; names it."""
+    far_TJ = np.abs(clip.translations).max(axis=-1, initial=0.0)
+    if far_TJ.max(initial=0.0) > _VAST:
+        frame, joint = np.unravel_index(int(far_TJ.argmax()), far_TJ.shape)
+        name, distance = clip.skeleton.names[joint], far_TJ[frame, joint]
+        raise ValueError(f"joint {name!r} lies {distance:.3g} units from its parent in frame {frame}; no body does")
 
 
 def trunk(skeleton: Skeleton) -> tuple[int, ...]:
@@ -131,7 +143,7 @@ def detect_units(clip: Clip) -> Units:
     fits.sort(key=lambda name: abs(np.log(height * UNITS[name] / _ADULT_M)))
     if fits:
         return Units(fits[0], UNITS[fits[0]], height, tuple(fits))
-    return Units("unknown", _ADULT_M / height if height > 0 else 1.0, height, ())
+    return Units("unknown", _ADULT_M / height if height > 1 / _VAST else 1.0, height, ())
 
 
 def up_axis(clip: Clip) -> Literal["y", "z"]:
