@@ -36,6 +36,7 @@ from motionsynth.cli import (
     view,
 )
 from motionsynth.cli.terminal import echo, log_to_terminal, print_traceback
+from motionsynth.docstrings import docstring
 from motionsynth.errors import MotionSynthError
 from motionsynth.files import full_disk
 from motionsynth.printable import printable
@@ -126,6 +127,8 @@ def run() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that the terminal's encoding lacks is no reason to fail
             stream.reconfigure(errors="backslashreplace")
+    if sys.flags.optimize > 1:
+        _restore_help(app)
     try:
         app()
     except BrokenPipeError:  # `motionsynth data inspect … | head`
@@ -138,6 +141,16 @@ def run() -> None:
         if text is not None:
             echo(f"error: {text}", fg="red", err=True)
         sys.exit(code)
+
+
+def _restore_help(commands: typer.Typer) -> None:
+    """Give commands the help that ``PYTHONOPTIMIZE=2`` takes away with all docstrings."""
+    for command in commands.registered_commands:
+        if command.callback:
+            command.callback.__doc__ = docstring(command.callback)
+    for group in commands.registered_groups:
+        if group.typer_instance:
+            _restore_help(group.typer_instance)
 
 
 def _explained(error: Exception) -> tuple[str | None, int]:

@@ -71,7 +71,8 @@ def _column(offset: str, *rows: str) -> str:
     """A BVH file of three joints above one another."""
     joint = "{{\nOFFSET 0 {0} 0\nCHANNELS 3 Zrotation Xrotation Yrotation\n"
     return (
-        "HIERARCHY\nROOT Hips\n{\nOFFSET 0 0 0\nCHANNELS 6 Xposition Yposition Zposition Zrotation Xrotation Yrotation\n"
+        "HIERARCHY\nROOT Hips\n{\nOFFSET 0 0 0\n"
+        "CHANNELS 6 Xposition Yposition Zposition Zrotation Xrotation Yrotation\n"
         f"JOINT Spine\n{joint.format(offset)}JOINT Head\n{joint.format(offset)}End Site\n{{\nOFFSET 0 {offset} 0\n}}\n"
         f"}}\n}}\n}}\nMOTION\nFrames: {len(rows)}\nFrame Time: 0.0333\n"
         + "".join(f"{row} 0 0 0 0 0 0 0 0 0\n" for row in rows)
