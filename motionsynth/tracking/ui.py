@@ -74,6 +74,7 @@ def ui_command(port: int = DEFAULT_PORT, uri: str | None = None) -> UiCommand:
     port = _free_port(port)
     environment = dict(os.environ)
     prepare_environment(environment)
+    environment.pop("PYTHONWARNINGS", None)  # what MLflow's server warns of must not end it
     environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # background jobs of a product that is not used here
     arguments = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--host", HOST]
     arguments += ["--port", str(port), "--workers", "1"]

@@ -341,6 +341,19 @@ def test_a_diverged_training_is_a_failure_and_not_a_users_mistake(invoke: Invoke
     assert json.loads((tmp_path / "run" / "run.json").read_text())["state"] == "failed"
 
 
+@pytest.mark.parametrize("command", ["list", "sync"])
+def test_a_folder_of_runs_that_is_not_there_is_a_mistake(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("")
+    for name, reason in (("TYPO", "no such folder"), ("file", "is no folder")):
+        result = invoke("runs", command, "--folder", name)
+        assert (result.code, result.out, result.err) == (2, "", f"error: {name}: {reason}\n")
+    # nobody named this one, and nothing has been trained yet
+    assert invoke("runs", "list").code == 0
+
+
 def test_a_pattern_that_is_given_is_taken(invoke: Invoke, corpus: Path) -> None:
     document = json.loads(invoke("data", "inspect", corpus, "--pattern", "(?P<movement>[a-z]+)_", "--json").out)
     assert list(document["classes"]) == ["movement"]

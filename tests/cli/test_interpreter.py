@@ -32,15 +32,14 @@ COMMANDS = """\
 train --help
 families
 metrics recall
-theory --only optimal_critic
+theory --only optimal_critic/label_kl
 data make walkers --clips 24 --out walkers
 data inspect walkers
 data convert walkers/idle_normal_001.bvh back.bvh --fps 60 --portable
 train vae --data walkers --run-dir run --set train.steps=2 --set train.batch_size=8 --set train.threads=1 --no-track
+runs sync run
 generate run -n 2 --out clips
-reconstruct run walkers/idle_normal_001.bvh --out back
 view back.bvh --no-open --out page.html
-evaluate run --metrics smoothness --features kinetic --bootstrap 2 -n 16 --no-track
 runs list --folder .
 runs show run
 study status study.yaml
@@ -58,8 +57,11 @@ def commands_under(folder: Path, *, options: tuple[str, ...] = (), **environment
         capture_output=True,
         text=True,
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "COLUMNS": "200"} | environment,
-        timeout=300,
+        env=os.environ
+        | {"PYTHONPATH": str(Path(__file__).parents[2]), "COLUMNS": "200"}
+        | environment
+        | {"MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}"},
+        timeout=600,
         check=False,
     )
     assert process.returncode == 0, process.stderr
@@ -74,7 +76,7 @@ def test_commands_work_under(tmp_path: Path, environment: dict[str, str]) -> Non
     codes, out = commands_under(tmp_path, **environment)
     assert codes == [0] * (len(codes) - WRONG) + [2] * WRONG, (codes, out)
     assert "Variational autoencoder" in out and "Ctrl-C or SIGTERM writes a checkpoint" in out
-    assert "The critic's loss has the gradient of 2 KL" in out
+    assert "for any D." in out  # a claim of the notes
 
 
 def test_docstrings_come_back_from_the_source(monkeypatch: pytest.MonkeyPatch) -> None:

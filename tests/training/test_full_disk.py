@@ -125,6 +125,20 @@ def test_a_directory_that_finds_no_room_is_not_there(tmp_path: Path, monkeypatch
             assert not list(tmp_path.iterdir())
 
 
+def test_what_a_kill_in_the_finish_left_is_swept_by_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with full_disk(monkeypatch, 12, stays=False), pytest.raises(TrainingError):
+        train(tmp_path / "run")
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    (tmp_path / "run" / "samples").mkdir()
+    for place in ("run/.weights.safetensors", "run/samples/.0000.bvh", "run/checkpoints/.4", ".run"):
+        left = tmp_path / f"{place}.{gone.pid}.0123456789abcdef.tmp"
+        left.mkdir(parents=True) if place in (".run", "run/checkpoints/.4") else left.write_bytes(b"half")
+    assert len(leftovers(tmp_path / "run")) == 4
+    train(tmp_path / "run")
+    assert not leftovers(tmp_path / "run")
+
+
 @contextmanager
 def mounted(folder: Path, kilobytes: int) -> Iterator[Path]:
     folder.mkdir()
