@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import errno
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+import motionsynth
 from motionsynth.errors import BvhError
 from motionsynth.files import (
     full_disk,
@@ -186,3 +189,50 @@ def test_names_as_long_as_a_system_takes(tmp_path: Path, write: Callable[[Path],
 def _made(path: Path) -> Path:
     path.mkdir()
     return path
+
+
+WRITING = {
+    "write_text",
+    "savefig",
+    "savez",
+    "savez_compressed",
+    "mkstemp",
+    "NamedTemporaryFile",
+    "copyfile",
+    "copytree",
+}
+INTO_MEMORY = {"view/svg.py": {"savefig"}, "study/clips.py": {"savez_compressed"}, "study/walker_fit.py": {"savez"}}
+"""Called on a buffer, whose content then goes through ``write_bytes``."""
+BY_THEMSELVES = {"files.py", "training/journal.py", "corpus/cache.py", "tracking/feeder.py"}
+"""The writers themselves; the journal, which is appended to; what is written into a new temporary folder or file."""
+
+
+def writers(source: str) -> set[str]:
+    """Calls by which a module writes files without ``motionsynth.files``."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Call):
+            continue
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        words = [a.value for a in (*node.args, *(k.value for k in node.keywords)) if isinstance(a, ast.Constant)]
+        if name in WRITING or (name == "write_bytes" and isinstance(node.func, ast.Attribute)):
+            found.add(name)
+        if name == "open" and any(isinstance(w, str) and re.fullmatch(r"[wax]b?\+?|[rb]+\+", w) for w in words):
+            found.add("open")
+    return found
+
+
+def test_every_writer_of_the_package_goes_through_one_module() -> None:
+    package = Path(motionsynth.__file__).parent
+    for path in package.rglob("*.py"):
+        name = path.relative_to(package).as_posix()
+        if name not in BY_THEMSELVES:
+            assert writers(path.read_text()) <= INTO_MEMORY.get(name, set()), name
+
+
+def test_a_writer_of_its_own_is_found() -> None:
+    assert writers("p.write_text('a')\nopen(p, 'wb')\np.open(mode='x')\np.write_bytes(b'')\nopen(p, 'rb')") == {
+        "write_text",
+        "open",
+        "write_bytes",
+    }
