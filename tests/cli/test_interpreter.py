@@ -44,7 +44,6 @@ COMMANDS = """\
 data make walkers --clips 24 --out walkers
 data inspect walkers
 train vae --data walkers --run-dir run --set train.steps=2 --set train.batch_size=8 --set train.threads=1 --no-track
-generate run -n 2 --out clips
 runs list --folder .
 {}study status study.yaml
 data inspect absent
