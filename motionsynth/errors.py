@@ -14,8 +14,8 @@
     └── TrainingError(step, phase, reason)   training cannot go on
         └── DivergedError                    its numbers stopped being finite
 
-The command line prints the message on one line and exits with the error's ``exit_code``: 2 where the input is wrong, 1
-where something failed. Anything else that escapes is a bug.
+The command line prints the message on one line and exits with the error's ``exit_code``: 2 where the input is wrong, 3
+where a training diverged, 1 where something failed, such as a disk that is full. Anything else that escapes is a bug.
 """
 
 from __future__ import annotations
@@ -141,6 +141,8 @@ class TrainingError(MotionSynthError):
 
 class DivergedError(TrainingError):
     """A loss or a gradient stopped being finite: an outcome of the run, and no fault of the machine."""
+
+    exit_code = 3
 
 
 def unknown_word(what: str, word: str, known: Iterable[str]) -> str:

@@ -103,12 +103,14 @@ def generate(
         MotionSynthError: the family cannot draw so, the run knows no such label or class, or the folder is not empty.
     """
     from motionsynth.families.base import Draw
+    from motionsynth.files import refuse_unwritable
     from motionsynth.run import open_run
     from motionsynth.sampling import draw_samples
     from motionsynth.training.device import resolve_device
 
     run = open_run(run_dir)
     place = out or run.samples_path
+    refuse_unwritable(place)
     with clip_folder(place, overwrite=overwrite or out is None) as folder:
         try:
             how = Draw(frames, prior, class_indices(run, labels or {}), show)
@@ -181,10 +183,12 @@ def reconstruct(
     import torch
 
     from motionsynth.families.capabilities import Reconstructs, Translates
+    from motionsynth.files import refuse_unwritable
     from motionsynth.run import open_run
     from motionsynth.training.device import resolve_device
 
     run = open_run(run_dir)
+    refuse_unwritable(out)
     device = resolve_device(device)
     family = run.load_family(device)
     if not isinstance(family, Reconstructs):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from motionsynth.errors import ConfigError, MotionSynthError, RunError, unknown_word
+from motionsynth.files import refuse_unwritable
 from motionsynth.output import clip_folder
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ROWS", "Strip", "interpolate", "traverse"]
 
+PAGE: Final = "player.html"
 ROWS: Final = 8
 """Latent numbers that a traverse shows where none is named."""
 _ROUND: Final = ("normal", "codes")
@@ -81,6 +83,8 @@ def interpolate(
     if count < 2:
         raise ValueError(f"a path has 2 clips or more, not {count}")
     model = _open(run_dir, device)
+    folder = out or model.run.path / "interpolation"
+    refuse_unwritable(folder, PAGE)
     places = [
         _encoded(model, end, labels or {}) if isinstance(end, Path) else _drawn(model, end, labels or {})
         for end in ends
@@ -89,7 +93,6 @@ def interpolate(
     straight = model.family.priors[0] not in _ROUND if linear is None else linear
     z_NZ = path_between(model.family, first_Z, last_Z, count, linear=straight)
     side_NS = None if first_S is None or last_S is None else straight_line(first_S, last_S, count)
-    folder = out or model.run.path / "interpolation"
     first, last = (end.stem if isinstance(end, Path) else f"seed {end}" for end in ends)
     captions = [f"{index / (count - 1):.2f}" for index in range(count)]
     sources = _sources(model.run, ends, count)
@@ -141,6 +144,7 @@ def traverse(
         raise ConfigError(None, "range", f"must go up, not from {limits[0]:g} to {limits[1]:g}")
     model = _open(run_dir, device)
     folder = out or model.run.path / "traverse"
+    refuse_unwritable(folder, PAGE)
     z_Z, side_S = _drawn(model, seed, labels or {})
     axes = _limited(code_axes(model.family), limits)
     numbers = _limited([number_axis(place) for place in range(len(z_Z))], limits)
@@ -314,5 +318,5 @@ def _write(
             written = write_windows(run, row.motion_NTD, stage / row.place, names, sources=row.sources)
             groups[row.heading] = list(zip(row.captions, map(read_bvh, written), strict=True))
             paths[row.heading] = [folder / row.place / path.name for path in written]
-        write_player([], stage / "player.html", title=title, groups=groups)
-    return Strip(paths, folder / "player.html", notes)
+        write_player([], stage / PAGE, title=title, groups=groups)
+    return Strip(paths, folder / PAGE, notes)

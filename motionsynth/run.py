@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -33,7 +32,7 @@ from motionsynth import __version__
 from motionsynth.config import DataConfig, RunConfig, config_hash, dump_config, load_config
 from motionsynth.errors import ConfigError, RunError
 from motionsynth.families.base import Family, MotionShape
-from motionsynth.files import hash_bytes, locked, parse_json, sync_folder, write_bytes, write_synced
+from motionsynth.files import hash_bytes, locked, new_folder, parse_json, write_bytes, write_synced
 from motionsynth.provenance import git_commit
 from motionsynth.run_files import (
     CONFIG,
@@ -86,7 +85,7 @@ class Run:
         """Its data section, with folders where they were when it began: it may have named them from another folder."""
         places = {"path": self.record.corpus_path, "second": self.record.second_path}
         # not Path.exists, which raises for a name that no file system takes
-        there = {key: Path(place) for key, place in places.items() if place and os.path.exists(place)}  # noqa: PTH110
+        there = {key: Path(place) for key, place in places.items() if place and os.path.lexists(place)}
         return self.config.data.model_copy(update=there)
 
     @property
@@ -322,30 +321,24 @@ def create_run(
 
 def refuse_taken(path: Path) -> None:
     """Raise ``RunError`` where a new run cannot be made because something is there."""
+    if path.is_symlink():
+        raise RunError(path, "is a symbolic link; name the folder itself")
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise RunError(path, "is there already and not empty; go on with it by --resume, or name another --run-dir")
+        kind = "not empty" if path.is_dir() else "no folder"
+        raise RunError(path, f"is there already and {kind}; go on with it by --resume, or name another --run-dir")
 
 
 def _place(
     path: Path, record: RunRecord, files: Mapping[str, bytes], write_skeleton: Callable[[Path], None]
 ) -> RunRecord:
-    """Make the directory under a temporary name and rename it; the record with the hash of the skeleton too."""
+    """Make the directory, complete or not at all; the record with the hash of the skeleton too."""
     refuse_taken(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}.tmp"
-    temporary.mkdir()
-    try:
-        write_skeleton(temporary / SKELETON)
-        hashes = {**record.sha256, SKELETON: hash_bytes((temporary / SKELETON).read_bytes())}
+    with new_folder(path, size=sum(map(len, files.values()))) as folder:
+        write_skeleton(folder / SKELETON)
+        hashes = {**record.sha256, SKELETON: hash_bytes((folder / SKELETON).read_bytes())}
         record = record.model_copy(update={"sha256": hashes})
         for name, content in {**files, RECORD: sealed(record.model_dump(mode="json"))}.items():
-            write_synced(temporary / name, content)
-        sync_folder(temporary)
-        temporary.rename(path)  # the kernel refuses this where the directory has meanwhile been filled by another
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    sync_folder(path.parent)
+            write_synced(folder / name, content)
     return record
 
 

@@ -48,25 +48,33 @@ def translate(
 
     Raises:
         RunError: no run, or a family that does not translate.
-        ConfigError: the run knows no such class.
+        ConfigError: the run knows no such class, or ``labels`` has the domain label.
         CorpusError: clips cannot be used.
         MotionSynthError: the folder is not empty.
+        OSError: nothing can be written to ``out``.
     """
     import torch
 
     from motionsynth.clip_labels import clip_windows
     from motionsynth.families.capabilities import Translates
+    from motionsynth.files import refuse_unwritable
     from motionsynth.generation import families_that, read_features, write_each
     from motionsynth.run import open_run
     from motionsynth.training.device import resolve_device
 
     run = open_run(run_dir)
+    refuse_unwritable(out)
     place = resolve_device(device)
     family = run.load_family(place)
     if not isinstance(family, Translates):
         can = families_that(Translates)
         raise RunError(run_dir, f"{run.record.family} has no translators, so it cannot translate; these can: {can}")
-    domains = run.record.labels[family.domain_label()]
+    label = family.domain_label()
+    domains = run.record.labels[label]
+    if label in (labels or {}):
+        raise ConfigError(
+            None, f"--label {label}", f"is what --to chooses; leave it out, clips of any {label} are taken"
+        )
     if to not in domains:
         raise ConfigError(None, "--to", unknown_word(f"class {to!r}", to, domains))
 

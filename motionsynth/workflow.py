@@ -133,6 +133,7 @@ def train(
     """
     from datetime import datetime
 
+    from motionsynth.files import refuse_unwritable
     from motionsynth.run import refuse_taken
     from motionsynth.training.budget import refuse_company, refuse_hopeless
     from motionsynth.training.distributed import Ranks
@@ -142,6 +143,7 @@ def train(
     ranks.device(device)  # a missing GPU and a taken place are told before the clips are read
     if ranks.first:
         refuse_taken(run_dir)
+        refuse_unwritable(run_dir)
     refuse_company(config.family, config.train, ranks.size)
     refuse_hopeless(config.family, config.train)
     corpus = _open(config.data, reading, ranks)
@@ -294,7 +296,7 @@ def _fit(
     run: Run | None, corpus: Corpus, device: str, track: bool, progress: ProgressListener | None, ranks: Ranks
 ) -> Outcome:
     """Train in an open run directory, from its newest checkpoint where it has one."""
-    from motionsynth.fit import train_run
+    from motionsynth.fit import sweep_leftovers, train_run, way_back
     from motionsynth.generation import keep_samples
     from motionsynth.output import refuse_filled
     from motionsynth.tracking.feeder import start_feeder
@@ -305,10 +307,12 @@ def _fit(
         result = train_run(run, corpus.windows("train"), device=where, ranks=ranks)
         return Outcome(run, result.step, result.exit_code)
     with run.lock():
+        sweep_leftovers(run)  # before the feeder writes there
         refuse_filled(run.samples_path, overwrite=True)  # else it would be refused after the last step
-        # said before the feeder looks, which would take a run that goes on for one that has stopped
-        world = {"up": corpus.up, "source_rate": corpus.source_rate}
-        run.update(state="running", pid=os.getpid(), host=socket.gethostname(), error=None, **world)
+        with way_back(run):
+            # said before the feeder looks, which would take a run that goes on for one that has stopped
+            world = {"up": corpus.up, "source_rate": corpus.source_rate}
+            run.update(state="running", pid=os.getpid(), host=socket.gethostname(), error=None, **world)
         feeder = start_feeder(run.path) if track else None
         try:
             result = train_run(

@@ -26,7 +26,8 @@ __all__ = ["Job", "Progress", "calibrate", "data_of", "measure_doses", "open_job
 
 Progress = Callable[[int, int], None]
 
-_DOSES: Final = "doses"
+DOSES: Final = "doses"
+RECORD: Final = "calibration.json"
 _ABOUT: Final = "about.json"
 _LARGEST_ABOUT: Final = 1 << 20
 
@@ -119,7 +120,7 @@ def calibrate(job: Job, bench: Bench, out: Path, *, jobs: int = 1, progress: Pro
         if progress:
             progress(len(found), len(doses))
     calibration = conclude(_collected(bench, [found[dose] for dose in doses], notes))
-    save_calibration(calibration, out / "calibration.json")
+    save_calibration(calibration, out / RECORD)
     return calibration
 
 
@@ -165,7 +166,7 @@ def _measure(dose: Dose) -> DoseFigures:
 
 def _open_kept(out: Path, bench: Bench) -> Path:
     """The folder of finished doses, of this very calibration."""
-    folder = out / _DOSES
+    folder = out / DOSES
     about = _about(bench)
     path = folder / _ABOUT
     try:

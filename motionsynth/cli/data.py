@@ -12,6 +12,7 @@ from motionsynth.cli.commands import Commands
 from motionsynth.cli.download import download
 from motionsynth.cli.exporting import print_renamed
 from motionsynth.cli.files import OnBadFile, Overwrite, Policy, print_skipped
+from motionsynth.cli.terminal import echo, print_json
 
 __all__ = ["app"]
 
@@ -37,7 +38,7 @@ def make(
         raise typer.BadParameter(f"unknown corpus {corpus!r}; known: walkers", param_hint="CORPUS")
     with bar("walkers", unit="clips") as advance:
         make_walkers(out, clips=clips, seed=seed, progress=advance)
-    typer.echo(out)
+    echo(out)
 
 
 @app.command()
@@ -59,9 +60,7 @@ def inspect(
 
     inspection = inspect_path(path, labels="pattern" if pattern else "auto", pattern=pattern)
     if as_json:
-        import json
-
-        typer.echo(json.dumps(inspection.to_dict(), indent=2, ensure_ascii=False))
+        print_json(inspection.to_dict())
     else:
         print_inspection(inspection)
     if not inspection.usable:
@@ -115,9 +114,9 @@ def convert(
     bad = BadFiles(on_bad_file.value)
     converted = convert_path(source, target, conversion, overwrite=overwrite, bad=bad)
     for path in converted.paths:
-        typer.echo(path)
+        echo(path)
     for note in converted.notes:
-        typer.echo(note, err=True)
+        echo(note, err=True)
     print_skipped(bad.reasons.values())
     print_renamed(conversion.renamed)
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from motionsynth.cli.files import OnBadFile, Policy, print_skipped
+from motionsynth.cli.terminal import echo
 
 __all__ = ["evaluate"]
 
@@ -97,8 +98,8 @@ def evaluate(
         )
     print_scores(scores)
     for warning in scores.warnings:
-        typer.secho(f"warning: {warning}", fg="yellow", err=True)
-    typer.echo(scores.folder)
+        echo(f"warning: {warning}", fg="yellow", err=True)
+    echo(scores.folder)
     print_skipped(bad.reasons.values())
 
 

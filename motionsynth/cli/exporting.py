@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from motionsynth.cli.terminal import echo
+
 if TYPE_CHECKING:
     from motionsynth.export import Export
 
@@ -55,12 +57,10 @@ def print_renamed(renamed: Sequence[tuple[str, str]], most: int | None = None) -
     """List on stderr the joints whose names have changed, ``most`` of them; all where None."""
     if not renamed:
         return
-    typer.echo(
-        f"{len(renamed)} joint names changed, so that every program keeps them apart (or --keep-names):", err=True
-    )
+    echo(f"{len(renamed)} joint names changed, so that every program keeps them apart (or --keep-names):", err=True)
     shown = renamed[:most]
     width = max(len(repr(own)) for own, _ in shown)
     for own, new in shown:
-        typer.echo(f"  {own!r:{width}}  {new!r}", err=True)
+        echo(f"  {own!r:{width}}  {new!r}", err=True)
     if len(shown) < len(renamed):
-        typer.echo(f"  and {len(renamed) - len(shown)} more", err=True)
+        echo(f"  and {len(renamed) - len(shown)} more", err=True)

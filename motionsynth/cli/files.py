@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from motionsynth.cli.terminal import echo
 from motionsynth.errors import MotionSynthError
 
 __all__ = ["DataOnBadFile", "OnBadFile", "Overwrite", "Policy", "data_overrides", "pairs", "print_skipped"]
@@ -40,7 +41,7 @@ Overwrite = Annotated[
 def print_skipped(reasons: Iterable[str]) -> None:
     """List on stderr every file that was left out, after all that was done."""
     for reason in reasons:
-        typer.secho(f"skipped {reason}", fg="yellow", err=True)
+        echo(f"skipped {reason}", fg="yellow", err=True)
 
 
 def data_overrides(on_bad_file: Policy | None, overrides: Iterable[str] | None) -> list[str]:

@@ -9,6 +9,7 @@ import typer
 
 from motionsynth.cli.exporting import FrameRate, KeepNames, Unit, UpAxis, export_of, print_renamed
 from motionsynth.cli.files import Overwrite, pairs
+from motionsynth.cli.terminal import echo
 
 __all__ = ["generate"]
 
@@ -71,5 +72,5 @@ def generate(
         overwrite=overwrite,
         export=export,
     )
-    typer.echo(f"{len(paths)} clips in {paths[0].parent}")
+    echo(f"{len(paths)} clips in {paths[0].parent}")
     print_renamed(export.renamed, most=3)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from motionsynth.cli.files import Overwrite, pairs
+from motionsynth.cli.terminal import echo
 
 __all__ = ["interpolate"]
 
@@ -71,5 +72,5 @@ def interpolate(
         overwrite=overwrite,
     )
     for note in strip.notes:
-        typer.echo(note)
-    typer.echo(f"{count} clips in {strip.page.parent}; watch {strip.page}")
+        echo(note)
+    echo(f"{count} clips in {strip.page.parent}; watch {strip.page}")

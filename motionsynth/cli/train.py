@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from motionsynth.cli.terminal import document, echo
 from motionsynth.families import FAMILIES
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def train(
             )
             if dry_run:
                 if ranks.first:
-                    typer.echo(f"{dump_config(resolved)}# hash {config_hash(resolved)}")
+                    document(f"{dump_config(resolved)}# hash {config_hash(resolved)}")
                 return
             outcome = workflow.train(
                 resolved,
@@ -97,7 +98,7 @@ def train(
                 track=track,
                 progress=progress,
                 reading=files,
-                announce=(lambda line: typer.echo(line, err=True)) if ranks.first else None,
+                announce=(lambda line: echo(line, err=True)) if ranks.first else None,
                 ranks=ranks,
             )
     if ranks.first:
@@ -123,7 +124,7 @@ def _told_once(ranks: Ranks) -> Iterator[None]:
 
 def _tell(outcome: Outcome) -> None:
     for warning in outcome.warnings:
-        typer.secho(f"warning: {warning}", fg="yellow", err=True)
-    typer.echo(outcome.run.path)
+        echo(f"warning: {warning}", fg="yellow", err=True)
+    echo(outcome.run.path)
     if outcome.exit_code:
-        typer.secho(f"stopped at step {outcome.step}; go on with --run-dir {outcome.run.path} --resume", err=True)
+        echo(f"stopped at step {outcome.step}; go on with --run-dir {outcome.run.path} --resume", err=True)

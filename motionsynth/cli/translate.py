@@ -9,6 +9,7 @@ import typer
 
 from motionsynth.cli.exporting import FrameRate, KeepNames, Unit, UpAxis, export_of, print_renamed
 from motionsynth.cli.files import OnBadFile, Overwrite, Policy, pairs, print_skipped
+from motionsynth.cli.terminal import echo
 
 __all__ = ["translate"]
 
@@ -54,6 +55,6 @@ def translate(
         bad=bad,
         export=export,
     )
-    typer.echo(f"{len(paths)} clips in {out}")
+    echo(f"{len(paths)} clips in {out}")
     print_renamed(export.renamed, most=3)
     print_skipped(bad.reasons.values())

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from motionsynth.cli.files import Overwrite, pairs
+from motionsynth.cli.terminal import echo
 
 __all__ = ["traverse"]
 
@@ -61,5 +62,5 @@ def traverse(
         overwrite=overwrite,
     )
     for note in strip.notes:
-        typer.echo(note)
-    typer.echo(f"{sum(map(len, strip.rows.values()))} clips in {strip.page.parent}; watch {strip.page}")
+        echo(note)
+    echo(f"{sum(map(len, strip.rows.values()))} clips in {strip.page.parent}; watch {strip.page}")

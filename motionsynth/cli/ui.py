@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from motionsynth.cli.terminal import echo
+
 __all__ = ["ui"]
 
 
@@ -24,9 +26,9 @@ def ui(
 
     if not is_loopback(host):
         reason = "whoever reaches this machine can read, change and delete the runs, as MLflow asks for no password"
-        typer.secho(f"warning: --host {host}: {reason}", fg="yellow", err=True)
+        echo(f"warning: --host {host}: {reason}", fg="yellow", err=True)
     server = start_ui(port, host=host)
-    typer.echo(server.address)
+    echo(server.address)
     if open_browser:
         import webbrowser
 

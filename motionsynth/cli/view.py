@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from motionsynth.cli.files import OnBadFile, Policy, print_skipped
+from motionsynth.cli.terminal import echo
 
 __all__ = ["view"]
 
@@ -24,9 +25,11 @@ def view(
     Example: `motionsynth view data/walkers/walk_normal_001.bvh runs/vae/samples/0000.bvh`
     """
     from motionsynth.corpus.finding import BadFiles, find_clips
+    from motionsynth.files import refuse_unwritable
     from motionsynth.motion.bvh import read_bvh
     from motionsynth.view.player import write_player
 
+    refuse_unwritable(out.parent, out.name)
     bad = BadFiles(on_bad_file.value)
     clips = []
     for path in find_clips(files, bad):
@@ -35,7 +38,7 @@ def view(
     bad.settle(len(clips))
     write_player(clips, out, title=title or f"{len(clips)} clips")
     print_skipped(bad.reasons.values())
-    typer.echo(out)
+    echo(out)
     if open_browser:
         import webbrowser
 

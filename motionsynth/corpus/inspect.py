@@ -18,7 +18,7 @@ from motionsynth.corpus.reading import Encoded, Progress, encode_clip, over_file
 from motionsynth.errors import BvhError, CorpusError
 from motionsynth.motion.bvh import read_bvh
 from motionsynth.motion.clip import Clip
-from motionsynth.motion.measure import detect_units, detect_up, moving_joint, stretching_bones, up_axis
+from motionsynth.motion.measure import detect_units, detect_up, moving_joint, refuse_vast, stretching_bones, up_axis
 
 __all__ = ["InspectedFile", "InspectedSkeleton", "Inspection", "RefusedFile", "inspect_path"]
 
@@ -229,8 +229,11 @@ def inspect_path(
 def _look(plan: Plan | None, settings: EncodeSettings, root: Path, file: str) -> _Seen | Fault:
     try:
         clip = read_bvh(root / file)
+        refuse_vast(clip)
     except BvhError as error:
         return Fault(file, str(error))
+    except ValueError as error:
+        return Fault(file, f"{root / file}: {error}")
     return _Seen(
         file,
         len(clip),

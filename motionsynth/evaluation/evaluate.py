@@ -80,6 +80,7 @@ def evaluate(
     from motionsynth.evaluation.account import scores_of
     from motionsynth.evaluation.compared import Compared
     from motionsynth.evaluation.reference import open_reference
+    from motionsynth.evaluation.scores import SCORES
     from motionsynth.extractors import load_extractor
     from motionsynth.files import refuse_unwritable
     from motionsynth.metrics.likelihood import LIKELIHOOD
@@ -92,7 +93,7 @@ def evaluate(
     choose(metrics, features, SPACES, measures=measures)  # a misspelt word is told before anything is read
     run = _open_generated(source)
     folder = out or (run.path if run else Path("evaluation") / source.resolve().stem)
-    refuse_unwritable(folder)
+    refuse_unwritable(folder, SCORES, REPORT)
     curves = load_calibration(calibration) if calibration else None
     given = load_extractor(extractor) if extractor else None
     bad = bad or BadFiles()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import shutil
-import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from motionsynth.errors import ExtractorError
 from motionsynth.extractors.recipe import RECIPE
-from motionsynth.files import hash_bytes, parse_json, read_regular, sync_folder, write_synced
+from motionsynth.files import hash_bytes, new_folder, parse_json, read_regular, remove_folder, write_synced
 
 if TYPE_CHECKING:
     import torch
@@ -78,19 +76,12 @@ def save_extractor(extractor: Extractor, folder: Path) -> None:
     hashes = {_HEADER: _header_hash(header), _WEIGHTS: hash_bytes(weights)}
     document = json.dumps({**header, "sha256": hashes}, indent=1, ensure_ascii=False)
     refuse_taken(folder)
-    temporary = folder.parent / f".{folder.name}.{uuid.uuid4().hex}.tmp"
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary.mkdir()
-        write_synced(temporary / _WEIGHTS, weights)
-        write_synced(temporary / _HEADER, document.encode() + b"\n")
-        sync_folder(temporary)
-        temporary.rename(folder)  # the kernel refuses this where the folder has meanwhile been filled by another
-        sync_folder(folder.parent)
+        with new_folder(folder, size=len(weights) + len(document)) as place:
+            write_synced(place / _WEIGHTS, weights)
+            write_synced(place / _HEADER, document.encode() + b"\n")
     except OSError as error:
         raise ExtractorError(folder, f"cannot be written: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def weights_hash(extractor: Extractor) -> str:
@@ -103,8 +94,9 @@ def weights_hash(extractor: Extractor) -> str:
 
 def refuse_taken(folder: Path) -> None:
     """Raise ``ExtractorError`` where an extractor cannot be written because something is there."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ExtractorError(folder, "is there already and not empty; name another folder")
+    if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
+        kind = "not empty" if folder.is_dir() and not folder.is_symlink() else "no folder"
+        raise ExtractorError(folder, f"is there already and {kind}; name another folder")
 
 
 def load_extractor(folder: Path) -> Extractor:
@@ -172,11 +164,8 @@ def _open_kept(place: Path, corpus: Corpus, *, mend: bool) -> Extractor | None:
     except ExtractorError:
         if not mend:
             raise
-        # renamed first: another process that opens it now finds it whole or not at all
-        doomed = place.parent / f".{place.name}.{uuid.uuid4().hex}.tmp"
         with suppress(OSError):
-            place.rename(doomed)
-            shutil.rmtree(doomed, ignore_errors=True)
+            remove_folder(place)  # another process that opens it now finds it whole or not at all
         return None
     if kept.fingerprint != corpus.fingerprint:
         reason = kept.mismatch(corpus.spec, corpus.config.window_frames) or "its clips, labels, split or stride differ"

@@ -85,13 +85,13 @@ def encode_array(clip: Clip, spec: FeatureSpec) -> npt.NDArray[np.float32]:
         "joint_velocities_m_s": _turn(moved[:, below].swapaxes(1, 2), -heading).swapaxes(1, 2),
         "foot_contacts": _contacts(positions, moved, spec),
     }
-    features_TD = np.empty((len(clip), spec.width), dtype=np.float32)
+    exact_TD = np.empty((len(clip), spec.width))
     for name, columns in spec.slices.items():
-        features_TD[:, columns] = parts[name].reshape(len(clip), -1)
-    if not np.isfinite(features_TD).all():
-        bad = spec.columns()[int(np.argmin(np.isfinite(features_TD).all(axis=0)))]
-        raise ValueError(f"its numbers are too large: {bad} goes beyond float32")
-    return features_TD
+        exact_TD[:, columns] = parts[name].reshape(len(clip), -1)
+    fits_D = (np.abs(exact_TD) <= np.finfo(np.float32).max).all(axis=0)
+    if not fits_D.all():
+        raise ValueError(f"its numbers are too large: {spec.columns()[int(np.argmin(fits_D))]} goes beyond float32")
+    return exact_TD.astype(np.float32)
 
 
 def decode(features_TD: Tensor, spec: FeatureSpec) -> Clip:

@@ -23,6 +23,7 @@ __all__ = [
     "find_mover",
     "jumps_at_start",
     "moving_joint",
+    "refuse_vast",
     "skeleton_height",
     "stretching_bones",
     "trunk",
@@ -51,6 +52,8 @@ _LYING, _SUNK = 0.08, 0.03
 """Shares of the height: at which the moving joint of a person who lies is above the floor, as much as it may be off
 that, and by which a joint may be below the floor."""
 _FIRST, _JUMP = 8, 0.03
+_VAST: Final = 1e15
+"""Units of length: no unit makes a body so large, or small as its inverse, and squares of more leave float64."""
 _LIMB: Final = 3
 """So many joints in a side chain make a limb; fewer are a prop, a tip or a helper."""
 
@@ -72,6 +75,15 @@ class Units:
     def certain(self) -> bool:
         """Whether exactly one unit fits; otherwise the user had better name it."""
         return len(self.candidates) == 1
+
+
+def refuse_vast(clip: Clip) -> None:
+    """Raise ``ValueError`` where a joint is too far from its parent for anything to be measured; names it."""
+    far_TJ = np.abs(clip.translations).max(axis=-1, initial=0.0)
+    if far_TJ.max(initial=0.0) > _VAST:
+        frame, joint = np.unravel_index(int(far_TJ.argmax()), far_TJ.shape)
+        name, distance = clip.skeleton.names[joint], far_TJ[frame, joint]
+        raise ValueError(f"joint {name!r} lies {distance:.3g} units from its parent in frame {frame}; no body does")
 
 
 class Up(NamedTuple):
@@ -191,7 +203,7 @@ def detect_units(clip: Clip) -> Units:
     fits.sort(key=lambda name: abs(np.log(height * UNITS[name] / _ADULT_M)))
     if fits:
         return Units(fits[0], UNITS[fits[0]], height, tuple(fits))
-    return Units("unknown", _ADULT_M / height if height > 0 else 1.0, height, ())
+    return Units("unknown", _ADULT_M / height if height > 1 / _VAST else 1.0, height, ())
 
 
 def up_axis(clip: Clip) -> Literal["y", "z"]:

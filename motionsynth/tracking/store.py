@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import urllib.request
+import warnings
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -125,6 +126,8 @@ def open_client(uri: str) -> MlflowClient:
     if reason:
         raise TrackingError(reason)
     prepare_environment()
+    # what those packages warn of is theirs to mend, and must not end a run under PYTHONWARNINGS=error
+    warnings.filterwarnings("ignore", module=r"(alembic|mlflow|sqlalchemy)(\.|$)")
     from mlflow.tracking import MlflowClient
 
     for name in ("mlflow", "alembic"):

@@ -89,6 +89,7 @@ def ui_command(port: int = DEFAULT_PORT, uri: str | None = None, *, host: str = 
     port = _free_port(host, port)
     environment = child_environment()
     prepare_environment(environment)
+    environment.pop("PYTHONWARNINGS", None)  # what MLflow's server warns of must not end it
     environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # background jobs of a product that is not used here
     options = ["--backend-store-uri", uri, "--host", host, "--port", str(port), "--workers", "1"]
     # uvicorn looks for the server's modules in a folder of its own choice first, and that is the working folder

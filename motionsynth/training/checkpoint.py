@@ -5,10 +5,8 @@ from __future__ import annotations
 import io
 import json
 import logging
-import os
 import pickletools
 import re
-import shutil
 import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -20,7 +18,15 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from motionsynth.errors import RunError
-from motionsynth.files import hash_bytes, parse_json, read_regular, sync_folder, write_synced
+from motionsynth.files import (
+    hash_bytes,
+    new_folder,
+    parse_json,
+    read_regular,
+    remove_folder,
+    sweep_temporaries,
+    write_synced,
+)
 from motionsynth.tensor_files import count_numbers, load_tensors
 
 __all__ = [
@@ -83,24 +89,17 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, *, keep: int = 2) -> P
     files = {_WEIGHTS: pack_weights(checkpoint.weights, checkpoint.averages), _STATE: state.getvalue()}
     hashes = {name: hash_bytes(content) for name, content in files.items()}
     files[_MANIFEST] = json.dumps({"format": _FORMAT, "step": checkpoint.step, "sha256": hashes}, indent=1).encode()
-    folder.mkdir(parents=True, exist_ok=True)
-    for left in folder.glob(".*.tmp"):
-        shutil.rmtree(left)
-    temporary, final = folder / f".{checkpoint.step}.tmp", folder / str(checkpoint.step)
-    temporary.mkdir()
-    for name, content in files.items():
-        write_synced(temporary / name, content)
-    sync_folder(temporary)
-    if final.exists():
-        final.rename(folder / f".{checkpoint.step}.old.tmp")
-    temporary.rename(final)
-    sync_folder(folder)
+    final = folder / str(checkpoint.step)
+    with new_folder(final, size=sum(map(len, files.values()))) as place:
+        for name, content in files.items():
+            write_synced(place / name, content)
+        if final.exists():
+            remove_folder(final)  # of an earlier try, with which this step was reached again
     steps = _steps(folder)
     kept = [step for step in steps if step <= checkpoint.step][:keep]
     for step in set(steps) - set(kept):
-        _remove(folder / str(step))
-    for left in folder.glob(".*.tmp"):
-        shutil.rmtree(left)
+        remove_folder(folder / str(step))
+    sweep_temporaries(folder)
     return final
 
 
@@ -216,10 +215,3 @@ def _steps(folder: Path) -> list[int]:
     if link := next((path for path in places if path.is_symlink()), None):
         raise RunError(link, "is a symbolic link, not a checkpoint; put the folder itself there, or remove it")
     return sorted((int(path.name) for path in places if path.is_dir()), reverse=True)
-
-
-def _remove(path: Path) -> None:
-    """Take a checkpoint away under a name that no reader looks at, so that half of one is never seen."""
-    hidden = path.with_name(f".{path.name}.{os.getpid()}.old.tmp")
-    path.rename(hidden)
-    shutil.rmtree(hidden)

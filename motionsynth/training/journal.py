@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from motionsynth.errors import RunError
-from motionsynth.files import refuse_irregular
+from motionsynth.files import naming, refuse_irregular
 from motionsynth.journal_rows import LARGEST_ROW, JournalLine, JournalRow, read_lines
 
 __all__ = ["Journal", "JournalRow", "read_journal"]
@@ -43,7 +43,7 @@ class Journal:
             refuse_irregular(self.path)
         except OSError as error:
             raise RunError(self.path, error.strerror or str(error)) from error
-        self._file = self.path.open("ab")
+        self._file = self.path.open("ab", buffering=0)  # what a full disk refuses must not be tried again by closing
         try:
             self.last_step = self._repair()
         except BaseException:
@@ -73,6 +73,7 @@ class Journal:
 
         Raises:
             ValueError: a name has characters that trackers refuse.
+            OSError: there is no room; the journal is then as it was.
         """
         for name in metrics:
             if not _NAME.fullmatch(name):
@@ -80,14 +81,25 @@ class Journal:
         if step <= self.last_step:
             return False
         row = {"step": step, "time": time.time(), "metrics": {k: _encode(float(v)) for k, v in metrics.items()}}
-        self._file.write(json.dumps(row, allow_nan=False).encode() + b"\n")
-        self._file.flush()
+        content = json.dumps(row, allow_nan=False).encode() + b"\n"
+        with naming(self.path, size=len(content)):
+            self._append(content)
         self.last_step = step
         return True
 
+    def _append(self, content: bytes) -> None:
+        before = os.fstat(self._file.fileno()).st_size
+        try:
+            while content:
+                content = content[self._file.write(content) or 0 :]
+        except OSError:
+            self._file.truncate(before)
+            raise
+
     def sync(self) -> None:
         """Wait until all rows are on the disk; a checkpoint must not survive a power cut that its rows did not."""
-        os.fsync(self._file.fileno())
+        with naming(self.path):
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Close the file; rows are already written."""

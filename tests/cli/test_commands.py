@@ -321,9 +321,22 @@ def test_a_bad_file_stops_training_unless_it_may_be_skipped(invoke: Invoke, corp
 def test_a_diverged_training_is_a_failure_and_not_a_users_mistake(invoke: Invoke, corpus: Path, tmp_path: Path) -> None:
     endless = ("--set", "family.optimise.all.lr=1e30", "--set", "train.steps=20")
     result = invoke("train", "ae", "--data", corpus, *SMALL, *endless, "--no-track", "--run-dir", tmp_path / "run")
-    assert result.code == 1
+    assert result.code == 3
     assert re.search(r"error: step \d+, phase all: ", result.err)
     assert json.loads((tmp_path / "run" / "run.json").read_text())["state"] == "failed"
+
+
+@pytest.mark.parametrize("command", ["list", "sync"])
+def test_a_folder_of_runs_that_is_not_there_is_a_mistake(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("")
+    for name, reason in (("TYPO", "no such folder"), ("file", "is no folder")):
+        result = invoke("runs", command, "--folder", name)
+        assert (result.code, result.out, result.err) == (2, "", f"error: {name}: {reason}\n")
+    # nobody named this one, and nothing has been trained yet
+    assert invoke("runs", "list").code == 0
 
 
 def test_a_pattern_that_is_given_is_taken(invoke: Invoke, corpus: Path) -> None:

@@ -76,6 +76,9 @@ def test_mistakes_are_told(invoke: Invoke, cyclegan: Path, corpus: Path, tmp_pat
     assert result.code == 2
     assert "--to: unknown class 'eldery', did you mean elderly? known: elderly, normal" in result.err
     assert not (tmp_path / "x").exists()
+    result = invoke("translate", cyclegan, clip, "--to", "elderly", "--label", "style=normal", "--out", tmp_path / "x")
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert "error: --label style: is what --to chooses; leave it out" in result.err and "takes none" not in result.err
     write_bvh(clip_of(0), tmp_path / "stranger.bvh")
     result = invoke("translate", cyclegan, tmp_path / "stranger.bvh", "--to", "elderly", "--out", tmp_path / "x")
     assert result.code == 2
