@@ -85,7 +85,7 @@ class Run:
         """Its data section, with folders where they were when it began: it may have named them from another folder."""
         places = {"path": self.record.corpus_path, "second": self.record.second_path}
         # not Path.exists, which raises for a name that no file system takes
-        there = {key: Path(place) for key, place in places.items() if place and os.path.lexists(place)}
+        there = {key: Path(place) for key, place in places.items() if place and os.path.exists(place)}  # noqa: PTH110
         return self.config.data.model_copy(update=there)
 
     @property
