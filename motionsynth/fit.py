@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from motionsynth.corpus.windows import WindowSet
-from motionsynth.errors import MotionSynthError, RanksError, RunError, TrainingError
+from motionsynth.errors import ConfigError, MotionSynthError, RanksError, RunError, TrainingError
 from motionsynth.families.base import FitsPrior
 from motionsynth.files import full_disk, sweep_temporaries
 from motionsynth.run import Run
@@ -159,10 +159,12 @@ def way_back(run: Run, reached: Callable[[], int] | None = None) -> Iterator[Non
 
 @contextmanager
 def _failure_kept(run: Run, reached: Callable[[], int]) -> Iterator[None]:
-    """Note in ``run.json`` why a training ended."""
+    """Note in ``run.json`` why a training ended; one whose settings were refused is left as it was made."""
     try:
         yield
     except BaseException as error:
+        if run.record.state == "created" and isinstance(error, ConfigError):
+            raise
         state = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
         try:
             # what was being written is gone by now, which leaves room for this but where others have taken it

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -102,8 +101,9 @@ def generate(
         RunError: no run, no weights, or damaged ones.
         MotionSynthError: the family cannot draw so, the run knows no such label or class, or the folder is not empty.
     """
+    from motionsynth.corpus.finding import find_files
     from motionsynth.families.base import Draw
-    from motionsynth.files import refuse_unwritable
+    from motionsynth.files import read_regular, refuse_unwritable, write_bytes
     from motionsynth.run import open_run
     from motionsynth.sampling import draw_samples
     from motionsynth.training.device import resolve_device
@@ -119,7 +119,9 @@ def generate(
             raise MotionSynthError(str(error)) from error
         written = write_windows(run, samples.motion_NTD, folder, _numbers(count), export=export)
         if out is None and (run.samples_path / "real").is_dir():
-            shutil.copytree(run.samples_path / "real", folder / "real")
+            (folder / "real").mkdir()
+            for path in find_files(run.samples_path / "real").files:
+                write_bytes(folder / "real" / path, read_regular(run.samples_path / "real" / path))
             _show(run, folder)
     return [place / path.name for path in written]
 

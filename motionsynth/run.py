@@ -324,8 +324,9 @@ def refuse_taken(path: Path) -> None:
     if path.is_symlink():
         raise RunError(path, "is a symbolic link; name the folder itself")
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        kind = "not empty" if path.is_dir() else "no folder"
-        raise RunError(path, f"is there already and {kind}; go on with it by --resume, or name another --run-dir")
+        if not path.is_dir():
+            raise RunError(path, "is there already and no folder; name another --run-dir")
+        raise RunError(path, "is there already and not empty; go on with it by --resume, or name another --run-dir")
 
 
 def _place(

@@ -15,6 +15,7 @@ from motionsynth.motion.measure import (
     find_mover,
     jumps_at_start,
     moving_joint,
+    refuse_vast,
     stretching_bones,
     up_axis,
 )
@@ -52,6 +53,7 @@ def conform(clip: Clip, plan: Plan) -> tuple[Clip, Facts]:
 
     if len(clip) < 2:
         raise ValueError(f"has {len(clip)} frame(s): at least 2 are needed")
+    refuse_vast(clip)
     clip = restore_names(clip, plan.spec.names)
     mover = find_mover(clip)
     facts = Facts(

@@ -25,6 +25,7 @@ from motionsynth.motion.measure import (
     detect_units,
     detect_up,
     moving_joint,
+    refuse_vast,
     up_axis,
 )
 from motionsynth.motion.skeleton import FloatArray
@@ -249,6 +250,7 @@ def probe_clip(clip: Clip, settings: EncodeSettings) -> Probe:
     """
     if len(clip) < 2:
         raise ValueError("fewer than 2 frames")
+    refuse_vast(clip)
     found, given = detect_up(clip), settings.up != "auto"
     up = settings.up if given else found.axis if found.certain else up_axis(clip)
     probe = Probe(clip, up, given or found.certain, detect_units(clip), moving_joint(clip))
