@@ -1,22 +1,23 @@
 """Train generative models of skeletal motion through one pipeline, and compare what they make."""
 
-from __future__ import annotations
-
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+# Nothing is imported here: `python -m motionsynth` comes past with the working folder first on the path.
+TYPE_CHECKING = False  # which type checkers take for true, as they do typing's
 if TYPE_CHECKING:
+    from typing import Any
+
     from motionsynth.config import load_config
+    from motionsynth.corpus.convert import convert_path
     from motionsynth.corpus.corpus import open_corpus
     from motionsynth.corpus.inspect import inspect_path
     from motionsynth.corpus.walkers import make_walkers
     from motionsynth.errors import BvhError, ConfigError, CorpusError, MotionSynthError, RunError, TrainingError
     from motionsynth.evaluation.evaluate import evaluate
     from motionsynth.evaluation.scores import Scores
+    from motionsynth.export import Export
     from motionsynth.generation import compare, generate, reconstruct
     from motionsynth.motion.bvh import read_bvh, write_bvh
     from motionsynth.motion.clip import Clip
-    from motionsynth.motion.convert import Conversion, convert_path
+    from motionsynth.motion.convert import Conversion
     from motionsynth.motion.mirror import mirror
     from motionsynth.motion.portable import to_portable
     from motionsynth.motion.resample import resample
@@ -39,6 +40,7 @@ _HOMES = {
     "Conversion": "motion.convert",
     "CorpusError": "errors",
     "EndSite": "motion.skeleton",
+    "Export": "export",
     "MotionSynthError": "errors",
     "Outcome": "workflow",
     "Run": "run",
@@ -47,7 +49,7 @@ _HOMES = {
     "Skeleton": "motion.skeleton",
     "TrainingError": "errors",
     "compare": "generation",
-    "convert_path": "motion.convert",
+    "convert_path": "corpus.convert",
     "draw_samples": "sampling",
     "evaluate": "evaluation.evaluate",
     "generate": "generation",
@@ -79,6 +81,7 @@ __all__ = [
     "Conversion",
     "CorpusError",
     "EndSite",
+    "Export",
     "MotionSynthError",
     "Outcome",
     "Run",
@@ -113,8 +116,10 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     """Import a public name where it is first used, so that ``import motionsynth`` stays light."""
+    from importlib import import_module
+
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

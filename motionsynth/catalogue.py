@@ -6,6 +6,8 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from motionsynth.docstrings import docstring
+
 if TYPE_CHECKING:
     from motionsynth.config import DataConfig
     from motionsynth.families.base import Family, MotionShape
@@ -89,7 +91,7 @@ def _entry(name: str, family: Family) -> Entry:
     parameters = {network: _size(getattr(family, network)) for network in networks} or {name: _size(family)}
     return Entry(
         name,
-        (sys.modules[type(family).__module__].__doc__ or "").strip().splitlines()[0],
+        docstring(sys.modules[type(family).__module__]).splitlines()[0],
         phases,
         parameters,
         _abilities(family),

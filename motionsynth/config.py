@@ -9,28 +9,28 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
-from motionsynth.errors import ConfigError, unknown_word
+from motionsynth.errors import unknown_word
 from motionsynth.families import FAMILIES, family_class
 from motionsynth.families.base import FamilyConfig, FrozenConfig
+from motionsynth.files import from_home
+from motionsynth.settings import Setting, Settings, WrongSettingError, config_error, located, parse_setting
+from motionsynth.yaml_files import YAML_SUFFIXES, dump_yaml, read_yaml, shown
 
 __all__ = [
     "DataConfig",
     "RunConfig",
     "TrainConfig",
-    "config_error",
     "config_hash",
     "dump_config",
     "load_config",
     "plain_config",
-    "read_yaml",
 ]
 
 
@@ -61,8 +61,7 @@ class DataConfig(FrozenConfig):
     keep: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(default_factory=dict)
     """Label -> classes: only clips of these are learnt from, such as ``{style: [normal, elderly]}``; empty for all."""
     clips: Path | None = None
-    """Text file that lists the clips of ``path`` to use, one a line, from the folder of the YAML that names it; null
-    for all."""
+    """Text file that lists the clips of ``path`` to use, one a line; null for all."""
     on_bad_file: Literal["stop", "skip"] = "stop"
     """What to do with a file that cannot be used; skipped files are counted and listed."""
     frame_rate: float = Field(30.0, gt=0)
@@ -70,8 +69,8 @@ class DataConfig(FrozenConfig):
     units: Literal["auto", "m", "cm", "mm", "in", "cmu"] = "auto"
     """Unit of length of the files; ``auto`` judges by the skeleton's height; ``cmu`` is the CMU library's own."""
     up: Literal["auto", "y", "z"] = "auto"
-    """Axis that points up in the files; ``auto`` judges by the pose."""
-    window_frames: int = Field(64, ge=8)
+    """Axis that points up in the files; ``auto`` judges each by its motion, in doubt by most files."""
+    window_frames: int = Field(64, ge=8, le=10_000)
     """T, frames in a window."""
     stride_frames: int = Field(16, ge=1)
     """Frames between the starts of neighbouring windows."""
@@ -82,6 +81,13 @@ class DataConfig(FrozenConfig):
     mirror: bool = False
     """Whether the training split also holds each clip mirrored left to right."""
     split: SplitConfig = SplitConfig()
+
+    @field_validator("path", "second", "clips", mode="before")
+    @classmethod
+    def _named(cls, path: Any) -> Any:
+        if path == "":  # which pathlib takes for the working folder
+            raise ValueError("names nothing; leave it out, or write . for the folder itself")
+        return path
 
     @field_validator("clips")
     @classmethod
@@ -139,42 +145,17 @@ class RunConfig(FrozenConfig):
     def _train_suits_family(self) -> RunConfig:
         for key in self.family.UNUSED:
             if getattr(self.train, key) != TrainConfig.model_fields[key].default:
-                raise ValueError(f"train.{key} means nothing to {self.family.name}, which learns in closed form")
+                reason = f"train.{key} means nothing to {self.family.name}, which learns in closed form"
+                raise WrongSettingError(("train", key), reason)
         return self
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML 1.1 without its traps: ``2e-4`` is a number here, not a string, and a key that stands twice is an error."""
-
-    def compose_mapping_node(self, anchor: Any) -> Any:
-        """A mapping as it is written; what ``<<`` brings in comes later, and a key beside it still replaces that."""
-        node = super().compose_mapping_node(anchor)
-        lines: dict[str, int] = {}
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
-                continue
-            if key.value in lines:
-                reason = f"the key {key.value} stands on line {lines[key.value]} already"
-                raise yaml.MarkedYAMLError(None, None, reason, key.start_mark)
-            lines[key.value] = key.start_mark.line + 1
-        return node
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(
-        r"""^(?:[-+]?(?:[0-9][0-9_]*)\.[0-9_]*(?:[eE][-+]?[0-9]+)?
-        |[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+
-        |[-+]?\.[0-9][0-9_]*(?:[eE][-+]?[0-9]+)?
-        |[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$""",
-        re.VERBOSE,
-    ),
-    list("-+0123456789."),
-)
-
-
-def load_config(path: str | Path, *, data: str | Path | None = None, overrides: Iterable[str] = ()) -> RunConfig:
+def load_config(
+    path: str | Path, *, data: str | Path | None = None, overrides: Iterable[str | Setting] = ()
+) -> RunConfig:
     """Read a run's YAML; replace its data section or folder; then apply ``key.sub=value`` overrides in order.
+
+    A path in a YAML counts from the YAML's folder where something is there, and otherwise from the working folder.
 
     Args:
         path: YAML of a complete run.
@@ -182,141 +163,52 @@ def load_config(path: str | Path, *, data: str | Path | None = None, overrides: 
         overrides: as ``--set`` takes them, such as ``train.steps=500``.
 
     Raises:
-        ConfigError: a file cannot be read, a key is unknown, or a value does not fit; names file and key.
+        ConfigError: a file cannot be read, a key is unknown, or a value does not fit; names key and file with line, or
+            the override.
     """
-    document = read_yaml(Path(path))
-    if "data" in document:
-        document["data"] = _with_list(document["data"], Path(path))
-    if data is not None:
-        section = document.setdefault("data", {})
-        is_yaml = Path(data).suffix in (".yaml", ".yml")
-        section |= _with_list(read_yaml(Path(data)), Path(data)) if is_yaml else {"path": str(data)}
+    settings = Settings(read_yaml(path), RunConfig)
+    if data is not None and Path(data).suffix in YAML_SUFFIXES:
+        settings.put_file(("data",), read_yaml(from_home(str(data))), DataConfig)
+    elif data is not None:
+        settings.put(Setting(("data", "path"), str(data), f"--data {shown(str(data))}"))
     for override in overrides:
-        _override(document, override)
-    return parse_config(document, path)
+        setting = override if isinstance(override, Setting) else parse_setting(override)
+        settings.put(setting)
+        if setting.key in _BUDGETS and setting.value is not None:
+            # one budget replaces another: `--set train.steps=500` must not ask the user to clear train.minutes
+            for other in _BUDGETS - {setting.key}:
+                settings.drop(other)
+    config = _parsed(settings)
+    clips = config.data.clips
+    if clips is not None and not settings.of_a_run and not os.path.isfile(clips):  # noqa: PTH113 - of any name
+        raise settings.wrong(("data", "clips"), f"no such file: {shown(str(clips), 200)}")
+    return config
 
 
-def _with_list(section: Any, path: Path) -> Any:
-    """A data section whose list of clips is named from where its YAML lies, not from where the command runs."""
-    if isinstance(section, dict) and isinstance(section.get("clips"), str):
-        return section | {"clips": str(path.parent / section["clips"])}
-    return section
+_BUDGETS = frozenset(("train", name) for name in ("steps", "samples", "passes", "minutes"))
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file; ``ConfigError`` with path and line where it is none."""
-    try:
-        document = yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except OSError as error:
-        raise ConfigError(path, None, error.strerror or str(error)) from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(path, None, "is not UTF-8 text") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}:{mark.line + 1}" if mark else path
-        raise ConfigError(where, None, f"not valid YAML: {getattr(error, 'problem', error)}") from error
-    if not isinstance(document, dict):
-        raise ConfigError(path, None, "must be a mapping of keys to values")
-    return document
-
-
-def parse_config(document: Mapping[str, Any], path: str | Path) -> RunConfig:
-    """Validate a mapping as a run's configuration; ``path`` is what errors name."""
+def _parsed(settings: Settings) -> RunConfig:
+    document = located(settings.value, RunConfig, None)
     family = document.get("family")
     name = family.get("name") if isinstance(family, dict) else None
-    if name not in FAMILIES:
-        raise ConfigError(path, "family.name", unknown_word(f"family {name!r}", str(name), FAMILIES))
+    if not isinstance(name, str) or name not in FAMILIES:
+        reason = unknown_word(f"family {shown(repr(name))}", shown(str(name)), FAMILIES)
+        raise settings.wrong(("family", "name"), reason)
     config_class = family_class(name).Config
     try:
         parsed = config_class.model_validate(family)
     except ValidationError as error:
-        raise config_error(error, path, config_class, ("family",)) from error
+        raise config_error(error, settings, config_class, ("family",)) from error
     try:
         return RunConfig.model_validate({**document, "family": parsed})
     except ValidationError as error:
-        raise config_error(error, path, RunConfig, ()) from error
-
-
-def _override(document: dict[str, Any], override: str) -> None:
-    key, separator, text = override.partition("=")
-    if not separator or not key.strip():
-        raise ConfigError("--set", override, "must look like train.steps=500")
-    *parents, last = key.strip().split(".")
-    node: Any = document
-    for parent in parents:
-        node = node.setdefault(parent, {})
-        if not isinstance(node, dict):
-            raise ConfigError("--set", key, f"{parent} is not a section")
-    try:
-        node[last] = yaml.load(text, _Loader)
-    except yaml.YAMLError as error:
-        raise ConfigError("--set", key, f"{text!r} is not valid YAML") from error
-    if last in _BUDGETS and parents == ["train"] and node[last] is not None:
-        # one budget replaces another: `--set train.steps=500` must not ask the user to clear train.minutes
-        for other in _BUDGETS - {last}:
-            node.pop(other, None)
-
-
-_BUDGETS = frozenset({"steps", "samples", "passes", "minutes"})
-
-
-def config_error(
-    error: ValidationError, path: str | Path, model: type[BaseModel], prefix: tuple[str, ...]
-) -> ConfigError:
-    """The first complaint of pydantic, as one line that names the dotted key and guesses what a misspelt one meant."""
-    first = error.errors()[0]
-    location, fields = _resolve(model, [str(part) for part in first["loc"]])
-    key = ".".join([*prefix, *location]) or None
-    if first["type"] == "extra_forbidden":
-        return ConfigError(path, key, unknown_word("key", location[-1], fields))
-    if first["type"] == "union_tag_invalid":
-        key, known = f"{key}.{first['ctx']['discriminator'].strip(chr(39))}", first["ctx"]["expected_tags"]
-        tag = first["ctx"]["tag"]
-        return ConfigError(path, key, unknown_word(f"value {tag!r}", tag, re.findall(r"'([^']*)'", known)))
-    if first["type"] == "missing":
-        return ConfigError(path, key, "is missing")
-    if first["type"] == "literal_error":
-        names = re.findall(r"'([^']*)'", first["ctx"]["expected"])
-        return ConfigError(path, key, unknown_word(f"value {first['input']!r}", str(first["input"]), names))
-    message = first["msg"].removeprefix("Value error, ")
-    given = first["input"]
-    shown = f" (got {given!r})" if isinstance(given, str | int | float | bool | None) else ""
-    return ConfigError(path, key, f"{message[0].lower()}{message[1:]}{shown}")
-
-
-def _resolve(model: type[BaseModel], location: Iterable[str]) -> tuple[list[str], Iterable[str]]:
-    """A location as the user writes it, without the tags of unions, and the fields of the section that it is in."""
-    node: Any = model
-    written: list[str] = []
-    section = model
-    for part in location:
-        members = [member for member in get_args(node) if _is_model(member)]
-        tagged = [member for member in members if len(members) > 1 and part in _tags(member)]
-        if tagged:
-            node = tagged[0]
-            continue
-        written.append(part)
-        if get_origin(node) is dict:
-            node = get_args(node)[1]
-            continue
-        section = node if _is_model(node) else members[0] if members else section
-        field = section.model_fields.get(part)
-        node = field.annotation if field else None
-    return written, section.model_fields
-
-
-def _tags(model: type[BaseModel]) -> set[Any]:
-    """Words that a model may be told apart by in a union."""
-    return {word for field in model.model_fields.values() for word in get_args(field.annotation)}
-
-
-def _is_model(node: Any) -> bool:
-    return isinstance(node, type) and issubclass(node, BaseModel)
+        raise config_error(error, settings, RunConfig) from error
 
 
 def dump_config(config: RunConfig) -> str:
     """The resolved configuration as YAML; reads back to an equal one."""
-    return yaml.safe_dump(_said(config), sort_keys=False, allow_unicode=True)
+    return dump_yaml(_said(config))
 
 
 def config_hash(config: RunConfig) -> str:

@@ -10,11 +10,12 @@
     ├── RunError(path, reason)               a run directory is missing, damaged or of another kind
     ├── StudyError(path, reason)             a study's results are damaged, or it cannot go on
     ├── TrackingError                        an MLflow store does not take what a run has to tell
+    │   └── StoreError                       it will not before a person puts something right
     └── TrainingError(step, phase, reason)   training cannot go on
         └── DivergedError                    its numbers stopped being finite
 
-The command line prints the message on one line and exits with the error's ``exit_code``: 2 where the input is wrong, 1
-where something failed. Anything else that escapes is a bug.
+The command line prints the message on one line and exits with the error's ``exit_code``: 2 where the input is wrong, 3
+where a training diverged, 1 where something failed, such as a disk that is full. Anything else that escapes is a bug.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ __all__ = [
     "MotionSynthError",
     "RanksError",
     "RunError",
+    "StoreError",
     "StudyError",
     "TrackingError",
     "TrainingError",
@@ -123,6 +125,10 @@ class TrackingError(MotionSynthError):
     """An MLflow store does not take what a run has to tell it; the run's files keep everything."""
 
 
+class StoreError(TrackingError):
+    """An MLflow store cannot be used before a person puts something right: no outage, and not to be waited for."""
+
+
 class TrainingError(MotionSynthError):
     """Training cannot go on; names the step and the phase in which it broke."""
 
@@ -135,6 +141,8 @@ class TrainingError(MotionSynthError):
 
 class DivergedError(TrainingError):
     """A loss or a gradient stopped being finite: an outcome of the run, and no fault of the machine."""
+
+    exit_code = 3
 
 
 def unknown_word(what: str, word: str, known: Iterable[str]) -> str:

@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from motionsynth.corpus.windows import WindowSet
-from motionsynth.errors import RanksError, RunError
+from motionsynth.errors import ConfigError, MotionSynthError, RanksError, RunError, TrainingError
 from motionsynth.families.base import FitsPrior
+from motionsynth.files import full_disk, sweep_temporaries
 from motionsynth.run import Run
-from motionsynth.training.determinism import build_family, stream_seed, torch_threads
+from motionsynth.training.determinism import stream_seed, torch_threads
 from motionsynth.training.distributed import Ranks
 from motionsynth.training.journal import Journal
 from motionsynth.training.trainer import ProgressListener, Score, Trainer, TrainingResult
 
-__all__ = ["train_run"]
+__all__ = ["sweep_leftovers", "train_run", "way_back"]
+
+_log = logging.getLogger(__name__)
+_PARTS = {
+    "checkpoints": "checkpoint",
+    "metrics.jsonl": "journal",
+    "run.json": "state",
+    "weights.safetensors": "weights",
+}
+"""What a run directory's files are called in errors; others by their own names."""
 
 
 def train_run(
@@ -54,20 +66,26 @@ def train_run(
         RunError: another process trains in it; it has been trained and ``resume`` was not asked for; no checkpoint is
             intact, or they are of other windows.
         RanksError: another process of the training has gone, or holds other numbers; the state is then ``failed``.
-        TrainingError: a loss or a gradient is not finite; the run's state is then ``failed``.
+        TrainingError: a loss or a gradient is not finite, or the disk is full; the run's state is then ``failed``.
     """
     ranks = ranks or Ranks()
     if not ranks.first:
         return _assist(run, windows, device, ranks)
-    with run.lock(), _way_back(run):
+    with run.lock(), way_back(run):
         run.reload()  # what another process did to it before the lock was ours
         if run.record.state != "created" and not resume:
             raise RunError(run.path, f"is {run.record.state} already: go on with --resume, or name another --run-dir")
         if ranks.share(run.record.state == "finished"):
             return _finished(run)
-        with Journal(run.journal_path) as journal:
+        sweep_leftovers(run)
+        trainer: Trainer | None = None
+
+        def reached() -> int:
+            return max(trainer.step if trainer else 0, run.record.step)
+
+        with _failure_kept(run, reached), way_back(run, reached), Journal(run.journal_path) as journal:
             trainer = Trainer(
-                build_family(run.config.family, run.shape, run.config.train.seed),
+                run.build_family(),
                 run.config.family,
                 run.config.train,
                 windows,
@@ -82,47 +100,86 @@ def train_run(
             step = trainer.resume()
             host = socket.gethostname()
             run.update(state="running", pid=os.getpid(), host=host, ranks=ranks.size, step=step, error=None)
-            try:
-                result = trainer.fit()
-                if result.outcome == "stopped":
-                    run.update(state="stopped", step=result.step, pid=None, host=None)
-                    return result
-                result = _with_prior(run, result, windows, device)
-                run.save_weights(result.weights, result.averages, step=result.step)
-                if finish:
-                    finish(run)
-            except BaseException as error:
-                state = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
-                run.update(state=state, step=trainer.step, pid=None, host=None, error=str(error) or repr(error))
-                raise
-        run.update(state="finished", pid=None, host=None)
+            result = trainer.fit()
+            if result.outcome == "stopped":
+                run.update(state="stopped", step=result.step, pid=None, host=None)
+                return result
+            result = _with_prior(run, result, windows, device)
+            run.save_weights(result.weights, result.averages, step=result.step)
+            if finish:
+                finish(run)
+            run.update(state="finished", pid=None, host=None)
         return result
 
 
 def _assist(run: Run, windows: WindowSet, device: torch.device | str, ranks: Ranks) -> TrainingResult:
     """Train as another rank than the first: from what that has, and without the directory."""
-    with _way_back(run):
+    with way_back(run):
         if ranks.share(False):
             return _finished(run)
         config = run.config
-        family = build_family(config.family, run.shape, config.train.seed)
-        trainer = Trainer(family, config.family, config.train, windows, device=device, ranks=ranks)
+        trainer = Trainer(run.build_family(), config.family, config.train, windows, device=device, ranks=ranks)
         trainer.resume()
         return trainer.fit()
 
 
+def sweep_leftovers(run: Run) -> None:
+    """Remove what a kill left half written in a run directory, and of the directory itself beside it."""
+    sweep_temporaries(run.path)
+    sweep_temporaries(run.path.absolute().parent, of=run.path.absolute().name)
+
+
 @contextmanager
-def _way_back(run: Run) -> Iterator[None]:
+def way_back(run: Run, reached: Callable[[], int] | None = None) -> Iterator[None]:
+    """Name the command that goes on with a run in errors that are no fault of its own, and the step on a full disk.
+
+    Args:
+        run: what is trained.
+        reached: steps taken so far; as ``run.json`` has it where None.
+
+    Raises:
+        RanksError: another process of the training has gone.
+        TrainingError: the disk is full.
+    """
+    onward = f"go on with --run-dir {run.path} --resume"
     try:
         yield
     except RanksError as error:
-        raise RanksError(f"{error}; go on with --run-dir {run.path} --resume") from error
+        raise RanksError(str(error) if onward in str(error) else f"{error}; {onward}") from error
+    except (MotionSynthError, OSError) as error:
+        full = full_disk(error)
+        if full is None or isinstance(error, TrainingError):
+            raise
+        path = Path(full.filename or run.path)
+        part = path.relative_to(run.path).parts[0] if run.path in path.parents else path.name
+        step = reached() if reached else run.record.step
+        reason = f"{path}: {full.strerror}; make room, then {onward}"
+        raise TrainingError(step, _PARTS.get(part, part), reason) from error
+
+
+@contextmanager
+def _failure_kept(run: Run, reached: Callable[[], int]) -> Iterator[None]:
+    """Note in ``run.json`` why a training ended; one whose settings were refused is left as it was made."""
+    try:
+        yield
+    except BaseException as error:
+        if run.record.state == "created" and isinstance(error, ConfigError):
+            raise
+        state = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
+        try:
+            # what was being written is gone by now, which leaves room for this but where others have taken it
+            run.update(state=state, step=reached(), pid=None, host=None, error=str(error) or repr(error))
+        except OSError as again:
+            if full_disk(again) is None:
+                raise
+            _log.warning("%s still says %r, for want of room: %s", run.path, run.record.state, again.strerror)
+        raise
 
 
 def _with_prior(run: Run, result: TrainingResult, windows: WindowSet, device: torch.device | str) -> TrainingResult:
     """The result with a density fitted on the latents, for families that fit one: of the average's own codes too."""
     config = run.config.train
-    family = build_family(run.config.family, run.shape, config.seed).to(device)
+    family = run.build_family().to(device)
     if not isinstance(family, FitsPrior):
         return result
     windows = windows.to(device)

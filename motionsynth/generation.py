@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from motionsynth.errors import ConfigError, MotionSynthError, RunError, unknown_word
+from motionsynth.clip_labels import class_indices, clip_windows
+from motionsynth.errors import MotionSynthError, RunError
+from motionsynth.output import clip_folder, distinct_names
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from motionsynth.corpus.corpus import Corpus
-    from motionsynth.corpus.windows import WindowSet
+    from motionsynth.corpus.finding import BadFiles
+    from motionsynth.export import Export, Source
     from motionsynth.motion.clip import Clip
     from motionsynth.run import Run
 
 __all__ = [
-    "class_indices",
-    "clip_windows",
     "compare",
     "families_that",
     "generate",
     "keep_samples",
     "read_features",
     "reconstruct",
-    "refuse_twins",
+    "write_each",
     "write_windows",
 ]
 
@@ -37,21 +38,33 @@ def keep_samples(run: Run, corpus: Corpus) -> None:
     """``samples/``: a few generated clips, as many real ones that went the same way, a page and a GIF of both."""
     import torch
 
-    from motionsynth.view.gif import write_gif
+    from motionsynth.corpus.corpus import MIRRORED
+    from motionsynth.sampling import draw_samples
 
-    generate(run.path, SHOWN)
     real = corpus.windows("validation") if len(corpus.windows("validation")) else corpus.windows("train")
     index_N = torch.arange(0, len(real), max(1, len(real) // SHOWN))[:SHOWN]
-    names = [f"{Path(real.clips[int(real.clip_N[i])]).stem}_{int(real.start_N[i]):04}" for i in index_N]
+    clips = [real.clips[int(real.clip_N[i])] for i in index_N]
+    tails = [
+        ("_mirrored" if clip.endswith(MIRRORED) else "") + f"_{int(real.start_N[i]):04}"
+        for clip, i in zip(clips, index_N, strict=True)
+    ]
+    names = distinct_names([clip.removesuffix(MIRRORED) for clip in clips], tails=tails)
     lengths = real.mask_NT[index_N].sum(1).tolist()
-    write_windows(run, real.motion_NTD[index_N], run.samples_path / "real", names, lengths)
-    compare([run.path], run.samples_path / "player.html")
-    rows = _sample_rows(run)
-    write_gif(
-        [(group, clip) for group, clips in rows.items() for _, clip in clips],
-        run.samples_path / "preview.gif",
-        columns=SHOWN,
-    )
+    with clip_folder(run.samples_path, overwrite=True) as folder:
+        write_windows(run, draw_samples(run, SHOWN, 0).motion_NTD, folder, _numbers(SHOWN))
+        write_windows(run, real.motion_NTD[index_N], folder / "real", names, lengths)
+        _show(run, folder)
+
+
+def _show(run: Run, folder: Path) -> None:
+    """The page and the GIF of a folder of samples, beside which lie real clips."""
+    from motionsynth.view.gif import write_gif
+    from motionsynth.view.player import write_player
+
+    rows = _sample_rows(run, folder)
+    write_player([], folder / "player.html", title=_title(rows), groups=rows)
+    clips = [(group, clip) for group, clips in rows.items() for _, clip in clips]
+    write_gif(clips, folder / "preview.gif", columns=SHOWN)
 
 
 def generate(
@@ -65,6 +78,8 @@ def generate(
     labels: Mapping[str, str] | None = None,
     show: str | None = None,
     device: str = "auto",
+    overwrite: bool = False,
+    export: Export | None = None,
 ) -> list[Path]:
     """Draw ``count`` clips from a run and write them as portable BVH: same seed, same bytes.
 
@@ -72,114 +87,48 @@ def generate(
         run_dir: a run that has finished.
         count: clips to draw.
         seed: any integer.
-        out: folder to write; the run's ``samples`` where None.
+        out: folder to write, missing or empty; where None the run's ``samples``, whose clips, page and GIF it
+            replaces.
         frames: length of each clip; the window trained on where None.
         prior: what latents are drawn from, such as ``normal`` or ``fitted``; the family's default where None.
         labels: label name -> class name that all clips are drawn under; others follow the training clips.
         show: ``mean`` or ``sample`` of the likelihood; the family's default where None.
         device: ``auto``, ``cpu`` or ``cuda``.
+        overwrite: whether clips that this package wrote into ``out`` before are replaced.
+        export: their axes, frame rate, unit and names; as in the corpus where None.
 
     Raises:
         RunError: no run, no weights, or damaged ones.
-        MotionSynthError: the family cannot draw so, or the run knows no such label or class.
+        MotionSynthError: the family cannot draw so, the run knows no such label or class, or the folder is not empty.
     """
+    from motionsynth.corpus.finding import find_files
     from motionsynth.families.base import Draw
+    from motionsynth.files import read_regular, refuse_unwritable, write_bytes
     from motionsynth.run import open_run
     from motionsynth.sampling import draw_samples
     from motionsynth.training.device import resolve_device
 
     run = open_run(run_dir)
-    try:
-        how = Draw(frames, prior, class_indices(run, labels or {}), show)
-        samples = draw_samples(run, count, seed, how=how, device=resolve_device(device))
-    except ValueError as error:
-        raise MotionSynthError(str(error)) from error
+    place = out or run.samples_path
+    refuse_unwritable(place)
+    with clip_folder(place, overwrite=overwrite or out is None) as folder:
+        try:
+            how = Draw(frames, prior, class_indices(run, labels or {}), show)
+            samples = draw_samples(run, count, seed, how=how, device=resolve_device(device))
+        except ValueError as error:
+            raise MotionSynthError(str(error)) from error
+        written = write_windows(run, samples.motion_NTD, folder, _numbers(count), export=export)
+        if out is None and (run.samples_path / "real").is_dir():
+            (folder / "real").mkdir()
+            for path in find_files(run.samples_path / "real").files:
+                write_bytes(folder / "real" / path, read_regular(run.samples_path / "real" / path))
+            _show(run, folder)
+    return [place / path.name for path in written]
+
+
+def _numbers(count: int) -> list[str]:
     digits = max(4, len(str(count - 1)))
-    names = [f"{index:0{digits}}" for index in range(count)]
-    return write_windows(run, samples.motion_NTD, out or run.samples_path, names)
-
-
-def class_indices(run: Run, names: Mapping[str, str]) -> dict[str, int]:
-    """Indices of a run's classes by name, such as ``{"style": "elderly"}``; ``ConfigError`` where one is unknown."""
-
-    classes = run.record.labels
-    for label, name in names.items():
-        for what, word, known in (("label", label, tuple(classes)), ("class", name, classes.get(label, ()))):
-            if word not in known:
-                raise ConfigError(None, f"{label}={name}", unknown_word(f"{what} {word!r}", word, known))
-    return {label: classes[label].index(name) for label, name in names.items()}
-
-
-def clip_windows(
-    run: Run, path: Path, feature_TD: Tensor, given: Mapping[str, str], *, length: int, also: tuple[str, ...] = ()
-) -> WindowSet:
-    """Windows of a clip that lie end to end, but for the last, which ends on its last frame, as a family takes them.
-
-    Args:
-        run: its family says which labels it is told.
-        path: the clip.
-        feature_TD: what ``read_features`` gave of it, or the first frames of that.
-        given: label name -> class name, in place of the clip's own.
-        length: frames of a window.
-        also: labels that are asked for besides.
-
-    Raises:
-        ConfigError, CorpusError, MotionSynthError: a label is not known.
-    """
-    from motionsynth.corpus.windows import cut_windows
-
-    classes = {label: [index] for label, index in _clip_classes(run, path, given, also).items()}
-    return cut_windows([feature_TD], classes, [path.name], length=length, stride=length)
-
-
-def _clip_classes(run: Run, path: Path, given: Mapping[str, str], also: tuple[str, ...]) -> dict[str, int]:
-    """Indices of the classes of a clip that a conditional run is told: those given, else the clip's own.
-
-    Args:
-        run: its family says which labels it is told.
-        path: the clip.
-        given: label name -> class name.
-        also: labels that are asked for besides.
-
-    A clip's own labels are where the run's corpus has them: in a ``labels.csv``, its name, or its folders.
-
-    Raises:
-        ConfigError: the run knows no label or class that is given.
-        CorpusError: a ``labels.csv`` is malformed.
-        MotionSynthError: the run is told no such label, or a label of the clip is not known.
-    """
-    told: tuple[str, ...] = (*getattr(run.config.family, "condition", ()), *also)
-    found = class_indices(run, given)
-    if strange := [label for label in found if label not in told]:
-        takes = f"only {', '.join(told)}" if told else "as it was trained without; see family.condition"
-        raise MotionSynthError(f"label {strange[0]}: this model takes none, {takes}")
-    own = _own_classes(run, path) if set(told) - set(found) else {}
-    for label in told:
-        if label not in found:
-            classes = run.record.labels[label]
-            if own.get(label) not in classes:
-                said = f"its {label} {own[label]!r} is none of" if label in own else f"its {label} is not known; one of"
-                raise MotionSynthError(f"{path}: {said} {', '.join(classes)}; give it by --label {label}=…")
-            found[label] = classes.index(own[label])
-    return found
-
-
-def _own_classes(run: Run, path: Path) -> dict[str, str]:
-    """What labels say of a clip, looked for as in the run's corpus; empty where they say nothing."""
-    from motionsynth.corpus.labels import read_labels
-    from motionsynth.corpus.sources import CORPUS, corpus_names, corpus_places
-
-    data, path = run.config.data, path.resolve()
-    names = {place.resolve(): name for place, name in zip(corpus_places(run.data), corpus_names(run.data), strict=True)}
-    place = next((place for place in names if place in (path, *path.parents)), path.parent)
-    corpus = {CORPUS: names[place]} if names.get(place) else {}
-    root = path.parent if place == path else place
-    file = path.relative_to(root).as_posix()
-    nowhere = {"csv": not (root / "labels.csv").exists(), "folders": "/" not in file}
-    if nowhere.get(data.labels):
-        return corpus
-    own = read_labels(root, [file], data.labels, data.pattern).clips.get(file)
-    return (own.classes if own else {}) | corpus
+    return [f"{index:0{digits}}" for index in range(count)]
 
 
 def families_that(protocol: type) -> str:
@@ -199,7 +148,7 @@ def read_features(run: Run, path: Path) -> Tensor:
     from motionsynth.features.encode import encode
 
     spec = run.spec()
-    return run.normaliser().normalise(encode(prepare_clip(path, run.config.data, spec), spec))
+    return run.normaliser().normalise(encode(prepare_clip(path, run.config.data, spec, up=run.record.up), spec))
 
 
 def reconstruct(
@@ -209,29 +158,39 @@ def reconstruct(
     *,
     labels: Mapping[str, str] | None = None,
     device: str = "auto",
+    overwrite: bool = False,
+    bad: BadFiles | None = None,
+    export: Export | None = None,
 ) -> list[Path]:
     """Send clips through a run's encoder and decoder, window by window, and write what comes back as portable BVH.
+
+    It starts where the clip does, heads as it does, and has its up axis and unit: the two lie upon one another.
 
     Args:
         run_dir: a run that has finished.
         clips: BVH files.
-        out: folder to write.
+        out: folder to write, missing or empty; clips get their own names there, with their folders' where two have one.
         labels: label name -> class name that a conditional family is told of all clips, instead of their own.
         device: ``auto``, ``cpu`` or ``cuda``.
+        overwrite: whether clips that this package wrote into ``out`` before are replaced.
+        bad: takes the clips that cannot be used: that cannot be read, have another skeleton, or a label that a
+            conditional family does not know; any of them stops the work where None.
+        export: their axes, frame rate, unit and names; rate as in the corpus, all else as in the clip, where None.
 
     Raises:
         RunError: no run, or a family that does not reconstruct.
-        BvhError, CorpusError: a clip cannot be read, or does not have the run's skeleton.
-        MotionSynthError: two clips have the same name, or a conditional family knows no label of one.
+        CorpusError: clips cannot be used.
+        MotionSynthError: the folder is not empty.
     """
     import torch
 
     from motionsynth.families.capabilities import Reconstructs, Translates
+    from motionsynth.files import refuse_unwritable
     from motionsynth.run import open_run
     from motionsynth.training.device import resolve_device
 
     run = open_run(run_dir)
-    refuse_twins(clips)
+    refuse_unwritable(out)
     device = resolve_device(device)
     family = run.load_family(device)
     if not isinstance(family, Reconstructs):
@@ -240,8 +199,8 @@ def reconstruct(
     length = run.record.frames
     # there and back begins where the clip is
     also = (family.domain_label(),) if isinstance(family, Translates) else ()
-    written = []
-    for path in clips:
+
+    def back(path: Path) -> Tensor:
         feature_TD = read_features(run, path)
         windows = clip_windows(run, path, feature_TD, labels or {}, length=length, also=also)
         with torch.no_grad():
@@ -249,16 +208,52 @@ def reconstruct(
         back_TD = torch.zeros_like(feature_TD)
         for start, back in zip(windows.start_N.tolist(), back_NTD, strict=True):
             back_TD[start : start + length] = back[: len(feature_TD) - start]
-        written += write_windows(run, back_TD[None], out, [path.stem])
-    return written
+        return back_TD
+
+    return write_each(run, clips, out, back, overwrite=overwrite, bad=bad, export=export)
 
 
-def refuse_twins(clips: Sequence[Path]) -> None:
-    """Raise ``MotionSynthError`` where two clips have one name, so that one would be written over the other."""
-    sources: dict[str, Path] = {}
-    for path in clips:
-        if sources.setdefault(path.stem, path) != path:
-            raise MotionSynthError(f"{path}: would be written over {sources[path.stem]}, which has the same name")
+def write_each(
+    run: Run,
+    clips: Sequence[Path],
+    out: Path,
+    make: Callable[[Path], Tensor],
+    *,
+    overwrite: bool = False,
+    bad: BadFiles | None = None,
+    export: Export | None = None,
+) -> list[Path]:
+    """Write what is made of each clip under a name of its own: all of them or, where one stops the work, nothing.
+
+    Args:
+        run: whose features it is made of.
+        clips: BVH files.
+        out: folder to write, missing or empty.
+        make: clip -> (T, D) normalised features.
+        overwrite: whether clips that this package wrote into ``out`` before are replaced.
+        bad: takes the clips that cannot be used; any stops the work where None.
+        export: their axes, frame rate, unit and names; rate as in the corpus, all else as in the clip, where None.
+
+    Raises:
+        CorpusError: clips cannot be used.
+        MotionSynthError: the folder is not empty.
+    """
+    from motionsynth.corpus.finding import BadFiles
+    from motionsynth.export import Source
+
+    bad = bad or BadFiles()
+    names = distinct_names([path.absolute().as_posix() for path in clips])
+    written: list[Path] = []
+    with clip_folder(out, overwrite=overwrite) as folder:
+        for path, name in zip(clips, names, strict=True):
+            made = None
+            with bad.collecting(path):
+                made = make(path), Source.of(run, path)
+            if made is not None:
+                made_TD, source = made
+                written += write_windows(run, made_TD[None], folder, [name], export=export, sources=[source])
+        bad.settle(len(written))
+    return [out / path.name for path in written]
 
 
 def compare(run_dirs: Sequence[Path], page: Path) -> Path:
@@ -273,36 +268,69 @@ def compare(run_dirs: Sequence[Path], page: Path) -> Path:
     groups: dict[str, Sequence[tuple[str, Clip]]] = {}
     for path in run_dirs:
         run = open_run(path)
-        for group, clips in _sample_rows(run).items():
+        for group, clips in _sample_rows(run, run.samples_path).items():
             groups.setdefault(group, clips)
-    families = " and ".join(group for group in groups if group != "real")
-    write_player([], page, title=f"Real motion beside {families}", groups=groups)
+    write_player([], page, title=_title(groups), groups=groups)
     return page
 
 
-def _sample_rows(run: Run) -> dict[str, list[tuple[str, Clip]]]:
+def _title(groups: Iterable[str]) -> str:
+    return f"Real motion beside {' and '.join(group for group in groups if group != 'real')}"
+
+
+def _sample_rows(run: Run, folder: Path) -> dict[str, list[tuple[str, Clip]]]:
+    """The first real clips and samples of a folder of samples."""
     from motionsynth.motion.bvh import read_bvh
 
-    rows = {"real": run.samples_path / "real", run.record.family: run.samples_path}
+    rows = {"real": folder / "real", run.record.family: folder}
     found = {
-        group: [(path.stem, read_bvh(path)) for path in sorted(folder.glob("*.bvh"))[:SHOWN]]
-        for group, folder in rows.items()
+        group: [(path.stem, read_bvh(path)) for path in sorted(place.glob("[!.]*.bvh"))[:SHOWN]]
+        for group, place in rows.items()
     }
     if not all(found.values()):
-        raise RunError(run.samples_path, "holds no samples: training has not finished")
+        raise RunError(folder, "holds no samples: training has not finished")
     return found
 
 
 def write_windows(
-    run: Run, motion_NTD: Tensor, folder: Path, names: Sequence[str], lengths: Sequence[int] | None = None
+    run: Run,
+    motion_NTD: Tensor,
+    folder: Path,
+    names: Sequence[str],
+    lengths: Sequence[int] | None = None,
+    *,
+    export: Export | None = None,
+    sources: Sequence[Source] | None = None,
 ) -> list[Path]:
-    """Decode normalised windows and write one BVH file each, of its first ``lengths`` frames."""
+    """Decode normalised windows and write one BVH file each.
+
+    Args:
+        run: whose windows they are.
+        motion_NTD: normalised features.
+        folder: where to; made where it is missing.
+        names: of the files, without ``.bvh``.
+        lengths: frames to keep of each; all where None.
+        export: axes, frame rate, unit and names; as in the corpus where None.
+        sources: what each is made of and is to lie upon; all start at the origin where None.
+
+    Raises:
+        BvhError: a file cannot be written.
+        MotionSynthError: the clips cannot be brought to the frame rate or unit.
+    """
+    from motionsynth.export import Export
     from motionsynth.features.encode import decode_batch
     from motionsynth.motion.bvh import write_bvh
 
+    export = export or Export()
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{name}.bvh" for name in names]
     clips = decode_batch(run.normaliser().denormalise(motion_NTD), run.spec())
-    for path, clip, length in zip(paths, clips, lengths or map(len, clips), strict=True):
-        write_bvh(clip[:length], path)
+    origins: Sequence[Source | None] = sources or [None] * len(clips)
+    whole = zip(clips, lengths or map(len, clips), origins, strict=True)
+    try:
+        clips = [export.apply(clip[:length], run, source) for clip, length, source in whole]
+    except ValueError as error:
+        raise MotionSynthError(str(error)) from error
+    for path, clip in zip(paths, clips, strict=True):
+        write_bvh(clip, path)
     return paths

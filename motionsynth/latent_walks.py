@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from motionsynth.errors import ConfigError, MotionSynthError, RunError, unknown_word
+from motionsynth.files import refuse_unwritable
+from motionsynth.output import clip_folder
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from motionsynth.export import Source
     from motionsynth.families.base import Decodes, Family
     from motionsynth.families.latent_paths import Axis
     from motionsynth.motion.clip import Clip
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ROWS", "Strip", "interpolate", "traverse"]
 
+PAGE: Final = "player.html"
 ROWS: Final = 8
 """Latent numbers that a traverse shows where none is named."""
 _ROUND: Final = ("normal", "codes")
@@ -52,6 +56,7 @@ def interpolate(
     labels: Mapping[str, str] | None = None,
     out: Path | None = None,
     device: str = "auto",
+    overwrite: bool = False,
 ) -> Strip:
     """Write the clips that lie between two latents, the ends among them, and a page that plays them in a row.
 
@@ -63,13 +68,14 @@ def interpolate(
             are N(0, I) by default. Codes go straight in any case.
         labels: label name -> class name that a conditional family is told; else the clips' own, or drawn ones. Where
             the ends differ in them, the numbers of the condition go straight from one to the other.
-        out: folder to write; ``interpolation`` in the run where None.
+        out: folder to write, missing or empty; where None ``interpolation`` in the run, whose clips are replaced.
         device: ``auto``, ``cpu`` or ``cuda``.
+        overwrite: whether clips that this package wrote into ``out`` before are replaced.
 
     Raises:
         RunError: no run, or a family that cannot.
         BvhError, CorpusError: a clip cannot be read, or does not have the run's skeleton.
-        MotionSynthError: the run knows no such label or class, or needs one.
+        MotionSynthError: the run knows no such label or class, or needs one; or the folder is not empty.
         ValueError: fewer than two clips are asked for.
     """
     from motionsynth.families.latent_paths import path_between, straight_line
@@ -77,6 +83,8 @@ def interpolate(
     if count < 2:
         raise ValueError(f"a path has 2 clips or more, not {count}")
     model = _open(run_dir, device)
+    folder = out or model.run.path / "interpolation"
+    refuse_unwritable(folder, PAGE)
     places = [
         _encoded(model, end, labels or {}) if isinstance(end, Path) else _drawn(model, end, labels or {})
         for end in ends
@@ -85,13 +93,14 @@ def interpolate(
     straight = model.family.priors[0] not in _ROUND if linear is None else linear
     z_NZ = path_between(model.family, first_Z, last_Z, count, linear=straight)
     side_NS = None if first_S is None or last_S is None else straight_line(first_S, last_S, count)
-    folder = out or model.run.path / "interpolation"
     first, last = (end.stem if isinstance(end, Path) else f"seed {end}" for end in ends)
     captions = [f"{index / (count - 1):.2f}" for index in range(count)]
-    row = _Row(f"{first} to {last}", folder, captions, _decoded(model, z_NZ, side_NS))
+    sources = _sources(model.run, ends, count)
+    row = _Row(f"{first} to {last}", "", captions, _decoded(model, z_NZ, side_NS), sources)
     real = [(end.stem, _window(model.run, end)) for end in ends if isinstance(end, Path)]
     note = f"the path between the latents is a {'straight line' if straight else 'great circle'}"
-    return _write(model.run, folder, [row], f"{model.run.record.family}: {row.heading}", real, (note,))
+    title = f"{model.run.record.family}: {row.heading}"
+    return _write(model.run, folder, [row], title, real, (note,), overwrite=overwrite or out is None)
 
 
 def traverse(
@@ -104,6 +113,7 @@ def traverse(
     labels: Mapping[str, str] | None = None,
     out: Path | None = None,
     device: str = "auto",
+    overwrite: bool = False,
 ) -> Strip:
     """Vary one code, or one number of a latent, while all others stay; write the clips and a page with a row for each.
 
@@ -115,12 +125,15 @@ def traverse(
         limits: between which a number goes; -1 and 1 for continuous codes, -2 and 2 for others where None.
         seed: of the latent that all clips share, the first that ``generate`` draws.
         labels: label name -> class name that a conditional family is told.
-        out: folder to write, a folder for each row; ``traverse`` in the run where None.
+        out: folder to write, missing or empty, with a folder for each row; where None ``traverse`` in the run, whose
+            clips are replaced.
         device: ``auto``, ``cpu`` or ``cuda``.
+        overwrite: whether clips that this package wrote into ``out`` before are replaced.
 
     Raises:
         RunError: no run, or a family that cannot.
         ConfigError: the run knows no such code, label or class, or the limits do not go up.
+        MotionSynthError: the folder is not empty.
         ValueError: fewer than two clips are asked for.
     """
     from motionsynth.families.latent_paths import code_axes, number_axis
@@ -131,6 +144,7 @@ def traverse(
         raise ConfigError(None, "range", f"must go up, not from {limits[0]:g} to {limits[1]:g}")
     model = _open(run_dir, device)
     folder = out or model.run.path / "traverse"
+    refuse_unwritable(folder, PAGE)
     z_Z, side_S = _drawn(model, seed, labels or {})
     axes = _limited(code_axes(model.family), limits)
     numbers = _limited([number_axis(place) for place in range(len(z_Z))], limits)
@@ -144,8 +158,9 @@ def traverse(
     for axis in chosen:
         z_NZ, captions = axis.vary(z_Z, count)
         side_NS = None if side_S is None else side_S.expand(len(z_NZ), -1)
-        rows.append(_Row(axis.name, folder / axis.name, captions, _decoded(model, z_NZ, side_NS)))
-    return _write(model.run, folder, rows, f"{model.run.record.family}: one code at a time, seed {seed}", (), notes)
+        rows.append(_Row(axis.name, axis.name, captions, _decoded(model, z_NZ, side_NS)))
+    title = f"{model.run.record.family}: one code at a time, seed {seed}"
+    return _write(model.run, folder, rows, title, (), notes, overwrite=overwrite or out is None)
 
 
 class _Model(NamedTuple):
@@ -160,9 +175,20 @@ class _Row(NamedTuple):
     """Clips of one walk."""
 
     heading: str
-    folder: Path
+    place: str
+    """Folder of its own inside that of the walk; empty where it has none."""
     captions: list[str]
     motion_NTD: Tensor
+    sources: list[Source] | None = None
+    """What each clip starts as; the origin where None."""
+
+
+def _sources(run: Run, ends: tuple[Path, Path] | tuple[int, int], count: int) -> list[Source] | None:
+    """Starts on the way from that of one clip to that of the other; None between seeds."""
+    from motionsynth.export import Source
+
+    clips = [Source.of(run, end) for end in ends if isinstance(end, Path)]
+    return [clips[0].toward(clips[1], index / (count - 1)) for index in range(count)] if clips else None
 
 
 def _open(run_dir: Path, device: str) -> _Model:
@@ -182,8 +208,9 @@ def _encoded(model: _Model, path: Path, labels: Mapping[str, str]) -> Place:
     """Where a clip's first window lies, as ``reconstruct`` encodes it."""
     import torch
 
+    from motionsynth.clip_labels import clip_windows
     from motionsynth.families.base import Encodes
-    from motionsynth.generation import clip_windows, families_that, read_features
+    from motionsynth.generation import families_that, read_features
     from motionsynth.training.determinism import torch_threads
 
     run, family = model.run, model.family
@@ -202,8 +229,8 @@ def _drawn(model: _Model, seed: int, labels: Mapping[str, str]) -> Place:
     """Where the first clip lies that ``generate`` draws for a seed."""
     import torch
 
+    from motionsynth.clip_labels import class_indices
     from motionsynth.families.base import Draw
-    from motionsynth.generation import class_indices
     from motionsynth.sampling import CHUNK
     from motionsynth.training.determinism import stream_seed, torch_threads
 
@@ -274,6 +301,8 @@ def _write(
     title: str,
     real: Sequence[tuple[str, Clip]],
     notes: tuple[str, ...],
+    *,
+    overwrite: bool,
 ) -> Strip:
     """A BVH file for each clip, and the page."""
     from motionsynth.generation import write_windows
@@ -282,10 +311,12 @@ def _write(
 
     paths: dict[str, list[Path]] = {}
     groups: dict[str, Sequence[tuple[str, Clip]]] = {"real": real} if real else {}
-    for row in rows:
-        names = [f"{index:02}" for index in range(len(row.captions))]
-        paths[row.heading] = write_windows(run, row.motion_NTD, row.folder, names)
-        groups[row.heading] = list(zip(row.captions, map(read_bvh, paths[row.heading]), strict=True))
-    page = folder / "player.html"
-    write_player([], page, title=title, groups=groups)
-    return Strip(paths, page, notes)
+    with clip_folder(folder, overwrite=overwrite) as stage:
+        for row in rows:
+            digits = max(2, len(str(len(row.captions) - 1)))
+            names = [f"{index:0{digits}}" for index in range(len(row.captions))]
+            written = write_windows(run, row.motion_NTD, stage / row.place, names, sources=row.sources)
+            groups[row.heading] = list(zip(row.captions, map(read_bvh, written), strict=True))
+            paths[row.heading] = [folder / row.place / path.name for path in written]
+        write_player([], stage / PAGE, title=title, groups=groups)
+    return Strip(paths, folder / PAGE, notes)

@@ -1,6 +1,6 @@
 """A run directory: the only thing handed from training to generation, evaluation and study.
 
-    run.json                what it is (format 1), and its state
+    run.json                what it is (format 1), its state, and a checksum of both
     config.yaml             the resolved configuration
     normaliser.safetensors  what features are divided by
     skeleton.bvh            what features are decoded onto
@@ -16,17 +16,15 @@ Nothing in it names a place outside it that generation needs: copied to another 
 from __future__ import annotations
 
 import json
-import shutil
+import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
@@ -34,9 +32,23 @@ from motionsynth import __version__
 from motionsynth.config import DataConfig, RunConfig, config_hash, dump_config, load_config
 from motionsynth.errors import ConfigError, RunError
 from motionsynth.families.base import Family, MotionShape
-from motionsynth.files import hash_bytes, locked, sync_folder, write_bytes, write_synced
+from motionsynth.files import hash_bytes, locked, new_folder, parse_json, write_bytes, write_synced
 from motionsynth.provenance import git_commit
-from motionsynth.training.checkpoint import pack_weights, unpack_weights
+from motionsynth.run_files import (
+    CONFIG,
+    FORMAT,
+    NORMALISER,
+    RECORD,
+    SKELETON,
+    SPLITS,
+    WEIGHTS,
+    RunFiles,
+    RunRecord,
+    sealed,
+)
+from motionsynth.tensor_files import count_numbers, load_tensors
+from motionsynth.training.bounds import SLACK
+from motionsynth.training.checkpoint import numbers_kept, pack_weights, unpack_weights
 from motionsynth.training.determinism import build_family
 
 if TYPE_CHECKING:
@@ -46,67 +58,20 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT", "Run", "RunRecord", "create_run", "open_run", "refuse_taken"]
 
-FORMAT = 1
-_RECORD, _CONFIG, _WEIGHTS, _NORMALISER = "run.json", "config.yaml", "weights.safetensors", "normaliser.safetensors"
-_SKELETON, _SPLITS, _LOCK = "skeleton.bvh", "splits.json", ".lock"
-
-
-class RunRecord(BaseModel):
-    """What ``run.json`` holds; keys that other parts add are kept."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
-
-    format: Literal[1]
-    family: str
-    config_hash: str
-    corpus_path: str
-    """Where the corpus was, in full; only a resumed training looks there."""
-    second_path: str | None = None
-    """Where the second corpus was, where there was one."""
-    corpus_fingerprint: str
-    tracking_id: str
-    """Made with the run, so that a tracker can find it again from here."""
-    state: Literal["created", "running", "finished", "stopped", "failed"]
-    pid: int | None = None
-    """Process that trains it, while it runs."""
-    host: str | None = None
-    """Machine of that process."""
-    ranks: int = 1
-    """Processes that trained it when it was trained last."""
-    step: int = 0
-    created: str
-    """ISO 8601, UTC."""
-    motionsynth: str
-    git_commit: str | None = None
-    frames: int
-    """T, frames in a window."""
-    width: int
-    """D, features in a frame."""
-    features: dict[str, Any]
-    """The ``FeatureSpec``."""
-    labels: dict[str, tuple[str, ...]]
-    """Label name -> class names, in order of class index."""
-    sha256: dict[str, str]
-    """File name -> SHA-256 of those that must not change unnoticed."""
-    error: str | None = None
-    """Why it failed."""
-    surrogate: str | None = None
-    """Why what it minimises is only near the divergence that its objective names."""
-    tags: dict[str, str] = Field(default_factory=dict)
-    """What it belongs to, such as the arm of a study; a tracker shows them."""
+_LOCK = ".lock"
 
 
 class Run:
     """An open run directory.
 
     Args:
-        path: the directory.
+        files: what is in it.
         record: its ``run.json``.
         config: its configuration.
     """
 
-    def __init__(self, path: Path, record: RunRecord, config: RunConfig) -> None:
-        self.path, self.record, self.config = path, record, config
+    def __init__(self, files: RunFiles, record: RunRecord, config: RunConfig) -> None:
+        self.files, self.path, self.record, self.config = files, files.path, record, config
         self._locks = 0
 
     @property
@@ -119,7 +84,8 @@ class Run:
     def data(self) -> DataConfig:
         """Its data section, with folders where they were when it began: it may have named them from another folder."""
         places = {"path": self.record.corpus_path, "second": self.record.second_path}
-        there = {key: Path(place) for key, place in places.items() if place and Path(place).exists()}
+        # not Path.exists, which raises for a name that no file system takes
+        there = {key: Path(place) for key, place in places.items() if place and os.path.exists(place)}  # noqa: PTH110
         return self.config.data.model_copy(update=there)
 
     @property
@@ -139,12 +105,12 @@ class Run:
 
     def reload(self) -> None:
         """Read ``run.json`` again."""
-        self.record = _read_record(self.path)
+        self.record = self.files.record()
 
     def update(self, **changes: Any) -> None:
         """Change entries of ``run.json``, on the disk as a whole or not at all."""
         record = RunRecord.model_validate({**self.record.model_dump(), **changes})
-        write_bytes(self.path / _RECORD, _json(record.model_dump(mode="json")))
+        write_bytes(self.path / RECORD, sealed(record.model_dump(mode="json")))
         self.record = record
 
     @contextmanager
@@ -157,7 +123,7 @@ class Run:
             try:
                 stack.enter_context(locked(self.path / _LOCK))
             except TimeoutError as error:
-                record = _read_record(self.path)
+                record = self.files.record()
                 other = f"process {record.pid} on {record.host}" if record.pid else "another process"
                 raise RunError(self.path, f"{other} is training in this directory") from error
             self._locks = 1
@@ -180,8 +146,8 @@ class Run:
     def save_weights(self, weights: Mapping[str, Tensor], averages: Mapping[str, Tensor], **changes: Any) -> None:
         """Write ``weights.safetensors``, and its hash with further ``changes`` into ``run.json``."""
         content = pack_weights(weights, averages)
-        write_bytes(self.path / _WEIGHTS, content)
-        self.update(sha256={**self.record.sha256, _WEIGHTS: hash_bytes(content)}, **changes)
+        write_bytes(self.path / WEIGHTS, content)
+        self.update(sha256={**self.record.sha256, WEIGHTS: hash_bytes(content)}, **changes)
 
     def load_family(self, device: torch.device | str = "cpu", *, ema: bool = True) -> Family:
         """The trained family, ready to sample.
@@ -193,52 +159,101 @@ class Run:
         Raises:
             RunError: there are no weights yet, or they are damaged or of another family.
         """
-        weights, averages = self.load_weights()
-        family = build_family(self.config.family, self.shape, self.config.train.seed)
+        family, weights, averages = self._load()
         try:
             family.load_state_dict(averages if ema and averages else weights)
         except RuntimeError as error:
-            raise RunError(self.path / _WEIGHTS, f"does not fit {self.record.family}: {error}") from error
+            reason = " ".join(str(error).split())
+            raise RunError(self.path / WEIGHTS, f"does not fit {self.record.family}: {reason[:300]}") from error
         return family.to(device).eval()
 
     def load_weights(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Weights by name, and their moving average by the same names, empty where none was kept; on the CPU."""
-        if not (self.path / _WEIGHTS).exists():
-            raise RunError(self.path / _WEIGHTS, "is missing: training has not finished; go on with train --resume")
-        return unpack_weights(self._read_checked(_WEIGHTS))
+        _, weights, averages = self._load()
+        return weights, averages
+
+    def build_family(self) -> Family:
+        """The family with its initial weights, as large as what was learnt of it allows.
+
+        Raises:
+            RunError: it would hold many more numbers than the weights, or the newest checkpoint; or cannot be built.
+        """
+        path = self.path / WEIGHTS
+        try:
+            kept = count_numbers(path) if path.exists() else numbers_kept(self.checkpoints_path)
+        except (OSError, ValueError) as error:
+            raise RunError(path, f"is damaged: {error}") from error
+        try:
+            return build_family(self.config.family, self.shape, self.config.train.seed, kept=kept)
+        except ValueError as error:
+            against = "" if kept is None else f" beside {WEIGHTS if path.exists() else 'checkpoints'}"
+            raise RunError(self.path / CONFIG, f"cannot be used{against}: {error}") from error
+
+    def _load(self) -> tuple[Family, dict[str, Tensor], dict[str, Tensor]]:
+        """The family with its initial weights, then what ``load_weights`` gives, read only where it is of that size."""
+        path = self.path / WEIGHTS
+        if not path.exists():
+            raise RunError(path, "is missing: training has not finished; go on with train --resume")
+        family = self.build_family()
+        largest = 2 * sum(value.nbytes for value in family.state_dict().values()) + SLACK
+        weights, averages = self._unpacked(self.files.read_checked(WEIGHTS, self.record, limit=largest))
+        return family, weights, averages
+
+    def _unpacked(self, content: bytes) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        try:
+            return unpack_weights(content)
+        except ValueError as error:
+            raise RunError(self.path / WEIGHTS, f"is damaged: {error}") from error
 
     def normaliser_tensors(self) -> dict[str, Tensor]:
         """What ``normaliser.safetensors`` holds."""
-        return load_tensors(self._read_checked(_NORMALISER))
+        try:
+            return load_tensors(self.files.read_checked(NORMALISER, self.record))
+        except ValueError as error:
+            raise RunError(self.path / NORMALISER, f"is damaged: {error}") from error
 
     def normaliser(self) -> Normaliser:
         """What maps features to those the family learnt, and back."""
         from motionsynth.features.normalise import Normaliser
 
-        return Normaliser.from_tensors(self.normaliser_tensors())
+        try:
+            normaliser = Normaliser.from_tensors(self.normaliser_tensors())
+        except ValueError as error:
+            raise RunError(self.path / NORMALISER, f"is damaged: {error}") from error
+        if len(normaliser.mean_D) != self.record.width:
+            reason = f"is of {len(normaliser.mean_D)} features, but {RECORD} has {self.record.width}"
+            raise RunError(self.path / NORMALISER, reason)
+        return normaliser
 
     def spec(self) -> FeatureSpec:
         """What the features are."""
         from motionsynth.features.spec import FeatureSpec
 
-        return FeatureSpec.from_dict(self.record.features)
+        try:
+            spec = FeatureSpec.from_dict(self.record.features)
+        except ValueError as error:
+            raise RunError(self.path / RECORD, f"is damaged: features: {error}") from error
+        if spec.width != self.record.width:
+            reason = f"is damaged: its features make {spec.width} columns, but its width is {self.record.width}"
+            raise RunError(self.path / RECORD, reason)
+        return spec
 
     def skeleton(self) -> Skeleton:
         """What the features are decoded onto."""
         from motionsynth.motion.bvh import read_bvh
 
-        return read_bvh(self.path / _SKELETON).skeleton
+        self.files.read_checked(SKELETON, self.record)
+        return read_bvh(self.path / SKELETON).skeleton
 
     def splits(self) -> dict[str, Any]:
         """The record of which clips were trained on, chosen by, and held out."""
-        splits: dict[str, Any] = json.loads(self._read_checked(_SPLITS))
+        try:
+            splits = parse_json(self.files.read_checked(SPLITS, self.record))
+        except ValueError as error:
+            raise RunError(self.path / SPLITS, f"is damaged: {error}") from error
+        if not isinstance(splits, dict):
+            raise RunError(self.path / SPLITS, "is damaged: not the record of a split")
         return splits
-
-    def _read_checked(self, name: str) -> bytes:
-        content = _read(self.path / name)
-        if hash_bytes(content) != self.record.sha256.get(name):
-            raise RunError(self.path / name, "is damaged or was changed: its SHA-256 is not the one in run.json")
-        return content
 
 
 def create_run(
@@ -273,9 +288,9 @@ def create_run(
     """
     path = Path(path)
     files = {
-        _CONFIG: dump_config(config).encode(),
-        _NORMALISER: save_tensors({k: v.detach().cpu().clone().contiguous() for k, v in normaliser.items()}),
-        _SPLITS: _json(splits),
+        CONFIG: dump_config(config).encode(),
+        NORMALISER: save_tensors({k: v.detach().cpu().clone().contiguous() for k, v in normaliser.items()}),
+        SPLITS: _json(splits),
     }
     record = RunRecord(
         format=FORMAT,
@@ -297,82 +312,58 @@ def create_run(
         sha256={name: hash_bytes(content) for name, content in files.items()},
         tags=dict(tags or {}),
     )
-    files[_RECORD] = _json(record.model_dump(mode="json"))
     try:
-        _place(path, files, write_skeleton)
+        record = _place(path, record, files, write_skeleton)
     except OSError as error:
         raise RunError(error.filename or path, error.strerror or str(error)) from error
-    return Run(path, record, config)
+    return Run(RunFiles(path), record, config)
 
 
 def refuse_taken(path: Path) -> None:
     """Raise ``RunError`` where a new run cannot be made because something is there."""
+    if path.is_symlink():
+        raise RunError(path, "is a symbolic link; name the folder itself")
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if not path.is_dir():
+            raise RunError(path, "is there already and no folder; name another --run-dir")
         raise RunError(path, "is there already and not empty; go on with it by --resume, or name another --run-dir")
 
 
-def _place(path: Path, files: Mapping[str, bytes], write_skeleton: Callable[[Path], None]) -> None:
-    """Make the directory under a temporary name and rename it."""
+def _place(
+    path: Path, record: RunRecord, files: Mapping[str, bytes], write_skeleton: Callable[[Path], None]
+) -> RunRecord:
+    """Make the directory, complete or not at all; the record with the hash of the skeleton too."""
     refuse_taken(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}.tmp"
-    temporary.mkdir()
-    try:
-        write_skeleton(temporary / _SKELETON)
-        for name, content in files.items():
-            write_synced(temporary / name, content)
-        sync_folder(temporary)
-        temporary.rename(path)  # the kernel refuses this where the directory has meanwhile been filled by another
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    sync_folder(path.parent)
+    with new_folder(path, size=sum(map(len, files.values()))) as folder:
+        write_skeleton(folder / SKELETON)
+        hashes = {**record.sha256, SKELETON: hash_bytes((folder / SKELETON).read_bytes())}
+        record = record.model_copy(update={"sha256": hashes})
+        for name, content in {**files, RECORD: sealed(record.model_dump(mode="json"))}.items():
+            write_synced(folder / name, content)
+    return record
 
 
 def open_run(path: str | Path) -> Run:
     """Open a run directory.
 
     Raises:
-        RunError: it is missing, damaged, or of a format that this version does not know.
+        RunError: it is missing, damaged, of a format that this version does not know, or holds something else than
+            files and folders.
     """
-    path = Path(path)
-    if not path.is_dir():
-        raise RunError(path, "no such run directory")
-    record = _read_record(path)
+    files = RunFiles(path)
+    record = files.record()
+    files.read_checked(CONFIG, record)
     try:
-        config = load_config(path / _CONFIG)
+        config = load_config(files.path / CONFIG)
     except ConfigError as error:
-        raise RunError(path / _CONFIG, f"{error.key or ''} {error.reason}".strip()) from error
-    run = Run(path, record, config)
-    run._read_checked(_CONFIG)
-    return run
-
-
-def _read_record(path: Path) -> RunRecord:
-    if not (path / _RECORD).exists():
-        raise RunError(path, "is not a run directory: it has no run.json")
-    try:
-        document = json.loads(_read(path / _RECORD))
-        found = document["format"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(path / _RECORD, "is damaged: not the JSON of a run") from error
-    if found != FORMAT:
-        raise RunError(
-            path / _RECORD, f"format {found!r} is unknown to motionsynth {__version__}, which reads {FORMAT}"
-        )
-    try:
-        return RunRecord.model_validate(document)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        raise RunError(path / _RECORD, f"is damaged: {key}: {first['msg']}") from error
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise RunError(path, error.strerror or str(error)) from error
+        raise RunError(files.path / CONFIG, f"{error.key or ''} {error.reason}".strip()) from error
+    for key, said, meant in (
+        ("family", record.family, config.family.name),
+        ("frames", record.frames, config.data.window_frames),
+    ):
+        if said != meant:
+            raise RunError(files.path / RECORD, f"is damaged: its {key} is {said}, but that of {CONFIG} is {meant}")
+    return Run(files, record, config)
 
 
 def _json(value: Any) -> bytes:

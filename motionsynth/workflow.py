@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from motionsynth.errors import ConfigError, RunError, unknown_word
+from motionsynth.yaml_files import shown
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from motionsynth.corpus.corpus import Corpus
     from motionsynth.families.base import Family
     from motionsynth.run import Run
+    from motionsynth.settings import Setting
     from motionsynth.training.distributed import Ranks
     from motionsynth.training.trainer import ProgressListener, Score
 
@@ -45,7 +46,7 @@ class Outcome:
 
 
 def resolve_config(
-    family: str, *, config: Path | None = None, data: Path | None = None, overrides: Iterable[str] = ()
+    family: str, *, config: Path | None = None, data: Path | None = None, overrides: Iterable[str | Setting] = ()
 ) -> RunConfig:
     """The complete configuration of a run: the family's baseline (or ``config``), then ``data``, then the overrides.
 
@@ -63,7 +64,7 @@ def resolve_config(
     return resolved
 
 
-def resolve_data(corpus: Path | None, *, settings: Path | None = None, overrides: Iterable[str] = ()) -> DataConfig:
+def resolve_data(corpus: Path | None, *, settings: Path | None = None, overrides: Sequence[str] = ()) -> DataConfig:
     """Which clips, and what becomes of them, for commands that train no family.
 
     Args:
@@ -75,15 +76,16 @@ def resolve_data(corpus: Path | None, *, settings: Path | None = None, overrides
         ConfigError: a file, key or value is wrong, an override is not of the data section, or no clips are named.
     """
     from motionsynth.config import load_config
+    from motionsynth.settings import Setting
 
-    overrides = tuple(overrides)
     if corpus is None and settings is None:
         raise ConfigError(None, "CORPUS", "is missing: name a folder of BVH files, or a YAML by --data")
+    changes: list[str | Setting] = list(overrides)
     if stranger := next((text for text in overrides if not text.strip().startswith("data.")), None):
-        raise ConfigError("--set", stranger, "is not of the data section, such as data.window_frames=32")
+        raise ConfigError("--set", shown(stranger), "is not of the data section, such as data.window_frames=32")
     if corpus is not None and settings is not None:
-        overrides = (f"data.path={json.dumps(str(corpus))}", *overrides)
-    return load_config(baseline("vae"), data=settings or corpus, overrides=overrides).data
+        changes.insert(0, Setting(("data", "path"), str(corpus), "CORPUS"))
+    return load_config(baseline("vae"), data=settings or corpus, overrides=changes).data
 
 
 def baseline(family: str) -> Path:
@@ -131,6 +133,7 @@ def train(
     """
     from datetime import datetime
 
+    from motionsynth.files import refuse_unwritable
     from motionsynth.run import refuse_taken
     from motionsynth.training.budget import refuse_company, refuse_hopeless
     from motionsynth.training.distributed import Ranks
@@ -140,6 +143,7 @@ def train(
     ranks.device(device)  # a missing GPU and a taken place are told before the clips are read
     if ranks.first:
         refuse_taken(run_dir)
+        refuse_unwritable(run_dir)
     refuse_company(config.family, config.train, ranks.size)
     refuse_hopeless(config.family, config.train)
     corpus = _open(config.data, reading, ranks)
@@ -255,8 +259,9 @@ def train_once(
     """
     from motionsynth.config import config_hash
     from motionsynth.run import open_run
+    from motionsynth.run_files import holds_run
 
-    if not (run_dir / "run.json").exists():
+    if not holds_run(run_dir):
         return train(
             config,
             run_dir=run_dir,
@@ -291,8 +296,9 @@ def _fit(
     run: Run | None, corpus: Corpus, device: str, track: bool, progress: ProgressListener | None, ranks: Ranks
 ) -> Outcome:
     """Train in an open run directory, from its newest checkpoint where it has one."""
-    from motionsynth.fit import train_run
+    from motionsynth.fit import sweep_leftovers, train_run, way_back
     from motionsynth.generation import keep_samples
+    from motionsynth.output import refuse_filled
     from motionsynth.tracking.feeder import start_feeder
 
     assert run is not None
@@ -301,8 +307,12 @@ def _fit(
         result = train_run(run, corpus.windows("train"), device=where, ranks=ranks)
         return Outcome(run, result.step, result.exit_code)
     with run.lock():
-        # said before the feeder looks, which would take a run that goes on for one that has stopped
-        run.update(state="running", pid=os.getpid(), host=socket.gethostname(), error=None)
+        sweep_leftovers(run)  # before the feeder writes there
+        refuse_filled(run.samples_path, overwrite=True)  # else it would be refused after the last step
+        with way_back(run):
+            # said before the feeder looks, which would take a run that goes on for one that has stopped
+            world = {"up": corpus.up, "source_rate": corpus.source_rate}
+            run.update(state="running", pid=os.getpid(), host=socket.gethostname(), error=None, **world)
         feeder = start_feeder(run.path) if track else None
         try:
             result = train_run(
@@ -331,7 +341,6 @@ def _sample_score(run: Run, corpus: Corpus) -> Score | None:
     from motionsynth.families.base import FitsPrior
     from motionsynth.metrics.components import PrincipalComponents
     from motionsynth.sampling import draw_from
-    from motionsynth.training.determinism import build_family
 
     train, validation = corpus.windows("train"), corpus.windows("validation")
     train_NTD, validation_NTD = (w.motion_NTD[w.mask_NT.all(1)].numpy() for w in (train, validation))
@@ -339,7 +348,7 @@ def _sample_score(run: Run, corpus: Corpus) -> Score | None:
         return None
     axes = PrincipalComponents.fit(train_NTD, SCORE_COMPONENTS)
     reference = axes.moments(validation_NTD)
-    judged = build_family(run.config.family, run.shape, run.config.train.seed)
+    judged = run.build_family()
 
     def score(family: Family, averages: Mapping[str, Tensor]) -> dict[str, float]:
         judged.load_state_dict(averages or family.state_dict())

@@ -67,6 +67,10 @@ def edited(tmp_path: Path, old: str, new: str) -> Path:
     return path
 
 
+def line_of(text: str, path: Path = VAE) -> int:
+    return next(number for number, line in enumerate(path.read_text().splitlines(), start=1) if line.startswith(text))
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -88,10 +92,11 @@ def edited(tmp_path: Path, old: str, new: str) -> Path:
         ("train.precision=fp8", "train.precision: unknown value 'fp8', known: bf16, float32"),
     ],
 )
-def test_mistakes_name_file_and_key(override: str, message: str) -> None:
+def test_mistakes_name_the_override_and_its_key(override: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        load_config(VAE, overrides=[override])
-    assert str(caught.value).startswith(f"{VAE}: {message}")
+        load_config(VAE, overrides=["train.threads=2", override])
+    whole_section = f"{VAE}:{line_of('family:')} with " if message.startswith("family: ") else ""
+    assert str(caught.value).startswith(f"{whole_section}--set {override}: {message}")
 
 
 @pytest.mark.parametrize("override", ["train.steps", "=4", "train.steps.more=4", "train.steps=[1"])

@@ -50,8 +50,11 @@ def test_a_directory_in_use_is_never_overwritten(tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").write_text("mine")
     (tmp_path / "file").write_text("mine")
-    for name in ("full", "file"):
-        with pytest.raises(RunError, match=r"not empty; go on with it by --resume, or name another --run-dir"):
+    for name, reason in (
+        ("full", r"not empty; go on with it by --resume, or name another --run-dir"),
+        ("file", r"no folder; name another --run-dir"),
+    ):
+        with pytest.raises(RunError, match=reason):
             make_run(tmp_path / name)
     assert (tmp_path / "full" / "notes.txt").read_text() == "mine"
     (tmp_path / "empty").mkdir()

@@ -14,8 +14,9 @@ from motionsynth.calibration.bench import Bench, one_thread, open_bench
 from motionsynth.calibration.plan import KINDS, CalibrationConfig, Dose
 from motionsynth.calibration.record import Calibration, DoseFigures, FigureRecord, save_calibration
 from motionsynth.errors import ConfigError
-from motionsynth.files import write_bytes
-from motionsynth.processes import follow_parent
+from motionsynth.files import parse_json, read_regular, write_bytes
+from motionsynth.processes import follow_parent, safe_children
+from motionsynth.run_files import holds_run
 
 if TYPE_CHECKING:
     from motionsynth.config import DataConfig
@@ -25,8 +26,10 @@ __all__ = ["Job", "Progress", "calibrate", "data_of", "measure_doses", "open_job
 
 Progress = Callable[[int, int], None]
 
-_DOSES: Final = "doses"
+DOSES: Final = "doses"
+RECORD: Final = "calibration.json"
 _ABOUT: Final = "about.json"
+_LARGEST_ABOUT: Final = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -61,12 +64,13 @@ def data_of(corpus: Path, overrides: Sequence[str] = ()) -> DataConfig:
     from motionsynth.config import load_config
     from motionsynth.workflow import baseline
 
-    if (corpus / "run.json").is_file():
+    if holds_run(corpus):
         from motionsynth.run import open_run
+        from motionsynth.settings import Setting
 
         run = open_run(corpus)
         folders = {"path": run.data.path, **({"second": run.data.second} if run.data.second else {})}
-        places = [f"data.{key}={path}" for key, path in folders.items()]
+        places = [Setting(("data", key), str(path), str(run.path)) for key, path in folders.items()]
         return load_config(corpus / "config.yaml", overrides=[*places, *overrides]).data
     return load_config(baseline("vae"), data=corpus, overrides=overrides).data
 
@@ -116,7 +120,7 @@ def calibrate(job: Job, bench: Bench, out: Path, *, jobs: int = 1, progress: Pro
         if progress:
             progress(len(found), len(doses))
     calibration = conclude(_collected(bench, [found[dose] for dose in doses], notes))
-    save_calibration(calibration, out / "calibration.json")
+    save_calibration(calibration, out / RECORD)
     return calibration
 
 
@@ -132,8 +136,10 @@ def measure_doses(job: Job, bench: Bench, doses: Sequence[Dose], *, jobs: int = 
     from multiprocessing import get_context
 
     workers = min(jobs, len(ordered))
-    with ProcessPoolExecutor(workers, get_context("spawn"), _start, (job,)) as pool:
+    with safe_children():  # which the pool starts when it is made, and when it is given something
+        pool = ProcessPoolExecutor(workers, get_context("spawn"), _start, (job,))
         waiting: set[Future[DoseFigures]] = {pool.submit(_measure, dose) for dose in ordered}
+    with pool:
         try:
             while waiting:
                 done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
@@ -160,14 +166,14 @@ def _measure(dose: Dose) -> DoseFigures:
 
 def _open_kept(out: Path, bench: Bench) -> Path:
     """The folder of finished doses, of this very calibration."""
-    folder = out / _DOSES
+    folder = out / DOSES
     about = _about(bench)
     path = folder / _ABOUT
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if path.exists():
-            there = json.loads(path.read_text(encoding="utf-8"))
-            differing = [key for key in about if there.get(key) != about[key]]
+            there = parse_json(read_regular(path, limit=_LARGEST_ABOUT))
+            differing = [key for key in about if not isinstance(there, dict) or there.get(key) != about[key]]
             if differing:
                 reason = f"holds the doses of another calibration (its {differing[0]} differs); name another --out"
                 raise ConfigError(out, None, reason)
@@ -198,10 +204,7 @@ def _read_kept(folder: Path, dose: Dose) -> DoseFigures | None:
     path = folder / f"{dose.key}.json"
     if not path.exists():
         return None
-    try:
-        return DoseFigures.from_dict(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError, KeyError) as error:
-        raise ConfigError(path, None, f"is damaged: {error}; delete it") from error
+    return DoseFigures.read(path)
 
 
 def _collected(bench: Bench, found: Sequence[DoseFigures], notes: Sequence[str]) -> Calibration:

@@ -12,6 +12,8 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from motionsynth.errors import ConfigError
 from motionsynth.families.base import FrozenConfig
+from motionsynth.settings import Setting, Settings, config_error
+from motionsynth.yaml_files import read_yaml
 
 __all__ = ["KINDS", "ZERO", "Axis", "CalibrationConfig", "Dose", "Kind", "Thresholds", "load_plan", "shipped_plan"]
 
@@ -209,7 +211,7 @@ class CalibrationConfig(FrozenConfig):
 
     count: int = Field(1024, ge=16)
     """Windows of each set."""
-    repeats: int = Field(10, ge=3)
+    repeats: int = Field(10, ge=3, le=1000)
     """Draws of both sets."""
     seed: int = 0
     """Fixes draws, noise and directions."""
@@ -274,10 +276,10 @@ def load_plan(path: str | Path, **changes: int) -> CalibrationConfig:
     Raises:
         ConfigError: the file cannot be read, a key is unknown, or a value does not fit; names file and key.
     """
-    from motionsynth.config import config_error, read_yaml
-
-    document = read_yaml(Path(path)) | changes
+    settings = Settings(read_yaml(path, aliases=True), CalibrationConfig)
+    for name, value in changes.items():
+        settings.put(Setting((name,), value, f"{name}={value}"))
     try:
-        return CalibrationConfig.model_validate(document)
+        return CalibrationConfig.model_validate(settings.value)
     except ValidationError as error:
-        raise config_error(error, path, CalibrationConfig, ()) from error
+        raise config_error(error, settings, CalibrationConfig) from error

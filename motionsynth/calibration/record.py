@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from motionsynth.calibration.curve import Ground
 from motionsynth.calibration.plan import KINDS, ZERO, CalibrationConfig, Dose
 from motionsynth.calibration.verdict import Series, Verdict
 from motionsynth.errors import ConfigError
-from motionsynth.files import write_bytes
+from motionsynth.files import parse_json, read_regular, write_bytes
 
 __all__ = ["FORMAT", "Calibration", "DoseFigures", "FigureRecord", "Headline", "load_calibration", "save_calibration"]
 
 FORMAT: Final = "motionsynth-calibration-1"
+_LARGEST: Final = 1 << 26
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +60,17 @@ class DoseFigures:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> DoseFigures:
-        """Rebuild from :meth:`to_dict`."""
-        return cls(**{**values, "dose": Dose(**values["dose"])})
+    def read(cls, path: Path) -> DoseFigures:
+        """Read a file that holds what :meth:`to_dict` gave; ``ConfigError`` where it does not."""
+        try:
+            found: DoseFigures = TypeAdapter(cls).validate_python(parse_json(read_regular(path, limit=_LARGEST)))
+        except OSError as error:
+            raise ConfigError(path, None, error.strerror or str(error)) from error
+        except ValidationError as error:
+            raise config_error(error, path) from error
+        except ValueError as error:
+            raise ConfigError(path, None, f"is damaged: {error}; delete it") from error
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,40 +169,40 @@ def load_calibration(path: str | Path) -> Calibration:
     path = Path(path)
     path = path / "calibration.json" if path.is_dir() else path
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = parse_json(read_regular(path, limit=_LARGEST))
     except OSError as error:
         raise ConfigError(path, None, error.strerror or str(error)) from error
     except ValueError as error:
         raise ConfigError(path, None, f"not valid JSON: {error}") from error
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
+    if not isinstance(document, dict) or document.pop("format", None) != FORMAT:
         raise ConfigError(path, None, f"is no calibration of this version ({FORMAT}); run `motionsynth calibrate`")
     try:
-        return _parsed(document)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ConfigError(path, None, f"is damaged: {error}") from error
+        calibration = TypeAdapter(Calibration).validate_python(document)
+    except ValidationError as error:
+        raise config_error(error, path) from error
+    if wrong := _contradiction(calibration):
+        raise ConfigError(path, None, f"is damaged: {wrong}")
+    return calibration
 
 
-def _parsed(document: Mapping[str, Any]) -> Calibration:
-    return Calibration(
-        CalibrationConfig.model_validate(document["config"]),
-        document["corpus"],
-        document["extractor"],
-        document["corpus_name"],
-        document["count"],
-        Ground(**document["ground"]),
-        tuple(DoseFigures.from_dict(found) for found in document["doses"]),
-        {key: FigureRecord(**record) for key, record in document["figures"].items()},
-        tuple(_verdict(values) for values in document["verdicts"]),
-        {axis: Headline(**values) for axis, values in document["headlines"].items()},
-        document["errors"],
-        tuple(document["notes"]),
-    )
+def config_error(error: ValidationError, path: Path) -> ConfigError:
+    """The first complaint about a file of a calibration, which names the entry."""
+    first = error.errors()[0]
+    return ConfigError(path, ".".join(map(str, first["loc"]))[:80] or None, f"is damaged: {first['msg']}")
 
 
-def _verdict(values: Mapping[str, Any]) -> Verdict:
-    doses, up_to = (tuple(Dose(**dose) for dose in values[name]) for name in ("doses", "rival_up_to"))
-    rival = None if values["rival"] is None else Dose(**values["rival"])
-    return Verdict(**{**values, "doses": doses, "rival": rival, "rival_up_to": up_to})
+def _contradiction(calibration: Calibration) -> str | None:
+    """Why its parts do not belong together; None where they do."""
+    strange = {found.dose.kind for found in calibration.doses} - {*KINDS, ZERO.kind}
+    zero = next((found for found in calibration.doses if found.dose == ZERO), None)
+    named = {verdict.key for verdict in calibration.verdicts} | {line.key for line in calibration.headlines.values()}
+    if strange:
+        return f"doses of an unknown kind {min(strange)[:40]!r}"
+    if zero is None or not set(calibration.figures) <= zero.values.keys() & zero.apart.keys():
+        return "figures of real motion are missing"
+    if named - calibration.figures.keys():
+        return f"no figure is called {min(named - calibration.figures.keys())[:40]!r}"
+    return None
 
 
 def _array(values: Sequence[float | None]) -> np.ndarray[Any, np.dtype[np.float64]]:

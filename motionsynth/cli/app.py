@@ -7,9 +7,12 @@ import io
 import logging
 import os
 import sys
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from motionsynth import __version__
 from motionsynth.cli import (
@@ -32,18 +35,53 @@ from motionsynth.cli import (
     ui,
     view,
 )
+from motionsynth.cli.commands import Commands
+from motionsynth.cli.terminal import echo, log_to_terminal, print_traceback
+from motionsynth.docstrings import docstring
 from motionsynth.errors import MotionSynthError
+from motionsynth.files import full_disk
+from motionsynth.printable import printable
 
 __all__ = ["app", "run"]
 
-app = typer.Typer(
+
+@contextmanager
+def _quoted() -> Iterator[None]:
+    """Usage errors quote what was typed, or what a shell made of ``*``, as text."""
+    try:
+        yield
+    except _UsageError as error:
+        error.message = printable(error.message)
+        raise
+
+
+_UsageError: Any = typer.BadParameter.__base__
+
+
+class _Program(TyperGroup):
+    """The group of all commands, whose usage errors are printed as text."""
+
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        """Options of the program itself are read here."""
+        with _quoted():
+            return super().make_context(*arguments, **options)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Options of commands are read here."""
+        with _quoted():
+            return super().invoke(ctx)
+
+
+app = Commands(
     name="motionsynth",
+    cls=_Program,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Train VAE, GAN and their relatives on skeletal motion (BVH), and compare what they make.\n\n"
-    "Start with `motionsynth demo`. Exit codes: 0 done, 1 failed, 2 wrong input, 130 and 143 stopped and resumable.",
+    "Start with `motionsynth demo`. Exit codes: 0 done, 1 failed, 2 wrong input, "
+    "3 a training diverged, 130 and 143 stopped and resumable.",
 )
 app.add_typer(data.app, name="data")
 app.command("families")(families.families)
@@ -65,12 +103,13 @@ app.command("ui")(ui.ui)
 app.command("demo")(demo.demo)
 
 _WRONG_PATHS = (FileExistsError, FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
-"""What a user can put right; a full disk is none of these."""
+_WRONG_CODES = (errno.EFBIG, errno.EINVAL, errno.ELOOP, errno.ENAMETOOLONG, errno.EROFS)
+"""What a user can put right where a path is named, ours of ``motionsynth.files`` among them; a full disk is no such."""
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"motionsynth {__version__}")
+        echo(f"motionsynth {__version__}")
         raise typer.Exit
 
 
@@ -83,7 +122,7 @@ def _options(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
     ] = False,
 ) -> None:
-    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s: %(message)s")
+    log_to_terminal(logging.INFO if verbose else logging.WARNING)
 
 
 def run() -> None:
@@ -91,24 +130,40 @@ def run() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that the terminal's encoding lacks is no reason to fail
             stream.reconfigure(errors="backslashreplace")
+    if sys.flags.optimize > 1:
+        _restore_help(app)
     try:
         app()
-    except MotionSynthError as error:
-        if logging.getLogger().isEnabledFor(logging.INFO):
-            raise
-        typer.secho(f"error: {error}", fg="red", err=True)
-        sys.exit(error.exit_code)
     except BrokenPipeError:  # `motionsynth data inspect … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except UnicodeEncodeError as error:  # what the system's file names become where they are no text
-        if logging.getLogger().isEnabledFor(logging.INFO):
-            raise
+    except Exception as error:
+        text, code = _explained(error)
+        if text is None or logging.getLogger().isEnabledFor(logging.INFO):
+            print_traceback(error)
+        if text is not None:
+            echo(f"error: {text}", fg="red", err=True)
+        sys.exit(code)
+
+
+def _restore_help(commands: typer.Typer) -> None:
+    """Give commands the help that ``PYTHONOPTIMIZE=2`` takes away with all docstrings."""
+    for command in commands.registered_commands:
+        if command.callback:
+            command.callback.__doc__ = docstring(command.callback)
+    for group in commands.registered_groups:
+        if group.typer_instance:
+            _restore_help(group.typer_instance)
+
+
+def _explained(error: Exception) -> tuple[str | None, int]:
+    """The line that says what is wrong, None where that is a bug of this package, and the exit code."""
+    if isinstance(error, MotionSynthError):
+        return str(error), 1 if full_disk(error) else error.exit_code
+    if isinstance(error, UnicodeEncodeError):  # what the system's file names become where they are no text
         name = ascii(error.object[max(0, error.start - 40) : error.end + 40])
-        typer.secho(f"error: {name}: not UTF-8 text; rename the file", fg="red", err=True)
-        sys.exit(2)
-    except OSError as error:
-        if logging.getLogger().isEnabledFor(logging.INFO):
-            raise
-        typer.secho(f"error: {error.filename or 'system'}: {error.strerror or error}", fg="red", err=True)
-        sys.exit(2 if isinstance(error, _WRONG_PATHS) or error.errno == errno.EROFS else 1)
+        return f"{name}: not UTF-8 text; rename the file", 2
+    if isinstance(error, OSError):
+        wrong = isinstance(error, _WRONG_PATHS) or (error.filename is not None and error.errno in _WRONG_CODES)
+        return f"{error.filename or 'system'}: {error.strerror or error}", 2 if wrong else 1
+    return None, 1

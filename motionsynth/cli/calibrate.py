@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from motionsynth.cli.files import DataOnBadFile, data_overrides, print_skipped
+from motionsynth.cli.terminal import console, echo, escaped
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -60,6 +63,7 @@ def calibrate(
             "--set", metavar="KEY=VALUE", help="Override a key of data, such as data.stride_frames=4; may be repeated."
         ),
     ] = None,
+    on_bad_file: DataOnBadFile = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and leave.")] = False,
 ) -> None:
     """Damage real clips by known doses, and find which figures show the damage, and nothing else.
@@ -75,7 +79,7 @@ def calibrate(
 
     `motionsynth calibrate configs/data/bandai-namco-2.yaml --set data.path=/data/bandai --out calibration/bandai`
     """
-    from motionsynth.calibration.calibrate import Job, data_of, open_job
+    from motionsynth.calibration.calibrate import DOSES, RECORD, Job, data_of, open_job
     from motionsynth.calibration.calibrate import calibrate as run
     from motionsynth.calibration.plan import load_plan, shipped_plan
     from motionsynth.calibration.report import write_report
@@ -87,10 +91,11 @@ def calibrate(
         key: value for key, value in (("count", count), ("repeats", repeats), ("seed", seed)) if value is not None
     }
     plan = load_plan(config or shipped_plan(), **changes)
-    data = data_of(corpus, overrides or [])
+    data = data_of(corpus, data_overrides(on_bad_file, overrides))
     folder = out or Path("calibration") / data.path.resolve().name
     if not dry_run:
-        refuse_unwritable(folder)  # before an extractor is trained
+        refuse_unwritable(folder, RECORD, "report.html")  # before an extractor is trained
+        refuse_unwritable(folder / DOSES)
     if extractor:
         load_extractor(extractor)  # a misspelt folder is none to train one in
     job = Job(plan, data, extractor, _words(metrics), _words(features))
@@ -102,12 +107,14 @@ def calibrate(
         )
         if dry_run:
             _print_plan(bench)
+            print_skipped(skipped.reason for skipped in bench.corpus.skipped)
             return
         found = run(job, bench, folder, jobs=jobs or _cores(), progress=_fresh(stage))
     write_report(found, folder / "report.html")
     _print_verdicts(found)
-    typer.echo(folder / "calibration.json")
-    typer.echo(folder / "report.html")
+    echo(folder / RECORD)
+    echo(folder / "report.html")
+    print_skipped(skipped.reason for skipped in bench.corpus.skipped)
 
 
 def _words(text: str | None) -> tuple[str, ...] | None:
@@ -139,36 +146,32 @@ def _print_plan(bench: Bench) -> None:
 
     doses, notes = bench.doses()
     config = bench.config
-    typer.echo(f"corpus {bench.corpus.config.path} ({bench.corpus.fingerprint[:12]})")
-    typer.echo(f"{len(bench.pool)} training windows in {bench.cells} cells, {len(bench.reference_pool)} test windows")
-    typer.echo(f"{bench.count} windows a set, {config.repeats} repeats, seed {config.seed}")
-    typer.echo(f"{len(figure_keys(bench.chosen))} figures")
+    echo(f"corpus {bench.corpus.config.path} ({bench.corpus.fingerprint[:12]})")
+    echo(f"{len(bench.pool)} training windows in {bench.cells} cells, {len(bench.reference_pool)} test windows")
+    echo(f"{bench.count} windows a set, {config.repeats} repeats, seed {config.seed}")
+    echo(f"{len(figure_keys(bench.chosen))} figures")
     for kind in dict.fromkeys(dose.kind for dose in doses):
-        typer.echo(f"{kind}: " + ", ".join(f"{dose.value:g}" for dose in doses if dose.kind == kind))
+        echo(f"{kind}: " + ", ".join(f"{dose.value:g}" for dose in doses if dose.kind == kind))
     for note in (*size_notes(bench), *notes):
-        typer.echo(note)
+        echo(note)
 
 
 def _print_verdicts(calibration: Calibration) -> None:
-    from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
 
     from motionsynth.calibration.tables import headline_sentences, short_verdict, verdict_rows, verdict_summary
 
-    console = Console(highlight=False, soft_wrap=True)
-    if not console.is_terminal:
-        console.width = 200
+    out = console(soft_wrap=True)
     colours = {"valid": "green", "range": "green", "blind": "dim", "invalid": "red", "undefined": "dim"}
     table = Table(box=None, pad_edge=False)
-    for heading in ("figure", *calibration.config.axes):
+    for heading in ("figure", *map(escaped, calibration.config.axes)):
         table.add_column(heading)
     for key, verdicts in verdict_rows(calibration):
-        table.add_row(escape(key), *(f"[{colours[v.kind]}]{escape(short_verdict(v))}[/]" for v in verdicts))
-    console.print(table)
+        table.add_row(escaped(key), *(f"[{colours[v.kind]}]{escaped(short_verdict(v))}[/]" for v in verdicts))
+    out.print(table)
     for axis in calibration.config.axes:
-        console.print(f"[bold]{axis}[/bold]: {verdict_summary(calibration, axis)}")
+        out.print(f"[bold]{escaped(axis)}[/bold]: {escaped(verdict_summary(calibration, axis))}")
     for sentence in headline_sentences(calibration):
-        console.print(escape(sentence))
+        out.print(escaped(sentence))
     for note in calibration.notes:
-        console.print(f"[dim]{escape(note)}[/]")
+        out.print(f"[dim]{escaped(note)}[/]")

@@ -8,11 +8,15 @@ from typing import Annotated
 
 import typer
 
+from motionsynth.cli.commands import Commands
 from motionsynth.cli.download import download
+from motionsynth.cli.exporting import print_renamed
+from motionsynth.cli.files import OnBadFile, Overwrite, Policy, print_skipped
+from motionsynth.cli.terminal import echo, print_json
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="Make, download, inspect and convert motion.")
+app = Commands(no_args_is_help=True, rich_markup_mode="markdown", help="Make, download, inspect and convert motion.")
 app.command()(download)
 
 
@@ -34,7 +38,7 @@ def make(
         raise typer.BadParameter(f"unknown corpus {corpus!r}; known: walkers", param_hint="CORPUS")
     with bar("walkers", unit="clips") as advance:
         make_walkers(out, clips=clips, seed=seed, progress=advance)
-    typer.echo(out)
+    echo(out)
 
 
 @app.command()
@@ -45,7 +49,7 @@ def inspect(
         str | None, typer.Option(help="Regular expression with named groups that reads labels from file names.")
     ] = None,
 ) -> None:
-    """Tell what is there: joints, tree, frames, rate, units, moving joint, labels, refused files.
+    """List joints, tree, frames, rate, units, moving joint, labels, and every file that `train` would refuse.
 
     Exit code 0 where at least one file can be used, 2 where none can.
 
@@ -56,12 +60,10 @@ def inspect(
 
     inspection = inspect_path(path, labels="pattern" if pattern else "auto", pattern=pattern)
     if as_json:
-        import json
-
-        typer.echo(json.dumps(inspection.to_dict(), indent=2, ensure_ascii=False))
+        print_json(inspection.to_dict())
     else:
         print_inspection(inspection)
-    if not inspection.loaded:
+    if not inspection.usable:
         raise typer.Exit(2)
 
 
@@ -73,24 +75,50 @@ def convert(
     units: Annotated[str | None, typer.Option(help="Convert lengths to m, cm, mm or in.")] = None,
     from_units: Annotated[str | None, typer.Option(help="Unit of IN, where its height misleads.")] = None,
     portable: Annotated[
-        bool, typer.Option("--portable", help="Positions only on the root: every program places it identically.")
+        bool,
+        typer.Option("--portable", help="Layout and joint names that every program reads alike; prints new names."),
+    ] = False,
+    keep_names: Annotated[
+        bool, typer.Option("--keep-names", help="With --portable: joints keep names that programs may mix up.")
     ] = False,
     frames: Annotated[
         str | None, typer.Option("--slice", metavar="A:B", help="Keep frames A to B-1 of IN, counted from 0.")
     ] = None,
     mirror: Annotated[bool, typer.Option("--mirror", help="Exchange left and right.")] = False,
+    on_bad_file: OnBadFile = Policy.STOP,
+    overwrite: Overwrite = False,
 ) -> None:
     """Cut, resample, mirror, rescale, and rewrite motion.
 
-    Example: `motionsynth data convert walk.bvh walk60.bvh --fps 60 --units m --portable --slice 10:120`
+    Of a folder, all files are written or, where one cannot be converted, none; its `labels.csv` goes along.
+
+    Examples:
+
+    `motionsynth data convert walk.bvh walk60.bvh --fps 60 --units m --portable --slice 10:120`
+
+    `motionsynth data convert ~/mocap mocap60 --fps 60 --on-bad-file skip`
     """
-    from motionsynth.motion.convert import Conversion, convert_path
+    from motionsynth.corpus.convert import convert_path
+    from motionsynth.corpus.finding import BadFiles
+    from motionsynth.motion.convert import Conversion
 
     conversion = Conversion(
-        frames=_slice(frames), frame_rate=fps, mirror=mirror, units=units, from_units=from_units, portable=portable
+        frames=_slice(frames),
+        frame_rate=fps,
+        mirror=mirror,
+        units=units,
+        from_units=from_units,
+        portable=portable,
+        keep_names=keep_names,
     )
-    for path in convert_path(source, target, conversion):
-        typer.echo(path)
+    bad = BadFiles(on_bad_file.value)
+    converted = convert_path(source, target, conversion, overwrite=overwrite, bad=bad)
+    for path in converted.paths:
+        echo(path)
+    for note in converted.notes:
+        echo(note, err=True)
+    print_skipped(bad.reasons.values())
+    print_renamed(conversion.renamed)
 
 
 def _slice(text: str | None) -> slice | None:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from motionsynth.cli.terminal import echo
+
 __all__ = ["demo"]
 
 
@@ -26,7 +28,10 @@ def demo(
     from motionsynth import generation, workflow
     from motionsynth.cli.progress import CorpusBar, TrainingBar, bar
     from motionsynth.corpus.walkers import make_walkers
+    from motionsynth.files import refuse_unwritable
 
+    refuse_unwritable(out, "player.html")
+    refuse_unwritable(out / "runs")
     if not data.exists():
         with bar("walkers", unit="clips") as advance:
             make_walkers(data, progress=advance)
@@ -41,16 +46,16 @@ def demo(
                 run_dir=run_dir,
                 progress=progress,
                 reading=reading,
-                announce=lambda line: typer.echo(line, err=True),
+                announce=lambda line: echo(line, err=True),
             )
         for warning in outcome.warnings:
-            typer.secho(f"warning: {warning}", fg="yellow", err=True)
+            echo(f"warning: {warning}", fg="yellow", err=True)
         if outcome.exit_code:
             raise typer.Exit(outcome.exit_code)
     page = generation.compare([out / "runs" / family for family in ("vae", "gan")], out / "player.html")
-    typer.echo(f"real and generated motion: {page}")
-    typer.echo(f"BVH for Blender:           {out}/runs/vae/samples, {out}/runs/gan/samples")
-    typer.echo("compare the runs:          motionsynth ui")
+    echo(f"real and generated motion: {page}")
+    echo(f"BVH for Blender:           {out}/runs/vae/samples, {out}/runs/gan/samples")
+    echo("compare the runs:          motionsynth ui")
     if open_browser:
         import webbrowser
 

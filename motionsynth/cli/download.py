@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from motionsynth.cli.terminal import echo
 from motionsynth.errors import MotionSynthError
 
 if TYPE_CHECKING:
@@ -59,16 +60,16 @@ def download(
     with StageBar() as stage:
         survey = survey_folder(offer, folder, stage)
     if survey.complete:
-        typer.echo(f"all {len(survey.good)} clips are there and match their checksums; nothing to do", err=True)
+        echo(f"all {len(survey.good)} clips are there and match their checksums; nothing to do", err=True)
     else:
         refuse_unwritable(folder)
         _show(survey, mirror)
         _ask(accept_licence)
         with StageBar() as stage:
             survey = fetch_missing(survey, mirror=mirror, how=Transfer(timeout_s=timeout), progress=stage)
-        typer.echo(f"all {len(survey.good)} clips are there and match their checksums", err=True)
+        echo(f"all {len(survey.good)} clips are there and match their checksums", err=True)
     _tell_what_next(survey)
-    typer.echo(folder)
+    echo(folder)
 
 
 def _show(survey: Survey, mirror: str | None) -> None:
@@ -77,15 +78,15 @@ def _show(survey: Survey, mirror: str | None) -> None:
     for what, files in (("missing", survey.missing), ("damaged", survey.damaged)):
         state += f", {len(files)} {what}" if files else ""
     fetched = f"about {_size(offer.transfer_bytes)} to fetch" if not survey.good else "only what is missing is fetched"
-    typer.echo(
-        f"{offer.title}\n"
-        f"  source   {offer.source}" + (f" (from {mirror})" if mirror else "") + "\n"
-        f"  licence  {offer.licence}, {offer.licence_url}: {offer.terms}\n"
-        f"  cite     {offer.cite}\n"
-        f"  size     {offer.clips} clips, about {_size(offer.disk_bytes)}; {fetched}\n"
+    for line in (
+        offer.title,
+        f"  source   {offer.source}" + (f" (from {mirror})" if mirror else ""),
+        f"  licence  {offer.licence}, {offer.licence_url}: {offer.terms}",
+        f"  cite     {offer.cite}",
+        f"  size     {offer.clips} clips, about {_size(offer.disk_bytes)}; {fetched}",
         f"  folder   {survey.folder}: {state}",
-        err=True,
-    )
+    ):
+        echo(line, err=True)
 
 
 def _ask(accepted: bool) -> None:
@@ -104,7 +105,7 @@ def _tell_what_next(survey: Survey) -> None:
 
     if survey.strangers:
         more = " …" if len(survey.strangers) > _SHOWN else ""
-        typer.echo(
+        echo(
             f"warning: {len(survey.strangers)} other BVH files lie in {survey.folder}, and would be learnt from too: "
             f"{', '.join(survey.strangers[:_SHOWN])}{more}",
             err=True,
@@ -113,7 +114,7 @@ def _tell_what_next(survey: Survey) -> None:
     if section is not None:
         here = section.relative_to(Path.cwd()) if section.is_relative_to(Path.cwd()) else section
         place = "" if survey.folder == survey.offer.folder else f" --set data.path={survey.folder}"
-        typer.echo(f"next: motionsynth train vae --data {here}{place}", err=True)
+        echo(f"next: motionsynth train vae --data {here}{place}", err=True)
 
 
 def _size(count: int) -> str:

@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from motionsynth.cli.files import OnBadFile, Policy, print_skipped
+from motionsynth.cli.terminal import echo
+
 __all__ = ["evaluate"]
 
 
@@ -55,6 +58,7 @@ def evaluate(
         typer.Option("--track/--no-track", help="Deliver to MLflow.", show_default="where the run has an entry"),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    on_bad_file: OnBadFile = Policy.STOP,
 ) -> None:
     """Score generated motion against held-out real motion: a table, `scores.json` and `report.html`.
 
@@ -70,8 +74,10 @@ def evaluate(
     """
     from motionsynth.cli.figures import print_scores
     from motionsynth.cli.progress import StageBar
+    from motionsynth.corpus.finding import BadFiles
     from motionsynth.evaluation.evaluate import evaluate as score
 
+    bad = BadFiles(on_bad_file.value)
     with StageBar() as progress:
         scores = score(
             generated,
@@ -87,12 +93,14 @@ def evaluate(
             real_clips=real_clips,
             track=track,
             device=device,
+            bad=bad,
             progress=progress,
         )
     print_scores(scores)
     for warning in scores.warnings:
-        typer.secho(f"warning: {warning}", fg="yellow", err=True)
-    typer.echo(scores.folder)
+        echo(f"warning: {warning}", fg="yellow", err=True)
+    echo(scores.folder)
+    print_skipped(bad.reasons.values())
 
 
 def _words(text: str | None) -> list[str] | None:

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from motionsynth.cli.commands import Commands
+from motionsynth.cli.files import DataOnBadFile, data_overrides
+from motionsynth.cli.terminal import echo
+
 if TYPE_CHECKING:
     from motionsynth.extractors import Extractor
 
 __all__ = ["app"]
 
-app = typer.Typer(
+app = Commands(
     no_args_is_help=True,
     rich_markup_mode="markdown",
     help="Fit feature spaces, cells and a realism gate to a corpus, and show them.",
@@ -40,6 +44,7 @@ def train(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key of data; may be repeated.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    on_bad_file: DataOnBadFile = None,
 ) -> None:
     """Fit an extractor on the training split of a corpus, and print its accuracy on held-out takes.
 
@@ -57,19 +62,21 @@ def train(
     from motionsynth.corpus.corpus import open_corpus
     from motionsynth.extractors import extractor_for, train_extractor
     from motionsynth.extractors.store import refuse_taken
+    from motionsynth.files import refuse_unwritable
     from motionsynth.training.device import resolve_device
 
     chosen = resolve_device(device)
-    settings = workflow.resolve_data(corpus, settings=data, overrides=overrides or ())
+    settings = workflow.resolve_data(corpus, settings=data, overrides=data_overrides(on_bad_file, overrides))
     if out is None and (seed or not networks):
         hint = "is needed with --seed and --no-networks, as the cache keeps the default"
         raise typer.BadParameter(hint, param_hint="--out")
     if out is not None:
         refuse_taken(out)
+        refuse_unwritable(out)
     with CorpusBar() as reading:
         opened = open_corpus(settings, progress=reading)
     for line in opened.report.lines():
-        typer.echo(line, err=True)
+        echo(line, err=True)
     with bar("extractor", unit="steps") as advance:
         if out is None:
             extractor = extractor_for(opened, device=chosen, progress=advance)
@@ -77,7 +84,7 @@ def train(
             extractor = train_extractor(opened, seed=seed, networks=networks, device=chosen, progress=advance)
     if out is not None:
         extractor.save(out)
-        typer.echo(out)
+        echo(out)
     _print(extractor)
 
 
@@ -96,22 +103,22 @@ def show(
     _print(extractor)
     if cells:
         for name in extractor.cell_names:
-            typer.echo(name)
+            echo(name)
 
 
 def _print(extractor: Extractor) -> None:
     spec, gate = extractor.spec, extractor.gate
-    typer.echo(f"corpus       {extractor.fingerprint}")
-    typer.echo(f"windows      {extractor.frames} frames at {spec.frame_rate:g} a second, {len(spec.names)} joints")
-    typer.echo(f"spaces       {', '.join(extractor.spaces)}")
-    typer.echo(f"cells        {len(extractor.cell_names)}, told by {extractor.cell_source}")
+    echo(f"corpus       {extractor.fingerprint}")
+    echo(f"windows      {extractor.frames} frames at {spec.frame_rate:g} a second, {len(spec.names)} joints")
+    echo(f"spaces       {', '.join(extractor.spaces)}")
+    echo(f"cells        {len(extractor.cell_names)}, told by {extractor.cell_source}")
     if gate:
         rule = f"{gate.percentile:g} % of real windows pass ({gate.source})"
-        typer.echo(f"gate         {rule}: {gate.threshold:.3g} times the distance between takes")
+        echo(f"gate         {rule}: {gate.threshold:.3g} times the distance between takes")
     else:
-        typer.echo("gate         none: the corpus is one take without validation")
-    typer.echo(f"fitted by    motionsynth {extractor.version}, seed {extractor.seed}")
+        echo("gate         none: the corpus is one take without validation")
+    echo(f"fitted by    motionsynth {extractor.version}, seed {extractor.seed}")
     for name, value in extractor.accuracy.items():
         split, what = name.split("/", 1)
         figure = f"mean squared error {value:.4g}" if what == "autoencoder" else f"{100 * value:.1f} % right"
-        typer.echo(f"{split:12} {what}: {figure}")
+        echo(f"{split:12} {what}: {figure}")

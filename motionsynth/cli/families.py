@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from motionsynth.cli.terminal import console, escaped, print_json
+
 if TYPE_CHECKING:
     from motionsynth.catalogue import Entry
 
@@ -29,19 +31,15 @@ def families(
 
     entries = catalogue()
     if as_json:
-        import json
         from dataclasses import asdict
 
-        typer.echo(json.dumps([asdict(entry) for entry in entries], indent=2))
+        print_json([asdict(entry) for entry in entries])
         return
     _print_table(entries)
 
 
 def _print_table(entries: list[Entry]) -> None:
-    from rich.markup import escape
     from rich.table import Table
-
-    from motionsynth.cli.figures import console
 
     table = Table(box=None, pad_edge=False)
     for heading in ("family", "what it is", "phases: what learns", "parameters", "can", "priors", "frames"):
@@ -49,8 +47,8 @@ def _print_table(entries: list[Entry]) -> None:
     for entry in entries:
         table.add_row(
             f"[bold]{entry.name}[/bold]",
-            escape(entry.summary.rstrip(".")),
-            escape(entry.learns.replace("; ", "\n")),
+            escaped(entry.summary.rstrip(".")),
+            "\n".join(map(escaped, entry.learns.split("; "))),
             "\n".join(f"{network} {size:,}" for network, size in entry.parameters.items()),
             ", ".join(entry.abilities),
             ", ".join(entry.priors),

@@ -6,29 +6,19 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, get_args
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+
+from motionsynth.cli.terminal import console, escaped
 
 if TYPE_CHECKING:
     from motionsynth.evaluation.scores import Scores
     from motionsynth.metrics.suite import Figure
 
-__all__ = ["console", "figure_notes", "print_scores"]
+__all__ = ["figure_notes", "print_scores"]
 
 _NAMED = 4
 """Figures with the same note that are named, rather than counted."""
 _RESAMPLES = re.compile(r"undefined in (\d+) of")
-_FILE_WIDTH = 200
-"""Columns where the output goes to a file or a pipe, so that no name is cut."""
-
-
-def console() -> Console:
-    """A console that cuts nothing where the output goes to a file or a pipe."""
-    out = Console(highlight=False)
-    if not out.is_terminal:
-        out.width = _FILE_WIDTH
-    return out
 
 
 def print_scores(scores: Scores) -> None:
@@ -38,11 +28,11 @@ def print_scores(scores: Scores) -> None:
     out = console()
     generated, reference = scores.generated, scores.reference
     out.print(
-        f"[bold]{escape(generated.name)}[/bold]: {generated.windows} windows against {reference.windows} of "
-        f"{escape(reference.name)} ({reference.takes} takes); real: {scores.real.windows} training windows"
+        f"[bold]{escaped(generated.name)}[/bold]: {generated.windows} windows against {reference.windows} of "
+        f"{escaped(reference.name)} ({reference.takes} takes); real: {scores.real.windows} training windows"
     )
     for reading, sentence in zip(scores.headlines, scores.sentences, strict=True):
-        out.print(f"{reading.axis}: [bold]{escape(sentence)}[/bold]")
+        out.print(f"{escaped(reading.axis)}: [bold]{escaped(sentence)}[/bold]")
     for group in get_args(Group):
         rows = [figure for figure in scores.figures.values() if figure.metric.group == group]
         if rows:
@@ -52,7 +42,7 @@ def print_scores(scores: Scores) -> None:
     if notes:
         out.print()
     for note in notes:
-        out.print(f"[dim]{escape(note)}[/dim]", soft_wrap=True)
+        out.print(f"[dim]{escaped(note)}[/dim]", soft_wrap=True)
 
 
 def figure_notes(figures: Sequence[Figure]) -> list[str]:
@@ -92,9 +82,11 @@ def _table(group: str, figures: list[Figure], scores: Scores) -> Table:
     for figure in figures:
         metric = figure.metric
         ideal = "" if metric.ideal is None else f" ({metric.ideal:g})"
-        unit = "" if metric.unit == "1" else escape(metric.unit)
+        unit = "" if metric.unit == "1" else escaped(metric.unit)
         real = _numbers(scores.real_figures.get(figure.key))
-        table.add_row(escape(figure.key.partition("/")[2]), *_numbers(figure), *real, AIMS[metric.better] + ideal, unit)
+        table.add_row(
+            escaped(figure.key.partition("/")[2]), *_numbers(figure), *real, AIMS[metric.better] + ideal, unit
+        )
     return table
 
 

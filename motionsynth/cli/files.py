@@ -1,33 +1,52 @@
-"""What a user means by a list of paths, or of pairs."""
+"""What a user means by a list of paths, or of pairs, and what becomes of files that cannot be used."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
+from enum import StrEnum
+from typing import Annotated
 
+import typer
+
+from motionsynth.cli.terminal import echo
 from motionsynth.errors import MotionSynthError
 
-__all__ = ["bvh_files", "pairs"]
+__all__ = ["DataOnBadFile", "OnBadFile", "Overwrite", "Policy", "data_overrides", "pairs", "print_skipped"]
 
 
-def bvh_files(paths: Iterable[Path]) -> list[Path]:
-    """The files named, and for a folder every ``.bvh`` file below it, in order of name.
+class Policy(StrEnum):
+    """What becomes of files that cannot be used."""
 
-    Raises:
-        MotionSynthError: a path does not exist, or a folder holds no BVH file.
-    """
-    found: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            below = sorted(p for p in path.rglob("*") if p.suffix.lower() == ".bvh")
-            if not below:
-                raise MotionSynthError(f"{path}: no .bvh file in this folder")
-            found += below
-        elif path.exists():
-            found.append(path)
-        else:
-            raise MotionSynthError(f"{path}: no such file or folder")
-    return found
+    STOP = "stop"
+    SKIP = "skip"
+
+
+OnBadFile = Annotated[
+    Policy,
+    typer.Option("--on-bad-file", help="Stop where a file cannot be used, with nothing written; or skip and list it."),
+]
+DataOnBadFile = Annotated[
+    Policy | None,
+    typer.Option(
+        "--on-bad-file",
+        help="stop or skip where a clip cannot be used; skipped ones are listed.",
+        show_default="what the data section says, else stop",
+    ),
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace what motionsynth wrote into OUT before; never anything else.")
+]
+
+
+def print_skipped(reasons: Iterable[str]) -> None:
+    """List on stderr every file that was left out, after all that was done."""
+    for reason in reasons:
+        echo(f"skipped {reason}", fg="yellow", err=True)
+
+
+def data_overrides(on_bad_file: Policy | None, overrides: Iterable[str] | None) -> list[str]:
+    """Overrides of the data section, the policy first, so that ``--set`` has the last word."""
+    return [*([f"data.on_bad_file={on_bad_file.value}"] if on_bad_file else []), *(overrides or ())]
 
 
 def pairs(words: Iterable[str], option: str) -> dict[str, str]:

@@ -7,6 +7,10 @@ from typing import Annotated
 
 import typer
 
+from motionsynth.cli.exporting import FrameRate, KeepNames, Unit, UpAxis, export_of, print_renamed
+from motionsynth.cli.files import Overwrite, pairs
+from motionsynth.cli.terminal import echo
+
 __all__ = ["generate"]
 
 
@@ -18,7 +22,8 @@ def generate(
         Path | None, typer.Option("--out", "-o", help="Folder to write.", show_default="RUN/samples")
     ] = None,
     frames: Annotated[
-        int | None, typer.Option(help="Length of each clip.", show_default="the window trained on")
+        int | None,
+        typer.Option(help="Length of each clip, in frames at the model's rate.", show_default="the window trained on"),
     ] = None,
     prior: Annotated[
         str | None,
@@ -32,20 +37,28 @@ def generate(
         str | None, typer.Option(help="mean or sample of the likelihood.", show_default="the family's default")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    overwrite: Overwrite = False,
+    up: UpAxis = None,
+    fps: FrameRate = None,
+    units: Unit = None,
+    keep_names: KeepNames = False,
 ) -> None:
     """Draw clips from a trained model and write them as BVH that Blender opens.
 
+    They have the up axis, unit and frame rate of the corpus, and start at the origin. Without `--out` they take the
+    place of the run's samples; another folder must be empty, or see `--overwrite`.
+
     Examples:
 
-    `motionsynth generate runs/vae -n 64 --seed 1 --out /tmp/vae`
+    `motionsynth generate runs/vae -n 64 --seed 1 --out /tmp/vae --overwrite`
 
     `motionsynth generate runs/ae --prior normal`
 
     `motionsynth generate runs/cvae --label style=elderly --label content=walk`
     """
     from motionsynth import generation
-    from motionsynth.cli.files import pairs
 
+    export = export_of(up, fps, units, keep_names)
     paths = generation.generate(
         run,
         count,
@@ -56,5 +69,8 @@ def generate(
         labels=pairs(labels or (), "--label"),
         show=show,
         device=device,
+        overwrite=overwrite,
+        export=export,
     )
-    typer.echo(f"{len(paths)} clips in {paths[0].parent}")
+    echo(f"{len(paths)} clips in {paths[0].parent}")
+    print_renamed(export.renamed, most=3)

@@ -2,59 +2,60 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from motionsynth.cli.terminal import console, escaped
 from motionsynth.corpus.inspect import InspectedSkeleton, Inspection
 
 __all__ = ["print_inspection"]
 
 _TREES = 1
 """Skeletons whose joints are listed one by one; a folder of many kinds gets a table alone."""
-
-_FILE_WIDTH = 200
-"""Columns where the output goes to a file or a pipe, so that no name is cut."""
+_SHOWN = 10
+"""Refusals listed for reasons that files of a kind share."""
 
 
 def print_inspection(inspection: Inspection) -> None:
     """Print files, skeletons, labels, and every file that was refused."""
-    console = Console(highlight=False, soft_wrap=True)
-    if not console.is_terminal:
-        console.width = _FILE_WIDTH
+    out = console(soft_wrap=True)
     loaded, refused = len(inspection.loaded), len(inspection.refused)
     rates = ", ".join(f"{rate:g} ({files})" for rate, files in inspection.frame_rates.items())
-    console.print(f"[bold]{escape(inspection.path)}[/bold]: {loaded} files loaded, {refused} refused")
+    out.print(f"[bold]{escaped(inspection.path)}[/bold]: {loaded} files loaded, {refused} refused")
+    if len(inspection.usable) < loaded:
+        out.print(f"training     takes {len(inspection.usable)} of the {loaded} and refuses the others, see below")
     if loaded:
         lengths = sorted(file.frames for file in inspection.loaded)
-        console.print(
+        out.print(
             f"frames       {inspection.frames} in all, {lengths[0]} to {lengths[-1]}, median {lengths[loaded // 2]}"
         )
-        console.print(f"duration     {inspection.duration_s / 60:.1f} minutes")
-        console.print(f"frame rate   {rates} frames a second (files)")
-    _print_labels(console, inspection)
+        out.print(f"duration     {inspection.duration_s / 60:.1f} minutes")
+        out.print(f"frame rate   {rates} frames a second (files)")
+    _print_labels(out, inspection)
     if inspection.skeletons:
-        console.print(_skeleton_table(inspection))
+        out.print(_skeleton_table(inspection))
     for skeleton in inspection.skeletons[:_TREES] if len(inspection.skeletons) <= _TREES else ():
-        _print_tree(console, skeleton)
-    for file in inspection.loaded:
-        if file.stretching_bones:
-            bones = ", ".join(file.stretching_bones[:4])
-            console.print(
-                f"[yellow]{escape(file.file)}: bones change length ({escape(bones)}); training refuses it[/yellow]"
-            )
+        _print_tree(out, skeleton)
+    for note in inspection.notes:
+        out.print(f"[yellow]{escaped(note)}[/yellow]")
+    for refusal in inspection.unusable[:_SHOWN]:
+        out.print(f"[red]training refuses {escaped(refusal.reason)}[/red]")
+    if len(inspection.unusable) > _SHOWN:
+        out.print(f"[red]training refuses {len(inspection.unusable) - _SHOWN} more; --json lists all[/red]")
     for refusal in inspection.refused:
-        console.print(f"[red]refused {escape(refusal.reason)}[/red]")
+        out.print(f"[red]refused {escaped(refusal.reason)}[/red]")
 
 
-def _print_labels(console: Console, inspection: Inspection) -> None:
+def _print_labels(out: Console, inspection: Inspection) -> None:
     if inspection.label_error:
-        console.print(f"[red]labels       {escape(inspection.label_error)}[/red]")
+        out.print(f"[red]labels       {escaped(inspection.label_error)}[/red]")
     for label, classes in inspection.classes.items():
         listed = ", ".join(f"{name} ({files})" for name, files in classes.items())
-        console.print(f"{escape(label):12} {escape(listed)}")
+        out.print(f"{escaped(label):12} {escaped(listed)}")
     for file, reason in inspection.unlabelled.items():
-        console.print(f"[yellow]no label for {escape(file)}: {escape(reason)}[/yellow]")
+        out.print(f"[yellow]no label for {escaped(file)}: {escaped(reason)}[/yellow]")
 
 
 def _skeleton_table(inspection: Inspection) -> Table:
@@ -62,6 +63,7 @@ def _skeleton_table(inspection: Inspection) -> Table:
     for heading in ("skeleton", "files", "joints", "channels", "height", "unit", "up", "moving joint", "first file"):
         table.add_column(heading, justify="right" if heading in ("files", "joints", "channels", "height") else "left")
     for index, skeleton in enumerate(inspection.skeletons):
+        members = [file for file in inspection.loaded if file.skeleton == index]
         sure = len(skeleton.unit_candidates) == 1
         table.add_row(
             str(index),
@@ -69,15 +71,22 @@ def _skeleton_table(inspection: Inspection) -> Table:
             str(len(skeleton.joints)),
             str(sum(skeleton.channels)),
             f"{skeleton.height:.4g}",
-            skeleton.units if sure else f"{skeleton.units}?",
-            skeleton.up,
-            escape(skeleton.moving_joint),
-            escape(skeleton.files[0]),
+            _counted([file.units for file in members]) + ("" if sure else "?"),
+            _counted([file.up for file in members]),
+            escaped(skeleton.moving_joint),
+            escaped(skeleton.files[0]),
         )
     return table
 
 
-def _print_tree(console: Console, skeleton: InspectedSkeleton) -> None:
-    width = max(map(len, skeleton.tree()))
-    for line, order, channels in zip(skeleton.tree(), skeleton.rotation_orders, skeleton.channels, strict=True):
-        console.print(f"  {escape(line):{width}}  {order if channels else '-':3}  {channels} channels")
+def _print_tree(out: Console, skeleton: InspectedSkeleton) -> None:
+    lines = [escaped(line) for line in skeleton.tree()]
+    width = max(map(len, lines))
+    for line, order, channels in zip(lines, skeleton.rotation_orders, skeleton.channels, strict=True):
+        out.print(f"  {line:{width}}  {order if channels else '-':3}  {channels} channels")
+
+
+def _counted(words: list[str]) -> str:
+    """One word, or each with how many files it is of, the commonest first."""
+    counts = Counter(words).most_common()
+    return counts[0][0] if len(counts) == 1 else ", ".join(f"{word} ({count})" for word, count in counts)

@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from motionsynth.cli.files import Overwrite, pairs
+from motionsynth.cli.terminal import echo
+
 __all__ = ["interpolate"]
 
 
@@ -33,6 +36,7 @@ def interpolate(
         Path | None, typer.Option("--out", "-o", help="Folder to write.", show_default="RUN/interpolation")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    overwrite: Overwrite = False,
 ) -> None:
     """Walk through a model's latents from one clip to another: BVH files, and a page that plays them in a row.
 
@@ -46,7 +50,6 @@ def interpolate(
     `motionsynth interpolate runs/gan --seeds 0 1 --linear`
     """
     from motionsynth import latent_walks
-    from motionsynth.cli.files import pairs
     from motionsynth.errors import MotionSynthError
 
     ends: tuple[Path, Path] | tuple[int, int]
@@ -59,8 +62,15 @@ def interpolate(
     else:
         raise MotionSynthError(f"a path has two ends: give two clips, or --seeds 0 1 (got {len(clips or ())} clips)")
     strip = latent_walks.interpolate(
-        run, ends, count, linear=linear, labels=pairs(labels or (), "--label"), out=out, device=device
+        run,
+        ends,
+        count,
+        linear=linear,
+        labels=pairs(labels or (), "--label"),
+        out=out,
+        device=device,
+        overwrite=overwrite,
     )
     for note in strip.notes:
-        typer.echo(note)
-    typer.echo(f"{count} clips in {strip.page.parent}; watch {strip.page}")
+        echo(note)
+    echo(f"{count} clips in {strip.page.parent}; watch {strip.page}")

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from motionsynth.cli.terminal import console, document, echo, escaped
+
 if TYPE_CHECKING:
     from motionsynth.metrics.record import Measure, Metric
 
@@ -32,7 +34,7 @@ def metrics(
     from motionsynth.metrics.registry import choose, records
 
     if markdown:
-        typer.echo(handbook(), nl=False)
+        document(handbook())
         return
     words = None if name is None else [name]
     try:
@@ -56,21 +58,19 @@ def _print_record(metric: Metric, measure: Measure) -> None:
     from motionsynth.metrics.handbook import AIMS, needs
 
     space = ".SPACE" if measure.spaces else ""
-    typer.secho(f"{metric.group}/{metric.name}{space}", bold=True)
+    echo(f"{metric.group}/{metric.name}{space}", bold=True)
     ideal = "" if metric.ideal is None else f", ideal {metric.ideal:g}"
-    typer.echo(f"  {metric.summary}")
-    typer.echo(f"  unit      {metric.unit}")
-    typer.echo(f"  better    {AIMS[metric.better]}{ideal}")
-    typer.echo(f"  interval  {measure.resample}")
-    typer.echo(f"  needs     {needs(measure)}")
-    typer.echo(f"  source    {metric.reference}")
+    echo(f"  {metric.summary}")
+    echo(f"  unit      {metric.unit}")
+    echo(f"  better    {AIMS[metric.better]}{ideal}")
+    echo(f"  interval  {measure.resample}")
+    echo(f"  needs     {needs(measure)}")
+    echo(f"  source    {metric.reference}")
 
 
 def _print_table(found: list[tuple[Metric, Measure]]) -> None:
-    from rich.markup import escape
     from rich.table import Table
 
-    from motionsynth.cli.figures import console
     from motionsynth.metrics.handbook import AIMS
 
     table = Table(box=None, pad_edge=False)
@@ -80,10 +80,10 @@ def _print_table(found: list[tuple[Metric, Measure]]) -> None:
         space = ".SPACE" if measure.spaces else ""
         table.add_row(
             f"{metric.group}/{metric.name}{space}",
-            escape(metric.unit),
+            escaped(metric.unit),
             AIMS[metric.better],
             "" if metric.ideal is None else f"{metric.ideal:g}",
             measure.resample,
-            escape(metric.summary),
+            escaped(metric.summary),
         )
     console().print(table)

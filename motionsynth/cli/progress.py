@@ -6,10 +6,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
+
+from motionsynth.cli.terminal import console as new_console
+from motionsynth.printable import printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 __all__ = ["CorpusBar", "Display", "StageBar", "TrainingBar", "bar", "duration"]
 
@@ -23,8 +28,8 @@ class Display:
     line_seconds = _LINE_SECONDS
 
     def __init__(self, title: str, console: Console | None) -> None:
-        self.title = title
-        self.console = console or Console(stderr=True, highlight=False)
+        self.title = printable(title)
+        self.console = console or new_console(err=True)
         self._bar: Progress | None = None
         self._next_line = 0.0
 
@@ -44,13 +49,14 @@ class Display:
 
     def show(self, done: int, total: int, details: str) -> None:
         """Draw the bar, or print a line where it is time for one or all is done."""
+        details = printable(details)
         if self.console.is_terminal:
             if self._bar is None:
                 self._bar = Progress(
-                    TextColumn("{task.description}"),
+                    TextColumn("{task.description}", markup=False),
                     BarColumn(bar_width=24),
                     TextColumn("{task.completed:.0f}/{task.total:.0f}"),
-                    TextColumn("{task.fields[details]}"),
+                    TextColumn("{task.fields[details]}", markup=False),
                     console=self.console,
                 )
                 self._bar.add_task(self.title, details="")

@@ -7,6 +7,10 @@ from typing import Annotated
 
 import typer
 
+from motionsynth.cli.exporting import FrameRate, KeepNames, Unit, UpAxis, export_of, print_renamed
+from motionsynth.cli.files import OnBadFile, Overwrite, Policy, pairs, print_skipped
+from motionsynth.cli.terminal import echo
+
 __all__ = ["reconstruct"]
 
 
@@ -19,16 +23,36 @@ def reconstruct(
         typer.Option("--label", metavar="NAME=CLASS", help="For conditional models, instead of the clips' own labels."),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    on_bad_file: OnBadFile = Policy.STOP,
+    overwrite: Overwrite = False,
+    up: UpAxis = None,
+    fps: FrameRate = None,
+    units: Unit = None,
+    keep_names: KeepNames = False,
 ) -> None:
     """Send real clips through a model's encoder and decoder, and write what comes back as BVH.
 
     Each clip is read at the run's frame rate and cut into windows that lie end to end; the last
-    ends on the last frame, and a clip shorter than a window is padded and cut back.
+    ends on the last frame, and a clip shorter than a window is padded and cut back. The result
+    starts where the clip does, heads as it does and has its up axis and unit, at the rate of the corpus.
 
-    Example: `motionsynth reconstruct runs/vae data/walkers/walk_normal_001.bvh --out /tmp/back`
+    Example: `motionsynth reconstruct runs/vae data/walkers/walk_normal_001.bvh --out /tmp/back --overwrite`
     """
     from motionsynth import generation
-    from motionsynth.cli.files import bvh_files, pairs
+    from motionsynth.corpus.finding import BadFiles, find_clips
 
-    paths = generation.reconstruct(run, bvh_files(clips), out, labels=pairs(labels or (), "--label"), device=device)
-    typer.echo(f"{len(paths)} clips in {out}")
+    export = export_of(up, fps, units, keep_names)
+    bad = BadFiles(on_bad_file.value)
+    paths = generation.reconstruct(
+        run,
+        find_clips(clips, bad),
+        out,
+        labels=pairs(labels or (), "--label"),
+        device=device,
+        overwrite=overwrite,
+        bad=bad,
+        export=export,
+    )
+    echo(f"{len(paths)} clips in {out}")
+    print_renamed(export.renamed, most=3)
+    print_skipped(bad.reasons.values())

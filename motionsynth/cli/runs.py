@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from rich.console import Console
+from motionsynth.cli.commands import Commands
+from motionsynth.cli.terminal import console, echo, escaped, print_json
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="List, show and sync training runs.")
+app = Commands(no_args_is_help=True, rich_markup_mode="markdown", help="List, show and sync training runs.")
 
-_FOLDER = typer.Option("--folder", help="Folder that holds run directories.")
+_FOLDER = typer.Option("--folder", help="Folder that holds run directories.", show_default="runs")
+
+
+def _place(folder: Path | None) -> Path:
+    """The folder that was named, which must be there, or ``runs``, which nobody need have made yet."""
+    from motionsynth.errors import RunError
+
+    if folder is not None and not folder.is_dir():
+        raise RunError(folder, "is no folder" if folder.exists() else "no such folder")
+    return folder or Path("runs")
 
 
 @app.command("list")
 def list_(
-    folder: Annotated[Path, _FOLDER] = Path("runs"),
+    folder: Annotated[Path | None, _FOLDER] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
     """List the runs in a folder, newest first.
@@ -28,11 +37,11 @@ def list_(
     """
     from motionsynth.tracking.local import list_runs
 
-    summaries = list_runs(folder)
+    place = _place(folder)
+    summaries = list_runs(place)
     if as_json:
-        _print_json([summary.to_dict() for summary in summaries])
+        print_json([summary.to_dict() for summary in summaries])
         return
-    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
@@ -41,8 +50,8 @@ def list_(
     for run in summaries:
         corpus = Path(run.corpus).name
         row = (run.path.name, run.family, run.state, str(run.step), corpus, str(run.seed), run.created)
-        table.add_row(*map(escape, row))
-    _console().print(table if summaries else f"no runs in {escape(str(folder))}")
+        table.add_row(*map(escaped, row))
+    console(soft_wrap=True).print(table if summaries else f"no runs in {escaped(str(place))}")
 
 
 @app.command()
@@ -58,17 +67,18 @@ def show(
 
     summary = summarise_run(run).to_dict()
     if as_json:
-        _print_json(summary)
+        print_json(summary)
         return
-    from rich.markup import escape
 
     metrics: dict[str, Any] = summary.pop("metrics")
-    console = _console()
+    out = console(soft_wrap=True)
     for key, value in summary.items():
-        console.print(f"[bold]{key}[/bold]  {escape(str(value))}")
+        if value is None:
+            continue  # nothing is wrong with it
+        out.print(f"[bold]{escaped(key)}[/bold]  {escaped(str(value))}")
     for name, value in sorted(metrics.items()):
         shown = f"{value:.6g}" if isinstance(value, float) else str(value)
-        console.print(f"  {escape(f'{name:40} {shown}')}")
+        out.print(f"  {escaped(f'{name:40} {shown}')}")
 
 
 @app.command()
@@ -76,7 +86,7 @@ def sync(
     runs: Annotated[
         list[Path] | None, typer.Argument(help="Run directories.", show_default="every run in --folder")
     ] = None,
-    folder: Annotated[Path, _FOLDER] = Path("runs"),
+    folder: Annotated[Path | None, _FOLDER] = None,
 ) -> None:
     """Deliver to MLflow what it does not have yet; nothing is delivered twice.
 
@@ -88,34 +98,19 @@ def sync(
     from motionsynth.tracking.local import list_runs
     from motionsynth.tracking.sync import sync_run
 
-    paths = runs or [summary.path for summary in list_runs(folder)]
+    place = _place(folder)
+    paths = runs or [summary.path for summary in list_runs(place)]
     if not paths:
-        raise RunError(folder, "holds no run directory")
+        raise RunError(place, "holds no run directory")
     left = damaged = 0
     for path in paths:
         try:
             report = sync_run(path)
         except RunError as error:  # one damaged run must not keep the others from being delivered
-            typer.secho(f"error: {error}", fg="red", err=True)
+            echo(f"error: {error}", fg="red", err=True)
             damaged += 1
             continue
-        typer.echo(f"{path}: {report}", err=not report.complete)
+        echo(f"{path}: {report}", err=not report.complete)
         left += not report.complete
     if damaged or left:
         raise typer.Exit(2 if damaged else 1)
-
-
-def _console() -> Console:
-    """A console that cuts and wraps nothing where the output goes to a file or a pipe."""
-    from rich.console import Console
-
-    console = Console(highlight=False, soft_wrap=True)
-    if not console.is_terminal:
-        console.width = 200
-    return console
-
-
-def _print_json(value: Any) -> None:
-    import json
-
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))

@@ -12,6 +12,10 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from motionsynth.cli.commands import Commands
+from motionsynth.cli.terminal import document, echo
+from motionsynth.files import from_home
+
 if TYPE_CHECKING:
     from motionsynth.study.engines import Engine
     from motionsynth.study.plan import StudyConfig
@@ -19,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(
+app = Commands(
     no_args_is_help=True,
     rich_markup_mode="markdown",
     help="Compare arms over corpora and seeds, and judge hypotheses that were written down before.\n\n"
@@ -68,6 +72,9 @@ def run(
     A cell is one arm on one corpus by one seed. Ctrl-C, SIGTERM and power cuts cost nothing that is done: the same
     command goes on. A run that diverges is a result; a cell that fails is told, and tried again the next time.
 
+    A path in a YAML counts from that YAML's folder where something is there, and from the working folder otherwise;
+    `~` is the home folder.
+
     Nodes of a Ray or Slurm cluster must see this folder, the clips and the MLflow store under the same names.
 
     Exit codes: 0 every cell is done, 1 some failed, 2 wrong input, 130 and 143 stopped.
@@ -86,6 +93,9 @@ def run(
     from motionsynth.study.runner import make_plan
 
     study, places = _opened(yaml, data, runs, results)
+    if not dry_run:
+        refuse_unwritable(places.runs)
+        _refuse_report(places)
     plan = make_plan(study, places, only=only or ())
     chosen = engine_for(
         engine,
@@ -99,8 +109,6 @@ def run(
     if dry_run:
         print_plan(plan, places, chosen.slots)
         return
-    for folder in (places.runs, places.results):
-        refuse_unwritable(folder)
     try:
         with _stoppable():
             outcome = _do(plan, places, chosen, device, track)
@@ -152,6 +160,7 @@ def report(
     from motionsynth.study.runner import make_plan
 
     study, places = _opened(yaml, data, runs, results)
+    _refuse_report(places)
     if not make_plan(study, places).done:
         raise StudyError(places.results, f"holds no result of this study: `motionsynth study run {yaml}` makes them")
     _write_report(study, places)
@@ -171,7 +180,7 @@ def statistics(
     from motionsynth.study.simulate import simulate, table
 
     rows = simulate(draws, seed)
-    typer.echo(table(rows))
+    document(table(rows))
     if any(row.holds is False for row in rows):
         raise typer.Exit(1)
 
@@ -208,7 +217,7 @@ def _opened(
         corpus, given, folder = text.partition("=")
         if not (corpus and given and folder):
             raise typer.BadParameter(f"{text!r} must look like walkers=data/walkers", param_hint="--data")
-        folders[corpus] = Path(folder)
+        folders[corpus] = Path(from_home(folder))
     study = load_study(yaml)
     return study, Places.of(yaml, study, runs=runs, results=results, data=folders)
 
@@ -224,13 +233,13 @@ def _do(plan: Plan, places: Places, engine: Engine, device: str, track: bool) ->
             places,
             jobs=min(engine.slots, os.cpu_count() or 1),
             told=stage,
-            announce=lambda line: typer.secho(line, fg="yellow", err=True),
+            announce=lambda line: echo(line, fg="yellow", err=True),
         )
     with engine, StudyBar(places, engine.slots) as bar:
         try:
             outcome = run_study(plan, places, calibrations, engine, device=device, track=track, told=bar.told)
         except KeyboardInterrupt:
-            typer.secho("stopping: what trains writes a checkpoint; once more leaves at once", err=True)
+            echo("stopping: what trains writes a checkpoint; once more leaves at once", err=True)
             raise
         if outcome.exit_code > 1:
             raise _Stopped(outcome.exit_code)  # lets an engine end what runs beside the cell that was stopped
@@ -239,20 +248,29 @@ def _do(plan: Plan, places: Places, engine: Engine, device: str, track: bool) ->
 
 def _leave(plan: Plan, stop: KeyboardInterrupt) -> NoReturn:
     done = f"{len(plan.done)} of {len(plan.cells)} cells are done"
-    typer.secho(f"stopped: {done}; the same command goes on from here", err=True)
+    echo(f"stopped: {done}; the same command goes on from here", err=True)
     raise typer.Exit(stop.code if isinstance(stop, _Stopped) else 130)
 
 
 def _tell(outcome: StudyOutcome) -> None:
     for warning in outcome.warnings:
-        typer.secho(f"warning: {warning}", fg="yellow", err=True)
+        echo(f"warning: {warning}", fg="yellow", err=True)
     for result in outcome.plan.done.values():
         if result.state == "diverged":
-            typer.secho(f"diverged: {result.name}: {result.error}", fg="yellow", err=True)
+            echo(f"diverged: {result.name}: {result.error}", fg="yellow", err=True)
     for line in outcome.failed:
-        typer.secho(f"failed: {line}", fg="red", err=True)
+        echo(f"failed: {line}", fg="red", err=True)
     if outcome.failed:
-        typer.secho("the same command tries these cells again", err=True)
+        echo("the same command tries these cells again", err=True)
+
+
+def _refuse_report(places: Places) -> None:
+    """Say before long work where the report cannot be written."""
+    from motionsynth.files import refuse_unwritable
+    from motionsynth.study.report import HTML, MARKDOWN
+
+    refuse_unwritable(places.results, HTML, MARKDOWN)
+    refuse_unwritable(places.results / "figures")
 
 
 def _write_report(study: StudyConfig, places: Places) -> None:
@@ -266,4 +284,4 @@ def _write_report(study: StudyConfig, places: Places) -> None:
         return
     known = {corpus: load_calibration(path) for corpus, path in read_on(plan, places).items()}
     for path in write_report(study, plan.done, places.results, planned=plan.cells, calibrations=known):
-        typer.echo(path)
+        echo(path)

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from motionsynth.cli.progress import Display, duration
+from motionsynth.cli.terminal import console, escaped, print_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -91,10 +92,8 @@ def _left_words(statuses: Sequence[CellStatus], slots: int) -> str:
 
 def print_plan(plan: Plan, places: Places, slots: int) -> None:
     """A row for each arm on each corpus, what went wrong, and the time left."""
-    from rich.markup import escape
     from rich.table import Table
 
-    from motionsynth.cli.figures import console
     from motionsynth.study.status import cell_statuses
 
     statuses = cell_statuses(plan, places)
@@ -106,17 +105,17 @@ def print_plan(plan: Plan, places: Places, slots: int) -> None:
         groups.setdefault((status.cell.arm, status.cell.corpus), []).append(status)
     for (arm, corpus), of in groups.items():
         done = sum(status.done for status in of)
-        table.add_row(escape(arm), escape(corpus), str(len(of)), str(done), escape(_others(of)), _pace(of))
+        table.add_row(escaped(arm), escaped(corpus), str(len(of)), str(done), escaped(_others(of)), _pace(of))
     out = console()
-    out.print(f"[bold]{escape(plan.study.name)}[/bold]: {escape(plan.study.question)}", soft_wrap=True)
+    out.print(f"[bold]{escaped(plan.study.name)}[/bold]: {escaped(plan.study.question)}", soft_wrap=True)
     out.print(table)
     for status in statuses:
         if status.error:
-            out.print(f"{status.state}: {escape(status.cell.name)}: {escape(status.error)}", soft_wrap=True)
+            out.print(f"{status.state}: {escaped(status.cell.name)}: {escaped(status.error)}", soft_wrap=True)
     told = f"{sum(status.done for status in statuses)} of {len(statuses)} cells are done"
     left = _left_words(statuses, slots)
     out.print(", ".join(filter(None, (told, left and f"{left} with {slots} at once"))))
-    out.print(f"runs {escape(str(places.runs))}, results {escape(str(places.results))}", soft_wrap=True)
+    out.print(f"runs {escaped(str(places.runs))}, results {escaped(str(places.results))}", soft_wrap=True)
 
 
 def _others(statuses: Sequence[CellStatus]) -> str:
@@ -137,10 +136,6 @@ def _pace(statuses: Sequence[CellStatus]) -> str:
 
 def print_statuses_json(plan: Plan, places: Places) -> None:
     """Every cell for programs."""
-    import json
-
-    import typer
-
     from motionsynth.study.status import cell_statuses
 
     rows = [
@@ -157,4 +152,4 @@ def print_statuses_json(plan: Plan, places: Places) -> None:
         }
         for status in cell_statuses(plan, places)
     ]
-    typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+    print_json(rows)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
+
+from motionsynth.cli.terminal import console, escaped, print_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -64,7 +66,7 @@ def theory(
     if figures is not None:
         _write_figures(figures)
     if as_json:
-        _print_json(rows)
+        print_json(_rows(rows))
     else:
         _print_table(rows)
     if not all(row.as_stated for row in rows):
@@ -91,10 +93,7 @@ _WIDE = 140
 
 
 def _print_table(rows: Sequence[_Row]) -> None:
-    from rich.markup import escape
     from rich.table import Table
-
-    from motionsynth.cli.figures import console
 
     out = console()
     wide = out.width >= _WIDE
@@ -110,18 +109,17 @@ def _print_table(rows: Sequence[_Row]) -> None:
         verdict = "holds" if row.outcome.holds else "does not hold"
         if not row.as_stated:
             verdict = f"[red]{verdict}, against what is stated[/red]"
-        claim = escape(found.claim) if wide else f"{escape(found.claim)}\n[dim]{found.name}[/dim]"
-        table.add_row(claim, escape(found.where), f"{row.outcome.error:.2g}", verdict, *([found.name] if wide else []))
+        claim = escaped(found.claim) if wide else f"{escaped(found.claim)}\n[dim]{found.name}[/dim]"
+        table.add_row(claim, escaped(found.where), f"{row.outcome.error:.2g}", verdict, *([found.name] if wide else []))
     out.print(table)
     _print_summary(out, rows)
 
 
 def _print_summary(out: Console, rows: Sequence[_Row]) -> None:
-    from rich.markup import escape
 
     wrong = [row for row in rows if not row.as_stated]
     for row in wrong:
-        detail = escape(row.outcome.detail)
+        detail = escaped(row.outcome.detail)
         out.print(f"[red]{row.experiment.name} should {_SHOULD[row.experiment.stated]}[/red]: {detail}", soft_wrap=True)
     holding = sum(row.outcome.holds for row in rows)
     said = "all as stated" if not wrong else f"{len(wrong)} not as stated"
@@ -132,11 +130,11 @@ def _print_summary(out: Console, rows: Sequence[_Row]) -> None:
 _SHOULD = {"holds": "hold", "fails": "fail"}
 
 
-def _print_json(rows: Sequence[_Row]) -> None:
-    import json
+def _rows(rows: Sequence[_Row]) -> list[dict[str, Any]]:
+    """For programs."""
     import math
 
-    found = [
+    return [
         {
             "name": row.experiment.name,
             "claim": row.experiment.claim,
@@ -153,7 +151,6 @@ def _print_json(rows: Sequence[_Row]) -> None:
         }
         for row in rows
     ]
-    typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
 
 
 def _write_figures(folder: Path) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from motionsynth.cli.terminal import document, echo
 from motionsynth.families import FAMILIES
 
 if TYPE_CHECKING:
@@ -47,7 +48,10 @@ def train(
     """Train one model, sample it, and track it in MLflow.
 
     Ctrl-C or SIGTERM writes a checkpoint and leaves; `--resume` goes on from there bit for bit.
-    `torchrun --nproc_per_node N -m motionsynth train ...` shares each batch among N processes.
+    `torchrun --nproc_per_node N --no-python motionsynth train ...` shares each batch among N processes.
+
+    A path in a YAML counts from that YAML's folder where something is there, and from the working folder otherwise;
+    `~` is the home folder.
 
     Examples:
 
@@ -64,9 +68,10 @@ def train(
     from motionsynth import workflow
     from motionsynth.cli.progress import CorpusBar, TrainingBar
     from motionsynth.config import config_hash, dump_config
+    from motionsynth.settings import Setting
     from motionsynth.training.distributed import joined_ranks
 
-    choice = [f"data.on_bad_file={on_bad_file}"] if on_bad_file else []
+    choice = [Setting(("data", "on_bad_file"), on_bad_file, "--on-bad-file")] if on_bad_file else []
     with joined_ranks(device) as ranks, _told_once(ranks), TrainingBar() as bar, CorpusBar() as reading:
         progress, files = (bar, reading) if ranks.first else (None, None)
         if resume:
@@ -84,7 +89,7 @@ def train(
             )
             if dry_run:
                 if ranks.first:
-                    typer.echo(f"{dump_config(resolved)}# hash {config_hash(resolved)}")
+                    document(f"{dump_config(resolved)}# hash {config_hash(resolved)}")
                 return
             outcome = workflow.train(
                 resolved,
@@ -93,7 +98,7 @@ def train(
                 track=track,
                 progress=progress,
                 reading=files,
-                announce=(lambda line: typer.echo(line, err=True)) if ranks.first else None,
+                announce=(lambda line: echo(line, err=True)) if ranks.first else None,
                 ranks=ranks,
             )
     if ranks.first:
@@ -119,7 +124,7 @@ def _told_once(ranks: Ranks) -> Iterator[None]:
 
 def _tell(outcome: Outcome) -> None:
     for warning in outcome.warnings:
-        typer.secho(f"warning: {warning}", fg="yellow", err=True)
-    typer.echo(outcome.run.path)
+        echo(f"warning: {warning}", fg="yellow", err=True)
+    echo(outcome.run.path)
     if outcome.exit_code:
-        typer.secho(f"stopped at step {outcome.step}; go on with --run-dir {outcome.run.path} --resume", err=True)
+        echo(f"stopped at step {outcome.step}; go on with --run-dir {outcome.run.path} --resume", err=True)

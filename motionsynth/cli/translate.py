@@ -7,6 +7,10 @@ from typing import Annotated
 
 import typer
 
+from motionsynth.cli.exporting import FrameRate, KeepNames, Unit, UpAxis, export_of, print_renamed
+from motionsynth.cli.files import OnBadFile, Overwrite, Policy, pairs, print_skipped
+from motionsynth.cli.terminal import echo
+
 __all__ = ["translate"]
 
 
@@ -20,16 +24,37 @@ def translate(
         typer.Option("--label", metavar="NAME=CLASS", help="For conditional models, instead of the clips' own labels."),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    on_bad_file: OnBadFile = Policy.STOP,
+    overwrite: Overwrite = False,
+    up: UpAxis = None,
+    fps: FrameRate = None,
+    units: Unit = None,
+    keep_names: KeepNames = False,
 ) -> None:
     """Bring clips to another style, or to how another corpus moves, and write them as BVH.
 
     Clips may be of any length; each is read at the run's frame rate, goes through as a whole, path
-    over the ground included, and comes back from the origin, facing forward.
+    over the ground included, and starts where the clip does, heading as it does, with its up axis and
+    unit, at the rate of the corpus.
 
-    Example: `motionsynth translate runs/cyclegan data/walkers/walk_normal_001.bvh --to elderly --out /tmp/old`
+    Example: `motionsynth translate runs/cyclegan ~/mocap/walk.bvh --to elderly --out /tmp/old --overwrite`
     """
-    from motionsynth.cli.files import bvh_files, pairs
+    from motionsynth.corpus.finding import BadFiles, find_clips
     from motionsynth.translation import translate as translate_clips
 
-    paths = translate_clips(run, bvh_files(clips), to, out, labels=pairs(labels or (), "--label"), device=device)
-    typer.echo(f"{len(paths)} clips in {out}")
+    export = export_of(up, fps, units, keep_names)
+    bad = BadFiles(on_bad_file.value)
+    paths = translate_clips(
+        run,
+        find_clips(clips, bad),
+        to,
+        out,
+        labels=pairs(labels or (), "--label"),
+        device=device,
+        overwrite=overwrite,
+        bad=bad,
+        export=export,
+    )
+    echo(f"{len(paths)} clips in {out}")
+    print_renamed(export.renamed, most=3)
+    print_skipped(bad.reasons.values())

@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from motionsynth.cli.files import Overwrite, pairs
+from motionsynth.cli.terminal import echo
+
 __all__ = ["traverse"]
 
 
@@ -35,6 +38,7 @@ def traverse(
         Path | None, typer.Option("--out", "-o", help="Folder to write.", show_default="RUN/traverse")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    overwrite: Overwrite = False,
 ) -> None:
     """Vary one number of a latent, or one code, while the others stay: BVH files, and a page with a row for each.
 
@@ -45,7 +49,6 @@ def traverse(
     `motionsynth traverse runs/vae --code 3 --code 7 --range -3 3`
     """
     from motionsynth import latent_walks
-    from motionsynth.cli.files import pairs
 
     strip = latent_walks.traverse(
         run,
@@ -56,7 +59,8 @@ def traverse(
         labels=pairs(labels or (), "--label"),
         out=out,
         device=device,
+        overwrite=overwrite,
     )
     for note in strip.notes:
-        typer.echo(note)
-    typer.echo(f"{sum(map(len, strip.rows.values()))} clips in {strip.page.parent}; watch {strip.page}")
+        echo(note)
+    echo(f"{sum(map(len, strip.rows.values()))} clips in {strip.page.parent}; watch {strip.page}")

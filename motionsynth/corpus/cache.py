@@ -4,115 +4,48 @@ An entry is a folder ``GROUP/KEY`` with ``features.f32`` (all rows one after ano
 are). GROUP hashes the source folder and the settings; KEY hashes every source file's name, size and times, and the code
 that reads and encodes. So an entry never goes stale: a changed source has another key. It is built under a temporary
 name and renamed, so that two runs may build it at once, and replaces its group's older entries.
+
+Every byte is checked when an entry is opened. A damaged entry is made again, which the summary says. Where the cache
+cannot be written, or its disk is full, the features are kept in memory and the summary says so.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
+import io
 import os
 import shutil
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import IO, Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 import motionsynth
-from motionsynth.corpus.reading import Encoded, EncodeSettings, Fault, Progress, encode_files, make_plan
-from motionsynth.corpus.stretches import SharedStretch, shared_stretches
+from motionsynth.corpus.plan import EncodeSettings, settle
+from motionsynth.corpus.reading import Progress, encode_files
+from motionsynth.corpus.store import FEATURES, DamagedEntryError, FeatureStore, hash_json, write_index, write_rows
 from motionsynth.features.spec import FeatureSpec
+from motionsynth.files import TEMPORARY_SUFFIX
 
-__all__ = ["FeatureStore", "StoredClip", "default_cache", "open_features"]
+__all__ = ["default_cache", "open_features"]
 
-_INDEX: Final = "index.json"
-_FEATURES: Final = "features.f32"
-_ABANDONED_S: Final = 6 * 3600
-"""A temporary folder this old belongs to a process that was killed."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredClip:
-    """Where a file's rows are."""
-
-    file: str
-    start: int
-    frames: int
-    mirrored_start: int | None
-
-
-@dataclass(frozen=True)
-class FeatureStore:
-    """The encoded files of a corpus.
-
-    Args:
-        spec: what a row holds.
-        up: the axis that points up in the files.
-        units: their unit of length.
-        clips: where each file's rows are, sorted by file.
-        faults: the files that have none, and why.
-        shared: stretches of frames that files share.
-        sha256: of the numbers in the files, not of the rows: these differ between processors in their last bits.
-        rows: (frames of all clips, D) float32, mapped copy-on-write.
-        from_cache: whether nothing had to be read.
-        cache_note: why nothing could be kept, else empty.
-    """
-
-    spec: FeatureSpec
-    up: str
-    units: str
-    clips: tuple[StoredClip, ...]
-    faults: tuple[Fault, ...]
-    shared: tuple[SharedStretch, ...]
-    sha256: str
-    rows: npt.NDArray[np.float32]
-    from_cache: bool
-    cache_note: str = ""
-
-    @classmethod
-    def load(cls, folder: Path, *, from_cache: bool, cache_note: str = "") -> Self | None:
-        """Open an entry; None where it is not there or not whole."""
-        try:
-            index = json.loads((folder / _INDEX).read_bytes())
-            spec = FeatureSpec.from_dict(index["spec"])
-            count = int(index["rows"])
-            size = (folder / _FEATURES).stat().st_size
-            if size != count * spec.width * 4:
-                return None
-            shape = (count, spec.width)
-            rows = np.memmap(folder / _FEATURES, np.float32, "c", shape=shape) if count else np.empty(shape, np.float32)
-            return cls(
-                spec=spec,
-                up=index["up"],
-                units=index["units"],
-                clips=tuple(StoredClip(**clip) for clip in index["clips"]),
-                faults=tuple(
-                    Fault(f["file"], f["reason"], ("other",) if f["other_skeleton"] else None) for f in index["faults"]
-                ),
-                shared=tuple(
-                    SharedStretch(tuple(s["files"]), tuple(s["starts"]), s["frames"]) for s in index["shared"]
-                ),
-                sha256=index["sha256"],
-                rows=rows,
-                from_cache=from_cache,
-                cache_note=cache_note,
-            )
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
+_HASH_LENGTH: Final = 20
+"""Letters of the names of groups and entries."""
+_ABANDONED_S: Final = 3600
+"""A temporary folder that nothing was written to for so long belongs to a process that was killed."""
 
 
 def default_cache() -> Path:
     """``$MOTIONSYNTH_CACHE``, or ``motionsynth`` in the user's cache folder (``$XDG_CACHE_HOME`` or ``~/.cache``)."""
     chosen = os.environ.get("MOTIONSYNTH_CACHE")
     if chosen:
-        return Path(chosen)
+        return Path(chosen).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "motionsynth"
 
 
@@ -129,7 +62,7 @@ def open_features(
 ) -> FeatureStore:
     """Open the features of these files, encoding them if no entry of the cache holds them.
 
-    Where the cache cannot be written the features are encoded all the same, and kept for this process only.
+    Where the cache cannot be written the features are encoded all the same, and kept in memory only.
 
     Args:
         root: the folder.
@@ -145,27 +78,33 @@ def open_features(
         CorpusError: not one file can be used.
     """
     group, key = _keys(root, files, settings, [selection] * bool(selection) + ([like.to_dict()] if like else []))
-    entry = cache / group / key
-    store = FeatureStore.load(entry, from_cache=True)
-    if store is not None:
-        return store
     note = ""
     try:
-        entry.parent.mkdir(parents=True, exist_ok=True)
-        place = Path(tempfile.mkdtemp(prefix=f".{key}-", dir=entry.parent))
-    except OSError as error:
-        note = f"{error.filename or entry.parent}: {error.strerror}; features are not kept"
-        place = Path(tempfile.mkdtemp(prefix="motionsynth-"))
+        store = FeatureStore.load(cache / group / key, f"{group}/{key}")
+        if store is not None:
+            return store
+    except DamagedEntryError as error:
+        note = f"{cache / group / key}: features kept there were damaged ({error}) and are made again"
+
+    def read(stream: IO[bytes]) -> dict[str, Any]:
+        plan, written = settle(
+            root,
+            files,
+            settings,
+            like,
+            lambda plan: write_rows(stream, encode_files(root, files, plan, workers=workers, progress=progress)),
+        )
+        return written.content(f"{group}/{key}", plan)
+
     try:
-        _build(place, root, files, settings, like, workers, progress)
-        # mapped before it is published: from then on another process may replace it
-        store = FeatureStore.load(place, from_cache=False, cache_note=note)
-        if not note:
-            _publish(place, entry)
-    finally:
-        shutil.rmtree(place, ignore_errors=True)  # what is mapped stays readable
-    assert store is not None
-    return store
+        store = _build(cache, group, key, read)
+    except OSError as error:  # whatever it is, the features can do without being kept
+        store = replace(_build_in_memory(read), cache_note=_not_kept(error, cache))
+    return replace(store, cache_note="; ".join(part for part in (note, store.cache_note) if part))
+
+
+def _not_kept(error: OSError, place: Path) -> str:
+    return f"{error.filename or place}: {error.strerror or error}; features are not kept"
 
 
 def _keys(root: Path, files: Sequence[str], settings: EncodeSettings, further: list[Any]) -> tuple[str, str]:
@@ -177,18 +116,17 @@ def _keys(root: Path, files: Sequence[str], settings: EncodeSettings, further: l
             sources.append((file, s.st_size, s.st_mtime_ns, s.st_ctime_ns))
         except OSError:
             sources.append((file, -1, 0, 0))
-    return _hash(place)[:20], _hash([_code_version(), sources])[:20]
-
-
-def _hash(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode("ascii")).hexdigest()
+    return hash_json(place)[:_HASH_LENGTH], hash_json([_code_version(), sources])[:_HASH_LENGTH]
 
 
 @lru_cache(maxsize=1)
 def _code_version() -> str:
     """Hash of the code that decides what features are, so that no version reads another's."""
     package = Path(motionsynth.__file__).parent
-    own = (package / "corpus" / f"{name}.py" for name in ("cache", "reading", "stretches"))
+    own = (
+        package / "corpus" / f"{name}.py"
+        for name in ("cache", "conform", "facts", "plan", "reading", "store", "stretches")
+    )
     modules = [*package.glob("motion/*.py"), *package.glob("features/*.py"), *own]
     digest = hashlib.sha256()
     for module in sorted(modules):
@@ -196,86 +134,89 @@ def _code_version() -> str:
     return digest.hexdigest()
 
 
-def _build(
-    place: Path,
-    root: Path,
-    files: Sequence[str],
-    settings: EncodeSettings,
-    like: FeatureSpec | None,
-    workers: int | None,
-    progress: Progress | None,
-) -> None:
-    plan = make_plan(root, files, settings, like)
-    index = _write_rows(place, encode_files(root, files, plan, workers=workers, progress=progress))
-    strangers = Counter(fault.skeleton for fault in index.faults if fault.skeleton is not None)
-    if strangers and strangers.most_common(1)[0][1] > len(index.clips):
-        # the few files looked at first were of a minority: the commonest skeleton is the corpus'
-        common = strangers.most_common(1)[0][0]
-        plan = make_plan(root, [fault.file for fault in index.faults if fault.skeleton == common], settings, like)
-        index = _write_rows(place, encode_files(root, files, plan, workers=workers, progress=progress))
-    document = {
-        "spec": plan.spec.to_dict(),
-        "up": plan.up,
-        "units": plan.units,
-        "rows": index.rows,
-        "sha256": index.sha256,
-        "clips": [asdict(clip) for clip in index.clips],
-        "faults": [
-            {"file": f.file, "reason": f.reason, "other_skeleton": f.skeleton is not None} for f in index.faults
-        ],
-        "shared": [asdict(stretch) for stretch in index.shared],
-    }
-    with (place / _INDEX).open("w", encoding="ascii") as stream:
-        json.dump(document, stream)
-        stream.flush()
-        os.fsync(stream.fileno())
+def _build(cache: Path, group: str, key: str, read: Callable[[IO[bytes]], dict[str, Any]]) -> FeatureStore:
+    """Read all files into an entry of the cache, and map it."""
+    entry = cache / group / key
+    entry.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(cache)
+    place = Path(tempfile.mkdtemp(prefix=f".{key}-", suffix=TEMPORARY_SUFFIX, dir=entry.parent))
+    try:
+        with (place / FEATURES).open("wb") as stream:
+            content = read(stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        write_index(place, content)
+        # mapped before it is published: from then on another process may replace it
+        store = FeatureStore.load(place, f"{group}/{key}", fresh=True)
+        assert store is not None
+        try:
+            _publish(place, entry)
+        except OSError as error:
+            return replace(store, cache_note=_not_kept(error, entry))
+        return store
+    finally:
+        shutil.rmtree(place, ignore_errors=True)  # what is mapped stays readable
 
 
-@dataclass(frozen=True)
-class _Written:
-    clips: list[StoredClip]
-    faults: list[Fault]
-    shared: list[SharedStretch]
-    rows: int
-    sha256: str
-
-
-def _write_rows(place: Path, results: Iterable[Encoded | Fault]) -> _Written:
-    """Write rows as they come, so that no more than one clip needs to be in memory."""
-    clips: list[StoredClip] = []
-    faults, words, rows, digest = [], [], 0, hashlib.sha256()
-    with (place / _FEATURES).open("wb") as stream:
-        for result in results:
-            if isinstance(result, Fault):
-                faults.append(result)
-                continue
-            frames = len(result.features_TD)
-            mirrored = result.mirrored_TD
-            clips.append(StoredClip(result.file, rows, frames, None if mirrored is None else rows + frames))
-            words.append(result.words)
-            digest.update(json.dumps([result.file, len(result.words)]).encode("ascii") + result.words.tobytes())
-            for array in (result.features_TD, mirrored):
-                if array is not None:
-                    stream.write(array.tobytes())
-                    rows += len(array)
-        stream.flush()
-        os.fsync(stream.fileno())
-    shared = shared_stretches([clip.file for clip in clips], words)
-    return _Written(clips, faults, shared, rows, digest.hexdigest())
+def _build_in_memory(read: Callable[[IO[bytes]], dict[str, Any]]) -> FeatureStore:
+    stream = io.BytesIO()
+    content = read(stream)
+    rows = np.frombuffer(stream.getbuffer(), dtype=np.float32)
+    width = FeatureSpec.from_dict(content["spec"]).width
+    return FeatureStore.of(content, rows.reshape(content["rows"], width), from_cache=False)
 
 
 def _publish(place: Path, entry: Path) -> None:
-    """Give a finished entry its name, and clear away what it replaces."""
+    """Give a finished entry its name, and clear away what it replaces.
+
+    Raises:
+        OSError: it cannot have its name, and no other process has made the entry either.
+    """
     place.chmod(0o755)
     try:
         place.rename(entry)
     except OSError:
-        if FeatureStore.load(entry, from_cache=False) is None:  # damaged; else another process was faster
-            shutil.rmtree(entry, ignore_errors=True)
-            with suppress(OSError):  # another process mends it too, and was faster
+        if not _is_whole(entry):  # damaged; else another process was faster
+            _remove(entry)
+            try:
                 place.rename(entry)
+            except OSError:
+                if not _is_whole(entry):  # another process mends it too, and was faster
+                    raise
     for other in entry.parent.iterdir():
-        with suppress(FileNotFoundError):  # another process' temporary folder has got its name meanwhile
-            fresh = other.name.startswith(".") and time.time() - other.stat().st_mtime < _ABANDONED_S
-            if other != entry and not fresh:
-                shutil.rmtree(other, ignore_errors=True)
+        if other != entry and not (other.name.startswith(".") and not _is_abandoned(other)):
+            _remove(other)
+
+
+def _is_whole(entry: Path) -> bool:
+    try:
+        return FeatureStore.load(entry, f"{entry.parent.name}/{entry.name}") is not None
+    except DamagedEntryError:
+        return False
+
+
+def _sweep(cache: Path) -> None:
+    """Remove what killed processes left half-written, in every group."""
+    with suppress(OSError):  # another process sweeps too
+        for group in cache.iterdir():
+            for place in group.iterdir() if len(group.name) == _HASH_LENGTH else ():
+                if place.name.startswith(".") and _is_abandoned(place):
+                    _remove(place)
+
+
+def _remove(place: Path) -> None:
+    """Remove a folder with all that is in it, or a file that stands where a folder should; as far as that goes."""
+    if place.is_dir() and not place.is_symlink():
+        shutil.rmtree(place, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            place.unlink()
+
+
+def _is_abandoned(place: Path) -> bool:
+    """Find out of a temporary folder whether nothing was written into it for long."""
+    try:
+        written = max(path.stat().st_mtime for path in (place, *place.iterdir()))
+    except OSError:
+        return False  # it has got its name meanwhile
+    return time.time() - written > _ABANDONED_S

@@ -8,14 +8,18 @@ from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from motionsynth.corpus.cache import FeatureStore, StoredClip, default_cache, open_features
+from motionsynth.corpus.cache import default_cache, open_features
+from motionsynth.corpus.conform import conform
+from motionsynth.corpus.facts import fact_notes
 from motionsynth.corpus.labels import Labels
-from motionsynth.corpus.reading import EncodeSettings, Plan, Progress, conform
+from motionsynth.corpus.plan import EncodeSettings, Plan
+from motionsynth.corpus.reading import Progress
 from motionsynth.corpus.report import CorpusReport, SkippedFile
 from motionsynth.corpus.sources import Sources, find_sources, join_stores, split_sources
 from motionsynth.corpus.split import SPLITS, Split, SplitName, Take
+from motionsynth.corpus.store import FeatureStore, StoredClip
 from motionsynth.errors import CorpusError
 from motionsynth.features.encode import FEATURES_VERSION
 from motionsynth.features.normalise import Normaliser
@@ -29,8 +33,11 @@ if TYPE_CHECKING:
     from motionsynth.families.base import MotionShape
     from motionsynth.motion.clip import Clip
 
-__all__ = ["Corpus", "open_corpus", "prepare_clip"]
+__all__ = ["Corpus", "file_up", "open_corpus", "prepare_clip"]
 
+_SAME_RATE = 1e-4
+_MOST_NEW = 100
+"""Frames to one of the features, beyond which nothing is interpolated."""
 MIRRORED = " (mirrored)"
 """Ends the name of a clip that is another's mirror image."""
 
@@ -77,6 +84,21 @@ class Corpus:
         counts = {name: len(classes) for name, classes in self.label_names.items()}
         return MotionShape(self.config.window_frames, self.spec.width, counts)
 
+    @property
+    def up(self) -> Literal["y", "z"]:
+        """The axis that points up in the files; of two corpora, in those of the first."""
+        return "z" if self.store.up.startswith("z") else "y"
+
+    @cached_property
+    def source_rate(self) -> float:
+        """Frames a second of most of the files; of the features, where those have far fewer."""
+        rates = Counter(self._stored[file].facts.frame_rate for file in sorted(self.split.of_file))
+        rate, own = rates.most_common(1)[0][0], self.spec.frame_rate
+        whole = own * max(1, round(rate / own))  # files write 1/120 s as 0.008333
+        if abs(rate / whole - 1) < _SAME_RATE:
+            rate = whole
+        return rate if rate <= _MOST_NEW * own else own
+
     @cached_property
     def splits(self) -> dict[str, Any]:
         """The record of the split, for ``splits.json``."""
@@ -95,6 +117,9 @@ class Corpus:
             "splits": self.splits["splits"],
             "window": [self.config.window_frames, self.config.stride_frames],
         }
+        own = {file: clip.facts for file, clip in sorted(self._stored.items())}
+        if odd := {file: [one.own_up, one.scale] for file, one in own.items() if one.own_up or one.scale != 1.0}:
+            content["own"] = odd  # a corpus all of one kind is what it was before files were looked at one by one
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode("ascii")).hexdigest()
 
     def clips(self, split: SplitName) -> tuple[str, ...]:
@@ -183,12 +208,27 @@ class Corpus:
             up=self.store.up,
             notes=tuple(
                 note
-                for note in (*self.sources.notes, *self.split.notes, *self._unit_note(), self.store.cache_note)
+                for note in (
+                    *self.sources.notes,
+                    *self._fact_notes(),
+                    *self.split.notes,
+                    *self._unit_note(),
+                    self.store.cache_note,
+                )
                 if note
             ),
             from_cache=self.store.from_cache,
             left_out=self.sources.left_out,
         )
+
+    def _fact_notes(self) -> list[str]:
+        """Sentences that name the files which differ from the others of their folder."""
+        mover = self.spec.names[self.spec.moving_joint]
+        notes: list[str] = []
+        for part in self.sources.parts:
+            facts = {file: clip.facts for file, clip in self._stored.items() if file.startswith(part.prefix)}
+            notes += fact_notes(facts, mover, self.spec.frame_rate)
+        return notes
 
     def _unit_note(self) -> list[str]:
         if self.store.units != "unknown":
@@ -270,27 +310,38 @@ def _faults(sources: Sources, store: FeatureStore) -> dict[str, str]:
     return faults
 
 
-def prepare_clip(path: Path, config: DataConfig, spec: FeatureSpec) -> Clip:
+def prepare_clip(path: Path, config: DataConfig, spec: FeatureSpec, *, up: Literal["y", "z"] | None = None) -> Clip:
     """Read one BVH file and bring it to where ``encode(clip, spec)`` takes it, as a trained run needs.
 
     Args:
-        path: a file with the spec's skeleton, in the spec's unit.
+        path: a file with the spec's skeleton, its joints in any order, in any unit.
         config: how the corpus of the run was read; its ``up`` counts here.
         spec: what a row holds.
+        up: the axis that points up in that corpus, for a clip that does not show its own; None where it is not known.
 
     Raises:
         BvhError: the file cannot be read.
         CorpusError: it has another skeleton, or bones that change length.
     """
     from motionsynth.motion.bvh import read_bvh
-    from motionsynth.motion.measure import up_axis
 
     clip = read_bvh(path)
-    up = up_axis(clip) if config.up == "auto" else config.up
     try:
-        return conform(clip, Plan(spec, up, config.units))
+        return conform(clip, Plan(spec, file_up(clip, config, up), config.units))[0]
     except ValueError as error:
         raise CorpusError(f"{path}: {error}") from error
+
+
+def file_up(clip: Clip, config: DataConfig, known: Literal["y", "z"] | None) -> Literal["y", "z"]:
+    """The axis that points up in a clip that is read as those of a corpus are: its own where its motion shows it."""
+    from motionsynth.motion.measure import detect_up, up_axis
+
+    if config.up != "auto":
+        return config.up
+    if known is None:
+        return up_axis(clip)
+    found = detect_up(clip, known=known)
+    return found.axis if found.certain else known
 
 
 def _refusal(path: Path, skipped: dict[str, str], files: int) -> str:
@@ -298,7 +349,7 @@ def _refusal(path: Path, skipped: dict[str, str], files: int) -> str:
     more = f" (and {len(reasons) - 3} more)" if len(reasons) > 3 else ""
     return (
         f"{path}: {len(reasons)} of {files} files cannot be used: {'; '.join(reasons[:3])}{more}; "
-        "train --on-bad-file skip, or data.on_bad_file=skip (by --set, or in a YAML), leaves such files out"
+        "--on-bad-file skip, or data.on_bad_file=skip (by --set, or in a YAML), leaves such files out"
     )
 
 

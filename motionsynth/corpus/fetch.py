@@ -14,10 +14,11 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from motionsynth.corpus.finding import find_files
 from motionsynth.corpus.offers import Listed, Offer, read_registry
 from motionsynth.corpus.transfer import Meter, RefusedError, Transfer, get_file
 from motionsynth.corpus.unpack import MOST_CLIP_BYTES, ArchiveError, unpack_tar, unpack_zip
-from motionsynth.errors import DownloadError
+from motionsynth.errors import CorpusError, DownloadError
 from motionsynth.files import replacing, sync_folder, write_bytes
 
 __all__ = ["Progress", "Survey", "Transfer", "fetch_missing", "survey_folder"]
@@ -88,8 +89,15 @@ def survey_folder(offer: Offer, folder: Path, progress: Progress | None = None) 
         if progress:
             progress("check", number, len(listed))
     known = {file.name for file in listed}
-    strangers = sorted(path.name for path in folder.glob("*.bvh") if path.name not in known)
-    return Survey(offer, folder, tuple(good), tuple(missing), tuple(damaged), tuple(strangers))
+    return Survey(offer, folder, tuple(good), tuple(missing), tuple(damaged), _strangers(folder, known))
+
+
+def _strangers(folder: Path, known: set[str]) -> tuple[str, ...]:
+    """BVH files that would be taken for clips of the corpus and are not."""
+    try:
+        return tuple(file for file in find_files(folder).files if file not in known)
+    except CorpusError:  # there is none
+        return ()
 
 
 def fetch_missing(

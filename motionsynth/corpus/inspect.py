@@ -1,19 +1,24 @@
-"""What is in a BVH file or a folder of them, before anything is trained on it."""
+"""An account of a BVH file or a folder of them before anything is trained on it, by the rules that training follows."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from motionsynth.corpus.conform import skeleton_signature
+from motionsynth.corpus.facts import Facts, fact_notes
+from motionsynth.corpus.finding import find_files
 from motionsynth.corpus.labels import Labels, LabelSource, read_labels
-from motionsynth.corpus.reading import Progress, find_files, over_files, skeleton_signature
+from motionsynth.corpus.plan import EncodeSettings, Fault, Plan, probe_clip, settle
+from motionsynth.corpus.reading import Encoded, Progress, encode_clip, over_files
 from motionsynth.errors import BvhError, CorpusError
 from motionsynth.motion.bvh import read_bvh
 from motionsynth.motion.clip import Clip
-from motionsynth.motion.measure import detect_units, moving_joint, stretching_bones, up_axis
+from motionsynth.motion.measure import detect_units, detect_up, moving_joint, refuse_vast, stretching_bones, up_axis
 
 __all__ = ["InspectedFile", "InspectedSkeleton", "Inspection", "RefusedFile", "inspect_path"]
 
@@ -32,6 +37,10 @@ class InspectedFile:
     take: str | None
     stretching_bones: tuple[str, ...]
     """Joints whose bones change length in time; training refuses such a file."""
+    up: str
+    """The axis that points up in it: by its own motion where that is certain, else as in most files."""
+    units: str
+    """Likeliest unit of length, or ``unknown``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +54,13 @@ class InspectedSkeleton:
     """Channels of each joint."""
     rotation_orders: tuple[str, ...]
     height: float
-    """In the file's unit."""
+    """In the commonest unit of its files."""
     units: str
-    """Likeliest unit of length, or ``unknown``."""
+    """Likeliest unit of length, or ``unknown``; of most of its files."""
     unit_candidates: tuple[str, ...]
     metres_per_unit: float
     up: str
+    """The axis that points up in most of its files."""
     moving_joint: str
 
     def tree(self) -> list[str]:
@@ -63,7 +73,7 @@ class InspectedSkeleton:
 
 @dataclass(frozen=True, slots=True)
 class RefusedFile:
-    """One file that could not be read, and the whole message: file, line, reason."""
+    """One file that cannot be read, or not be trained on, and the whole message: file, line, reason."""
 
     file: str
     reason: str
@@ -77,6 +87,8 @@ class Inspection:
         path: what was asked about.
         loaded: the files that could be read, sorted.
         refused: those that could not.
+        unusable: those that could be read and that training refuses.
+        notes: files that differ from most, and what training does about it.
         skeletons: the different skeletons, the commonest first.
         label_source: where labels come from: csv, pattern, folders or none.
         classes: label -> class -> files.
@@ -87,11 +99,19 @@ class Inspection:
     path: str
     loaded: tuple[InspectedFile, ...]
     refused: tuple[RefusedFile, ...]
+    unusable: tuple[RefusedFile, ...]
+    notes: tuple[str, ...]
     skeletons: tuple[InspectedSkeleton, ...]
     label_source: str
     classes: dict[str, dict[str, int]]
     unlabelled: dict[str, str]
     label_error: str
+
+    @property
+    def usable(self) -> tuple[str, ...]:
+        """The files that training takes."""
+        left_out = {refusal.file for refusal in self.unusable} | set(self.unlabelled)
+        return tuple(file.file for file in self.loaded if file.file not in left_out)
 
     @property
     def frames(self) -> int:
@@ -115,7 +135,7 @@ class Inspection:
 
 
 class _Seen(NamedTuple):
-    """What is kept of a file once it was read."""
+    """A file that could be read."""
 
     file: str
     frames: int
@@ -124,6 +144,25 @@ class _Seen(NamedTuple):
     stretching: tuple[str, ...]
     signature: tuple[Any, ...]
     skeleton: InspectedSkeleton
+    up_certain: bool
+    found: Facts | Fault
+    """The findings of training, or its reason to refuse the file."""
+
+
+@dataclass(frozen=True)
+class _Looked:
+    """All files, looked at by one plan."""
+
+    seen: list[_Seen]
+    refused: list[Fault]
+
+    @cached_property
+    def facts(self) -> Mapping[str, Facts]:
+        return {one.file: one.found for one in self.seen if isinstance(one.found, Facts)}
+
+    @cached_property
+    def faults(self) -> list[Fault]:
+        return self.refused + [one.found for one in self.seen if isinstance(one.found, Fault)]
 
 
 def inspect_path(
@@ -134,7 +173,7 @@ def inspect_path(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Inspection:
-    """Read every BVH file of a folder, or one file, and tell what is there.
+    """Read every BVH file of a folder, or one file, and bring each to features as training would.
 
     Args:
         path: a folder, searched to any depth, or one file.
@@ -146,29 +185,40 @@ def inspect_path(
     Raises:
         CorpusError: there is no such folder, or no BVH file in it.
     """
-    root, files = find_files(Path(path))
-    results = over_files(_look, root, files, workers=workers, progress=progress)
-    seen, refused = [], []
-    for result in results:
-        if isinstance(result, _Seen):
-            seen.append(result)
-        else:
-            refused.append(result)
+    root, files, faults = find_files(Path(path))
+    settings = EncodeSettings()
+
+    def look(plan: Plan | None) -> _Looked:
+        results = list(over_files(partial(_look, plan, settings), root, files, workers=workers, progress=progress))
+        return _Looked([r for r in results if isinstance(r, _Seen)], [r for r in results if isinstance(r, Fault)])
+
+    plan: Plan | None = None
+    try:
+        plan, looked = settle(root, files, settings, None, look)
+    except CorpusError:  # not one file can be used; each has its own reason
+        looked = look(None)
     label_error = ""
     try:
         found = read_labels(root, files, labels, pattern)
     except CorpusError as error:
         found, label_error = Labels("none", (), {}, {}), str(error)
+    seen = looked.seen
     order = [signature for signature, _ in Counter(one.signature for one in seen).most_common()]
-    loaded = tuple(_file(one, order.index(one.signature), found) for one in seen)
+    groups = [[one for one in seen if one.signature == signature] for signature in order]
+    loaded = {one.file: _file(one, k, group, plan, found) for k, group in enumerate(groups) for one in group}
     return Inspection(
         path=str(path),
-        loaded=loaded,
-        refused=tuple(refused),
-        skeletons=tuple(_skeleton([one for one in seen if one.signature == signature]) for signature in order),
+        loaded=tuple(loaded[one.file] for one in seen),
+        refused=(
+            *(RefusedFile(place, f"{root / place}: {reason}") for place, reason in faults.items()),
+            *(RefusedFile(fault.file, fault.reason) for fault in looked.refused),
+        ),
+        unusable=tuple(RefusedFile(one.file, one.found.reason) for one in seen if isinstance(one.found, Fault)),
+        notes=_notes(plan, looked, found),
+        skeletons=tuple(_skeleton([(one, loaded[one.file]) for one in group]) for group in groups),
         label_source=found.source,
         classes={
-            name: dict(sorted(Counter(file.labels[name] for file in loaded if name in file.labels).items()))
+            name: dict(sorted(Counter(f.labels[name] for f in loaded.values() if name in f.labels).items()))
             for name in found.names
         },
         unlabelled=found.faults,
@@ -176,11 +226,14 @@ def inspect_path(
     )
 
 
-def _look(root: Path, file: str) -> _Seen | RefusedFile:
+def _look(plan: Plan | None, settings: EncodeSettings, root: Path, file: str) -> _Seen | Fault:
     try:
         clip = read_bvh(root / file)
+        refuse_vast(clip)
     except BvhError as error:
-        return RefusedFile(file, str(error))
+        return Fault(file, str(error))
+    except ValueError as error:
+        return Fault(file, f"{root / file}: {error}")
     return _Seen(
         file,
         len(clip),
@@ -189,11 +242,31 @@ def _look(root: Path, file: str) -> _Seen | RefusedFile:
         tuple(stretching_bones(clip)),
         skeleton_signature(clip),
         _describe(clip),
+        detect_up(clip).certain,
+        _found(plan, settings, root, file, clip),
     )
 
 
+def _found(plan: Plan | None, settings: EncodeSettings, root: Path, file: str, clip: Clip) -> Facts | Fault:
+    if plan is not None:
+        result = encode_clip(plan, root, file, clip)
+        return result.facts if isinstance(result, Encoded) else result
+    try:
+        probe_clip(clip, settings)
+    except ValueError as error:
+        return Fault(file, f"{root / file}: {error}")
+    return Fault(file, f"{root / file}: cannot be used")
+
+
+def _notes(plan: Plan | None, looked: _Looked, labels: Labels) -> tuple[str, ...]:
+    if plan is None:
+        return ()
+    facts = {file: one for file, one in looked.facts.items() if file not in labels.faults}
+    return fact_notes(facts, plan.spec.names[plan.spec.moving_joint], plan.spec.frame_rate)
+
+
 def _describe(clip: Clip) -> InspectedSkeleton:
-    skeleton, units = clip.skeleton, detect_units(clip)
+    skeleton, units, up = clip.skeleton, detect_units(clip), detect_up(clip)
     return InspectedSkeleton(
         files=(),
         joints=skeleton.names,
@@ -204,22 +277,30 @@ def _describe(clip: Clip) -> InspectedSkeleton:
         units=units.name,
         unit_candidates=units.candidates,
         metres_per_unit=units.metres,
-        up=up_axis(clip),
+        up=up.axis if up.certain else up_axis(clip),
         moving_joint=skeleton.names[moving_joint(clip)],
     )
 
 
-def _skeleton(members: Sequence[_Seen]) -> InspectedSkeleton:
-    """The first member's, but for what single clips can misjudge: a still actor hides which joint travels."""
-    described = [member.skeleton for member in members]
-    values = asdict(described[0])
-    for name in ("up", "moving_joint"):
-        values[name] = Counter(getattr(one, name) for one in described).most_common(1)[0][0]
-    return InspectedSkeleton(**values | {"files": tuple(member.file for member in members)})
+def _skeleton(members: Sequence[tuple[_Seen, InspectedFile]]) -> InspectedSkeleton:
+    """Of most members, for a single clip can misjudge: a still actor hides which joint travels."""
+    units = _commonest(file.units for _, file in members)
+    typical = next((seen.skeleton for seen, _ in members if seen.skeleton.units == units), members[0][0].skeleton)
+    values = asdict(typical) | {
+        "files": tuple(file.file for _, file in members),
+        "up": _commonest(file.up for _, file in members),
+        "moving_joint": _commonest(seen.skeleton.moving_joint for seen, _ in members),
+    }
+    return InspectedSkeleton(**values)
 
 
-def _file(seen: _Seen, skeleton: int, labels: Labels) -> InspectedFile:
+def _file(seen: _Seen, skeleton: int, group: Sequence[_Seen], plan: Plan | None, labels: Labels) -> InspectedFile:
     known = labels.clips.get(seen.file)
+    up, units = seen.skeleton.up, seen.skeleton.units
+    if plan is not None and isinstance(seen.found, Facts):
+        up, units = seen.found.own_up or plan.up, seen.found.unit or plan.units
+    elif not seen.up_certain:  # a person who lies misleads
+        up = _commonest(one.skeleton.up for one in group if one.up_certain) or _commonest(o.skeleton.up for o in group)
     return InspectedFile(
         seen.file,
         seen.frames,
@@ -229,4 +310,11 @@ def _file(seen: _Seen, skeleton: int, labels: Labels) -> InspectedFile:
         known.classes if known else {},
         known.take if known else None,
         seen.stretching,
+        up,
+        units,
     )
+
+
+def _commonest(words: Iterable[str]) -> str:
+    counted = Counter(words).most_common(1)
+    return counted[0][0] if counted else ""

@@ -1,8 +1,8 @@
 """What each clip of a corpus shows, and which take it is: from ``labels.csv``, file names, or sub-folders.
 
-``labels.csv`` is the one label format everywhere: a header with ``file`` (path inside the folder, ``/`` between its
-parts) and any of ``take``, ``content``, ``style`` and further columns. Columns that hold only numbers describe a clip
-but are no classes (the embedded corpus keeps its parameters there).
+``labels.csv`` is the one label format everywhere: a header with ``file`` (path inside the folder) and any of ``take``,
+``content``, ``style`` and further columns; ``tables`` has how it may be written. Columns that hold only numbers
+describe a clip but are no classes (the embedded corpus keeps its parameters there).
 
 A take that is a number counts recordings *within its cell* (content x style), in the order they were made; any other
 take is a name that stands for one recording wherever it occurs.
@@ -10,7 +10,6 @@ take is a name that stands for one recording wherever it occurs.
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,13 +17,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
+from motionsynth.corpus.tables import LABELS, Matcher, Row, Table, find_table, read_table
 from motionsynth.errors import CorpusError
 
 __all__ = ["ClipLabels", "Labels", "read_labels"]
 
 LabelSource = Literal["auto", "csv", "folders", "pattern", "none"]
 
-_FILE: Final = "labels.csv"
 _LEVELS: Final = ("content", "style")
 _LAST_NUMBER: Final = re.compile(r"(\d+)$")
 
@@ -82,9 +81,9 @@ def read_labels(root: Path, files: Sequence[str], source: LabelSource = "auto", 
     """
     if source == "auto":
         nested = any("/" in file for file in files)
-        source = "csv" if (root / _FILE).exists() else "pattern" if pattern else "folders" if nested else "none"
+        source = "csv" if find_table(root) else "pattern" if pattern else "folders" if nested else "none"
     if source == "csv":
-        return _from_csv(root / _FILE, files)
+        return _from_csv(find_table(root) or root / LABELS, files)
     if source == "pattern":
         return _from_pattern(files, pattern)
     if source == "folders":
@@ -93,66 +92,48 @@ def read_labels(root: Path, files: Sequence[str], source: LabelSource = "auto", 
 
 
 def _from_csv(path: Path, files: Sequence[str]) -> Labels:
-    rows = _read_rows(path)
-    columns = next(iter(rows.values()))[1].keys() if rows else ()
-    extra = [name for name in columns if name not in (*_LEVELS, "take")]
+    table = read_table(path)
+    rows = _rows_by_file(table, files)
+    extra = [name for name in table.columns if name not in (*_LEVELS, "take", "file")]
     # an empty cell says nothing, so it does not make a column of numbers one of classes
-    measured = {name for name in extra if all(_is_number(row[name]) for _, row in rows.values() if row[name])}
-    names = (*(n for n in _LEVELS if n in columns), *(n for n in extra if n not in measured))
-    clips, faults = {}, {}
+    measured = {
+        name
+        for name in extra
+        if all(_is_number(_with_point(row.cells[name], table)) for row in table.rows if row.cells[name])
+    }
+    names = (*(n for n in _LEVELS if n in table.columns), *(n for n in extra if n not in measured))
     present = set(files)
+    strange = {file: row for file, row in rows.items() if file not in present}
+    other_case = {file.casefold(): file for file in strange}
+    clips, faults = {}, {}
     for file in files:
         if file not in rows:
             faults[file] = f"{path} does not list {file}"
+            if near := other_case.get(file.casefold()):
+                line = strange.pop(near).line if near in strange else rows[near].line
+                faults[file] = f"{path}:{line}: lists {near}, but the file is {file}: upper and lower case count"
             continue
-        line, row = rows[file]
-        empty = [name for name in names if not row[name]]
+        cells = rows[file].cells
+        empty = [name for name in names if not cells[name]]
         if empty:
-            faults[file] = f"{path}:{line}: its {empty[0]} is empty"
+            faults[file] = f"{path}:{rows[file].line}: its {empty[0]} is empty"
             continue
-        details = {name: row[name] for name in extra if name in measured}
-        clips[file] = ClipLabels(row.get("take") or None, {name: row[name] for name in names}, details)
-    for file, (line, _) in rows.items():
-        if file not in present:
-            faults[file] = f"{path}:{line}: there is no such file"
+        details = {name: _with_point(cells[name], table) for name in extra if name in measured}
+        clips[file] = ClipLabels(cells.get("take") or None, {name: cells[name] for name in names}, details)
+    for file, row in strange.items():
+        faults[file] = f"{path}:{row.line}: there is no such file: {row.file}"
     return Labels("csv", names, clips, faults)
 
 
-def _read_rows(path: Path) -> dict[str, tuple[int, dict[str, str]]]:
-    """File -> (line, the other columns)."""
-    rows: dict[str, tuple[int, dict[str, str]]] = {}
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream, strict=True)
-            header = [name.strip() for name in next(reader, [])]
-            _check_header(path, header)
-            for cells in reader:
-                if not any(cell.strip() for cell in cells):
-                    continue
-                where = f"{path}:{reader.line_num}"
-                if len(cells) != len(header):
-                    raise CorpusError(f"{where}: {len(cells)} values under {len(header)} column names")
-                row = {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
-                file = row.pop("file").removeprefix("./")
-                if file in rows:
-                    raise CorpusError(f"{where}: {file} is listed twice, first on line {rows[file][0]}")
-                rows[file] = (reader.line_num, row)
-    except OSError as error:
-        raise CorpusError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise CorpusError(f"{path}: is not UTF-8 text") from error
-    except csv.Error as error:
-        raise CorpusError(f"{path}:{reader.line_num}: {error}") from error
+def _rows_by_file(table: Table, files: Sequence[str]) -> dict[str, Row]:
+    matcher = Matcher(files)
+    rows: dict[str, Row] = {}
+    for row in table.rows:
+        file = matcher.find(row.file)
+        if file in rows:
+            raise CorpusError(f"{table.path}:{row.line}: {file} is listed twice, first on line {rows[file].line}")
+        rows[file] = row
     return rows
-
-
-def _check_header(path: Path, header: list[str]) -> None:
-    if "file" not in header:
-        raise CorpusError(f"{path}:1: the header must name a column 'file'; it has {', '.join(header) or 'nothing'}")
-    twice = [name for name, count in Counter(header).items() if count > 1]
-    if twice or "" in header:
-        what = f"names {twice[0]!r} twice" if twice and twice[0] else "has a column without a name"
-        raise CorpusError(f"{path}:1: the header {what}")
 
 
 def _from_pattern(files: Sequence[str], pattern: str | None) -> Labels:
@@ -203,6 +184,11 @@ def _numbered_takes(files: Iterable[str]) -> Mapping[str, str | None]:
     if len(found) == len(numbers) == len(places):
         return found
     return dict.fromkeys(numbers)
+
+
+def _with_point(text: str, table: Table) -> str:
+    """A cell with its decimal comma, if it may have one, made a point."""
+    return text.replace(",", ".", 1) if table.decimal_comma else text
 
 
 def _is_number(text: str) -> bool:

@@ -65,7 +65,7 @@ class CorpusReport:
         return asdict(self)
 
     def lines(self) -> list[str]:
-        """For people: a few lines, with the first of every list."""
+        """For people: a few lines, and one for each file that was skipped."""
         cells = len(self.cells)
         listed = [
             f"{self.clips} of {self.files} files in {cells} cell(s), {self.frames} frames; labels: {self.labels}, "
@@ -80,9 +80,7 @@ class CorpusReport:
                 f"{sum(self.padded.values())} clip(s) are shorter than a window and padded"
                 + (f"; all clips of {_some(whole)}" if whole else "")
             )
-        listed += [f"skipped {entry.reason}" for entry in self.skipped[:_SHOWN]]
-        if len(self.skipped) > _SHOWN:
-            listed.append(f"skipped {len(self.skipped) - _SHOWN} more")
+        listed += [f"skipped {entry.reason}" for entry in self.skipped]
         if self.gap:
             listed.append(f"{len(self.gap)} clip(s) left out to keep the splits apart")
         if self.shared:

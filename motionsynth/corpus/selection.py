@@ -1,6 +1,6 @@
 """A list of clips by name: which of a folder's files a corpus is, so that another copy of the folder gives the same.
 
-The list is a text file, one name a line as POSIX path inside the folder; empty lines and lines that begin with ``#``
+The list is a text file, one name a line as path inside the folder; empty lines and lines that begin with ``#``
 say nothing. Its order decides nothing.
 """
 
@@ -10,7 +10,9 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from motionsynth.corpus.tables import MOST_BYTES, Matcher, decode
 from motionsynth.errors import ConfigError, CorpusError
+from motionsynth.files import read_regular
 
 __all__ = ["choose_files", "names_sha256", "read_clip_names"]
 
@@ -24,11 +26,11 @@ def read_clip_names(path: Path) -> tuple[str, ...]:
         ConfigError: the list cannot be read, is empty, or names a clip twice; names file and line.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = decode(read_regular(path, limit=MOST_BYTES))
     except OSError as error:
         raise ConfigError(path, None, f"cannot be read as data.clips: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(path, None, "is not UTF-8 text") from error
+    except ValueError as error:
+        raise ConfigError(f"{path}:{error}", None, "each line of data.clips names a clip") from error
     lines: dict[str, int] = {}
     for number, line in enumerate(text.splitlines(), 1):
         name = line.strip().removeprefix("./")
@@ -59,14 +61,19 @@ def choose_files(path: Path, found: Sequence[str], listing: Path) -> list[str]:
         ConfigError: the list cannot be read.
         CorpusError: it names clips that are not there.
     """
-    names = read_clip_names(listing)
+    matcher = Matcher(found)
+    names = sorted({matcher.find(name) for name in read_clip_names(listing)})
     if missing := sorted(set(names) - set(found)):
+        there = {file.casefold(): file for file in found}
+        near = [f"{name} is {there[name.casefold()]} there" for name in missing if name.casefold() in there]
+        if near:
+            raise CorpusError(f"{path}: {near[0]}: upper and lower case count; see {listing}")
         more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
         raise CorpusError(
             f"{path}: lacks {len(missing)} of the {len(names)} clips that {listing} names: "
             f"{', '.join(missing[:_SHOWN])}{more}; {_remedy(path, missing)}"
         )
-    return list(names)
+    return names
 
 
 def _remedy(path: Path, missing: Sequence[str]) -> str:

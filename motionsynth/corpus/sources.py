@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from motionsynth.corpus.cache import FeatureStore
+from motionsynth.corpus.finding import find_files
 from motionsynth.corpus.labels import ClipLabels, Labels, read_labels
-from motionsynth.corpus.reading import find_files
 from motionsynth.corpus.selection import choose_files, names_sha256
 from motionsynth.corpus.split import Split, Take, split_takes
+from motionsynth.corpus.store import FeatureStore
 from motionsynth.corpus.stretches import SharedStretch
 from motionsynth.errors import CorpusError, unknown_word
 
@@ -52,6 +52,8 @@ class Source:
     """POSIX paths inside the folder."""
     single: bool
     """Whether it was named as one file, and not as a folder."""
+    closed: int = 0
+    """What in it may hold clips and cannot be looked into."""
 
     def place(self, file: str) -> str:
         """Where a clip, or what a table lists, should lie."""
@@ -78,8 +80,8 @@ class Sources:
 
     @property
     def count(self) -> int:
-        """Files that are to be read."""
-        return sum(len(part.files) for part in self.parts)
+        """Files that are to be read, or that should be."""
+        return sum(len(part.files) + part.closed for part in self.parts)
 
     def of(self, name: str) -> Source:
         """The folder that a clip of this name is in."""
@@ -94,14 +96,16 @@ def find_sources(config: DataConfig) -> Sources:
     """
     places, names = corpus_places(config), corpus_names(config)
     found = [find_files(path) for path in places]
-    chosen = _choose(config, found[0][1])
-    found[0] = found[0][0], chosen.files
-    labels = [read_labels(root, files, config.labels, config.pattern) for root, files in found]
+    chosen = _choose(config, found[0].files)
+    found[0] = found[0]._replace(files=chosen.files, faults={} if chosen.selection else found[0].faults)
+    labels = [read_labels(root, files, config.labels, config.pattern) for root, files, _ in found]
+    for one, (_, _, faults) in zip(labels, found, strict=True):
+        one.faults.update(faults)
     for file in chosen.others:
         labels[0].faults.pop(file, None)  # labels.csv may tell of clips that are not listed
     parts = [
-        Source(root, f"{name}/" if name else "", tuple(files), path.is_file())
-        for (root, files), name, path in zip(found, names, places, strict=True)
+        Source(root, f"{name}/" if name else "", tuple(files), path.is_file(), len(faults))
+        for (root, files, faults), name, path in zip(found, names, places, strict=True)
     ]
     notes = chosen.notes
     joined = labels[0]
@@ -176,7 +180,7 @@ def join_stores(sources: Sources, stores: Sequence[FeatureStore]) -> FeatureStor
         sha256=digest.hexdigest(),
         rows=np.concatenate([store.rows for store in stores]),
         from_cache=first.from_cache and second.from_cache,
-        cache_note=first.cache_note or second.cache_note,
+        cache_note="; ".join(dict.fromkeys(store.cache_note for store in stores if store.cache_note)),
     )
 
 

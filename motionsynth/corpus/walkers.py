@@ -9,11 +9,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-import secrets
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any, Final
@@ -31,7 +28,7 @@ from motionsynth.corpus.walker_plan import (
     plan_walkers,
 )
 from motionsynth.errors import CorpusError
-from motionsynth.files import sync_folder, write_synced
+from motionsynth.files import new_folder, write_synced
 
 __all__ = [
     "CELLS",
@@ -83,7 +80,7 @@ def make_walkers(
     def write(walker: Walker, partial: Path) -> None:
         write_bvh(walker_clip(walker.parameters), partial / walker.file)
 
-    with _all_or_nothing(folder) as partial:
+    with new_folder(folder) as partial:
         # Most of a write is waiting for the disk, so a few threads are enough to keep one core busy.
         with ThreadPoolExecutor(_WRITERS) as pool:
             writing = [pool.submit(write, walker, partial) for walker in walkers]
@@ -163,19 +160,3 @@ def _already_made(folder: Path, description: str, walkers: list[Walker]) -> bool
     if missing:
         raise CorpusError(f"{folder}: {len(missing)} files are gone, such as {min(missing)}; remove it to make it anew")
     return True
-
-
-@contextmanager
-def _all_or_nothing(folder: Path) -> Iterator[Path]:
-    """A hidden folder beside ``folder`` that takes its name at the end, or is removed if anything goes wrong."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = folder.parent / f".{folder.name}.partial-{secrets.token_hex(4)}"
-    partial.mkdir()
-    try:
-        yield partial
-        sync_folder(partial)
-        partial.replace(folder)
-        sync_folder(folder.parent)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise

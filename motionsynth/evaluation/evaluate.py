@@ -12,6 +12,7 @@ from motionsynth.errors import ExtractorError, MotionSynthError
 if TYPE_CHECKING:
     from motionsynth.calibration.reading import Reading
     from motionsynth.calibration.record import Calibration
+    from motionsynth.corpus.finding import BadFiles
     from motionsynth.corpus.motions import MotionSet
     from motionsynth.evaluation.compared import Compared, Described, Stage
     from motionsynth.evaluation.reference import Reference
@@ -42,6 +43,7 @@ def evaluate(
     real_clips: bool = True,
     track: bool | None = None,
     device: str = "auto",
+    bad: BadFiles | None = None,
     progress: Stage | None = None,
 ) -> Scores:
     """Score generated motion against held-out real motion, and keep figures and report.
@@ -65,6 +67,7 @@ def evaluate(
             licensed.
         track: whether the figures go to the run's MLflow entry; where it has one, where None.
         device: ``auto``, ``cpu`` or ``cuda``.
+        bad: takes the files of the folders named that cannot be used; any stops the work where None.
         progress: told how far the work is.
 
     Raises:
@@ -73,9 +76,11 @@ def evaluate(
         MotionSynthError: too few windows to compare, or nothing to compare them with.
     """
     from motionsynth.calibration.record import load_calibration
+    from motionsynth.corpus.finding import BadFiles
     from motionsynth.evaluation.account import scores_of
     from motionsynth.evaluation.compared import Compared
     from motionsynth.evaluation.reference import open_reference
+    from motionsynth.evaluation.scores import SCORES
     from motionsynth.extractors import load_extractor
     from motionsynth.files import refuse_unwritable
     from motionsynth.metrics.likelihood import LIKELIHOOD
@@ -88,11 +93,16 @@ def evaluate(
     choose(metrics, features, SPACES, measures=measures)  # a misspelt word is told before anything is read
     run = _open_generated(source)
     folder = out or (run.path if run else Path("evaluation") / source.resolve().stem)
-    refuse_unwritable(folder)
+    refuse_unwritable(folder, SCORES, REPORT)
     curves = load_calibration(calibration) if calibration else None
     given = load_extractor(extractor) if extractor else None
-    held = open_reference(None if reference is None else str(reference), run, reading=_told(stage, "read clips"))
-    compared = Compared.of(_motions(source, run, held, count, seed, device, stage), held, count=count, seed=seed)
+    bad = bad or BadFiles()
+    named = None if reference is None else str(reference)
+    held = open_reference(named, run, reading=_told(stage, "read clips"), on_bad_file=bad.policy)
+    motions = _motions(source, run, held, count, seed, device, bad, stage)
+    for skipped in held.corpus.skipped:
+        bad.add(held.corpus.path(skipped.file), skipped.reason)
+    compared = Compared.of(motions, held, count=count, seed=seed)
     judge = _judge(given, extractor, compared, source, device, stage)
     chosen = choose(metrics, features, judge.spaces, measures=measures)
     notes = _curve_notes(curves, str(calibration), compared, judge)
@@ -123,19 +133,20 @@ def _told(stage: Stage, what: str) -> Callable[[int, int], None]:
 def _open_generated(source: Path) -> Run | None:
     """The run, or None for a folder of files."""
     from motionsynth.run import open_run
+    from motionsynth.run_files import holds_run
 
     if not source.exists():
         raise MotionSynthError(f"{source}: no such run directory or folder of BVH files")
-    return open_run(source) if (source / "run.json").is_file() else None
+    return open_run(source) if holds_run(source) else None
 
 
 def _motions(
-    source: Path, run: Run | None, held: Reference, count: int, seed: int, device: str, stage: Stage
+    source: Path, run: Run | None, held: Reference, count: int, seed: int, device: str, bad: BadFiles, stage: Stage
 ) -> MotionSet:
     from motionsynth.evaluation.motions import file_motions, run_motions
 
     if run is None:
-        return file_motions(source, held.corpus, progress=_told(stage, "read generated files"))
+        return file_motions(source, held.corpus, bad=bad, progress=_told(stage, "read generated files"))
     stage("draw samples", 0, 1)
     drawn = run_motions(run, count, seed, device=device)
     stage("draw samples", 1, 1)

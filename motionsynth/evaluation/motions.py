@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from motionsynth.corpus.corpus import Corpus
+    from motionsynth.corpus.facts import Facts
+    from motionsynth.corpus.finding import BadFiles
     from motionsynth.corpus.motions import MotionSet
-    from motionsynth.corpus.reading import Plan
+    from motionsynth.corpus.plan import Plan
     from motionsynth.run import Run
 
 __all__ = ["as_one_kind", "file_motions", "run_motions"]
@@ -41,54 +43,72 @@ def run_motions(run: Run, count: int, seed: int, *, device: str = "cpu") -> Moti
     return drawn_motions(drawn_NTD, run.spec(), run.path.resolve().name)
 
 
-def file_motions(path: Path, corpus: Corpus, *, progress: Callable[[int, int], None] | None = None) -> MotionSet:
+def file_motions(
+    path: Path,
+    corpus: Corpus,
+    *,
+    bad: BadFiles | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> MotionSet:
     """The whole windows, end to end, of BVH files with the skeleton of a corpus; those of one file are one take.
 
     Args:
         path: a folder of BVH files, or one.
         corpus: whose skeleton, features and window length they are to have.
+        bad: takes the files that cannot be read, hold a number that is none, or have another skeleton; any stops the
+            work where None.
         progress: called with (files read, files in all).
 
     Raises:
-        CorpusError: a file cannot be read, holds a number that is none, or has another skeleton; it is named. There is
-            no file, or none is as long as a window.
+        CorpusError: files cannot be used; the first are named. There is no file, or none is as long as a window.
     """
     import numpy as np
     import torch
 
+    from motionsynth.corpus.finding import BadFiles, find_files
     from motionsynth.corpus.motions import MotionSet
-    from motionsynth.corpus.reading import Plan, find_files, over_files
+    from motionsynth.corpus.plan import Plan
+    from motionsynth.corpus.reading import over_files
 
-    root, files = find_files(path)
+    bad = bad or BadFiles()
+    root, files, faults = find_files(path)
+    real = _real_clips(root, files)
+    files = [file for file in files if file not in real]
     length, spec = corpus.config.window_frames, corpus.spec
     read = partial(_encode_file, Plan(spec, corpus.config.up, corpus.config.units))
     encoded = list(over_files(read, root, files, progress=progress))
-    wrong = [item.reason for item in encoded if item.reason]
-    if wrong:
-        more = f" (and {len(wrong) - 1} more of {len(files)} files)" if len(wrong) > 1 else ""
-        raise CorpusError(f"{wrong[0]}{more}")
+    for file, reason in (*faults.items(), *((f, item.reason) for f, item in zip(files, encoded, strict=True))):
+        if reason:
+            bad.add(root / file, reason)
+    usable = {file: item for file, item in zip(files, encoded, strict=True) if not item.reason}
+    bad.settle(len(usable))
     windows, takes, names = [], [], []
-    for file, item in zip(files, encoded, strict=True):
+    for file, item in usable.items():
         for start in range(0, len(item.features_TD) - length + 1, length):
             windows.append(item.features_TD[start : start + length])
             takes.append(file)
             names.append(f"{file}:{start}")
     if not windows:
-        longest = max(len(item.features_TD) for item in encoded)
+        longest = max(len(item.features_TD) for item in usable.values())
         raise CorpusError(
-            f"{path}: none of its {len(files)} files is as long as a window of {length} frames; "
+            f"{path}: none of its {len(usable)} files is as long as a window of {length} frames; "
             f"the longest has {longest} at {spec.frame_rate:g} frames a second"
         )
     used = set(takes)
-    rates = {file: item.frame_rate for file, item in zip(files, encoded, strict=True) if file in used}
+    facts = {file: item.facts for file, item in usable.items() if file in used and item.facts}
     return MotionSet(
         features_NTD=torch.from_numpy(np.stack(windows)),
         spec=spec,
         takes=tuple(takes),
         names=tuple(names),
         labels={},
-        nyquist_hz=min(spec.frame_rate, *rates.values()) / 2,
-        notes=(*_short_note(files, used, length), *_rate_notes(rates, spec.frame_rate)),
+        nyquist_hz=min(spec.frame_rate, *(one.frame_rate for one in facts.values())) / 2,
+        notes=(
+            *([f"the {len(real)} real clips in {root / 'real'} are left out"] if real else []),
+            *_bad_note(bad, len(usable)),
+            *_short_note(list(usable), used, length),
+            *_fact_notes(facts, spec.frame_rate),
+        ),
     )
 
 
@@ -101,8 +121,8 @@ def as_one_kind(motions: MotionSet) -> MotionSet:
 
 class _Encoded(NamedTuple):
     features_TD: npt.NDArray[np.float32]
-    frame_rate: float
-    """Of the file."""
+    facts: Facts | None
+    """The findings in the file."""
     reason: str = ""
     """Why it cannot be used."""
 
@@ -110,20 +130,40 @@ class _Encoded(NamedTuple):
 def _encode_file(plan: Plan, root: Path, file: str) -> _Encoded:
     import numpy as np
 
-    from motionsynth.corpus.reading import conform
+    from motionsynth.corpus.conform import conform
     from motionsynth.features.encode import encode_array
     from motionsynth.motion.bvh import read_bvh
-    from motionsynth.motion.measure import up_axis
 
     nothing = np.zeros((0, plan.spec.width), dtype=np.float32)
     try:
         clip = read_bvh(root / file)
-        upright = replace(plan, up=up_axis(clip) if plan.up == "auto" else plan.up)
-        return _Encoded(encode_array(conform(clip, upright), plan.spec), clip.frame_rate)
+        conformed, facts = conform(clip, plan)
+        return _Encoded(encode_array(conformed, plan.spec), facts)
     except BvhError as error:
-        return _Encoded(nothing, 0.0, str(error))
+        return _Encoded(nothing, None, str(error))
     except ValueError as error:
-        return _Encoded(nothing, 0.0, f"{root / file}: {error}")
+        return _Encoded(nothing, None, f"{root / file}: {error}")
+
+
+def _real_clips(root: Path, files: Sequence[str]) -> set[str]:
+    """The real clips that a run keeps beside its samples, which are not to be judged as generated."""
+    of_run = root.resolve().name == "samples" and (root.resolve().parent / "run.json").is_file()
+    return {file for file in files if of_run and file.startswith("real/")}
+
+
+def _fact_notes(facts: Mapping[str, Facts], frame_rate: float) -> list[str]:
+    """Sentences that name files that were turned, scaled, reordered or resampled."""
+    from motionsynth.corpus.facts import fact_notes
+
+    # rates have notes of their own, and generated files carry the trajectory on the root
+    others = {file: one._replace(frame_rate=frame_rate, mover="") for file, one in facts.items()}
+    rates = {file: one.frame_rate for file, one in facts.items()}
+    return [*fact_notes(others, "", frame_rate), *_rate_notes(rates, frame_rate)]
+
+
+def _bad_note(bad: BadFiles, used: int) -> list[str]:
+    count = len(bad.reasons)
+    return [f"{count} of {used + count} files cannot be used and are left out"] if count else []
 
 
 def _short_note(files: Sequence[str], used: set[str], length: int) -> list[str]:

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from motionsynth.errors import CorpusError, MotionSynthError, RunError
+from motionsynth.run_files import holds_run
 
 if TYPE_CHECKING:
     from motionsynth.config import DataConfig
     from motionsynth.corpus.corpus import Corpus
+    from motionsynth.corpus.finding import OnBadFile
     from motionsynth.corpus.motions import MotionSet
     from motionsynth.corpus.split import SplitName
     from motionsynth.run import Run
@@ -72,7 +74,9 @@ class Reference:
         return replace(motions, nyquist_hz=min(nyquist_hz, motions.nyquist_hz), notes=(*motions.notes, note))
 
 
-def open_reference(text: str | None, run: Run | None, *, reading: Reading | None = None) -> Reference:
+def open_reference(
+    text: str | None, run: Run | None, *, reading: Reading | None = None, on_bad_file: OnBadFile = "stop"
+) -> Reference:
     """Open what ``--reference`` names.
 
     Args:
@@ -81,6 +85,8 @@ def open_reference(text: str | None, run: Run | None, *, reading: Reading | None
             another split than ``test``. ``test`` where None.
         run: the run that is evaluated, if it is one.
         reading: told how many clips are read, of how many.
+        on_bad_file: ``skip`` leaves files out that cannot be used, other than of a run's own corpus; ``stop`` does
+            what a YAML says.
 
     Raises:
         MotionSynthError: it names nothing, or a split that holds no window.
@@ -97,7 +103,7 @@ def open_reference(text: str | None, run: Run | None, *, reading: Reading | None
                 "motion: a folder, the YAML of a data section, or a run directory, with :SPLIT behind it"
             )
         corpus = _corpus_of(run, reading)
-    elif (place / "run.json").is_file():
+    elif holds_run(place):
         from motionsynth.run import open_run
 
         corpus = _corpus_of(open_run(place), reading)
@@ -108,7 +114,9 @@ def open_reference(text: str | None, run: Run | None, *, reading: Reading | None
     elif run and run.data.second is None and place.resolve() == Path(run.record.corpus_path).resolve():
         corpus = _corpus_of(run, reading)
     else:
-        corpus = open_corpus(_data_config(place, run), progress=reading)
+        data = _data_config(place, run)
+        skipping = {"on_bad_file": "skip"} if on_bad_file == "skip" else {}
+        corpus = open_corpus(data.model_copy(update=skipping), progress=reading)
     if not corpus.clips(split):
         raise CorpusError(f"{corpus.config.path}: its split {split!r} holds no clip; name another by :SPLIT")
     yaml = place if place and place.suffix in _YAML else None

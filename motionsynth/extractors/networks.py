@@ -15,6 +15,7 @@ from motionsynth.corpus.windows import Batch
 from motionsynth.extractors.classifier import Classifier
 from motionsynth.families.ae import Autoencoder
 from motionsynth.families.base import MotionShape
+from motionsynth.training.bounds import bounded_networks
 
 __all__ = ["Networks"]
 
@@ -86,12 +87,15 @@ class Networks(NamedTuple):
             KeyError, ValueError, RuntimeError: something is missing or does not fit.
         """
         config = Autoencoder.Config.model_validate(header[_AUTOENCODER])
-        autoencoder = Autoencoder(config, shape)
+        kept = sum(value.numel() for value in tensors.values())
+        with bounded_networks(kept):
+            autoencoder = Autoencoder(config, shape)
         autoencoder.load_state_dict(_below(tensors, _AUTOENCODER))
         if _CLASSIFIER not in header:
             return cls(autoencoder.eval(), config, None, None)
         judge_config = Classifier.Config.model_validate(header[_CLASSIFIER])
-        judge = Classifier(judge_config, shape)
+        with bounded_networks(kept):
+            judge = Classifier(judge_config, shape)
         judge.load_state_dict(_below(tensors, _CLASSIFIER))
         return cls(autoencoder.eval(), config, judge.eval(), judge_config)
 

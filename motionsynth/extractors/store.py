@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
-import uuid
+import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from motionsynth.errors import ExtractorError
 from motionsynth.extractors.recipe import RECIPE
-from motionsynth.files import hash_bytes, sync_folder, write_synced
+from motionsynth.files import hash_bytes, new_folder, parse_json, read_regular, remove_folder, write_synced
 
 if TYPE_CHECKING:
     import torch
@@ -29,6 +28,7 @@ _log = logging.getLogger(__name__)
 
 _FORMAT: Final = 1
 _HEADER, _WEIGHTS = "extractor.json", "weights.safetensors"
+_LARGEST_HEADER, _LARGEST_WEIGHTS = 1 << 24, 1 << 33
 
 
 def extractor_for(
@@ -76,19 +76,12 @@ def save_extractor(extractor: Extractor, folder: Path) -> None:
     hashes = {_HEADER: _header_hash(header), _WEIGHTS: hash_bytes(weights)}
     document = json.dumps({**header, "sha256": hashes}, indent=1, ensure_ascii=False)
     refuse_taken(folder)
-    temporary = folder.parent / f".{folder.name}.{uuid.uuid4().hex}.tmp"
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary.mkdir()
-        write_synced(temporary / _WEIGHTS, weights)
-        write_synced(temporary / _HEADER, document.encode() + b"\n")
-        sync_folder(temporary)
-        temporary.rename(folder)  # the kernel refuses this where the folder has meanwhile been filled by another
-        sync_folder(folder.parent)
+        with new_folder(folder, size=len(weights) + len(document)) as place:
+            write_synced(place / _WEIGHTS, weights)
+            write_synced(place / _HEADER, document.encode() + b"\n")
     except OSError as error:
         raise ExtractorError(folder, f"cannot be written: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def weights_hash(extractor: Extractor) -> str:
@@ -101,8 +94,9 @@ def weights_hash(extractor: Extractor) -> str:
 
 def refuse_taken(folder: Path) -> None:
     """Raise ``ExtractorError`` where an extractor cannot be written because something is there."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ExtractorError(folder, "is there already and not empty; name another folder")
+    if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
+        kind = "not empty" if folder.is_dir() and not folder.is_symlink() else "no folder"
+        raise ExtractorError(folder, f"is there already and {kind}; name another folder")
 
 
 def load_extractor(folder: Path) -> Extractor:
@@ -111,37 +105,40 @@ def load_extractor(folder: Path) -> Extractor:
     Raises:
         ExtractorError: it is missing, damaged, or of a format that this version does not know.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load as load_tensors
+    from motionsynth.tensor_files import load_tensors
 
     folder = Path(folder)
-    if not (folder / _HEADER).is_file():
+    if not os.path.lexists(folder / _HEADER):
         raise ExtractorError(folder, f"is no extractor: has no {_HEADER}; make one with `motionsynth extractor train`")
     header = _read_header(folder / _HEADER)
-    try:
-        weights = (folder / _WEIGHTS).read_bytes()
-    except OSError as error:
-        raise ExtractorError(error.filename or folder, error.strerror or str(error)) from error
+    weights = _read(folder / _WEIGHTS, _LARGEST_WEIGHTS)
     if hash_bytes(weights) != header["sha256"][_WEIGHTS]:
         raise ExtractorError(folder / _WEIGHTS, f"is damaged or was changed: its SHA-256 is not the one in {_HEADER}")
     try:
         return _rebuild(header, load_tensors(weights))
-    except (KeyError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
-        raise ExtractorError(folder / _HEADER, f"is damaged: {error}") from error
+    except Exception as error:  # what does not fit together raises whatever it comes upon
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ExtractorError(folder / _HEADER, f"is damaged: {reason}") from error
+
+
+def _read(path: Path, limit: int) -> bytes:
+    try:
+        return read_regular(path, limit=limit)
+    except OSError as error:
+        raise ExtractorError(error.filename or path, error.strerror or str(error)) from error
 
 
 def _read_header(path: Path) -> dict[str, Any]:
+    content = _read(path, _LARGEST_HEADER)
     try:
-        header: dict[str, Any] = json.loads(path.read_bytes())
-        found = header["format"]
-    except OSError as error:
-        raise ExtractorError(path, error.strerror or str(error)) from error
-    except (ValueError, KeyError, TypeError) as error:
+        header: dict[str, Any] = parse_json(content)
+        found, hashes = header["format"], header.get("sha256")
+        expected = _header_hash(header)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ExtractorError(path, "is damaged: not the JSON of an extractor") from error
     if found != _FORMAT:
-        raise ExtractorError(path, f"format {found!r} is unknown to this version, which reads {_FORMAT}")
-    hashes = header.get("sha256")
-    if not isinstance(hashes, dict) or hashes.get(_HEADER) != _header_hash(header) or _WEIGHTS not in hashes:
+        raise ExtractorError(path, f"format {repr(found)[:40]} is unknown to this version, which reads {_FORMAT}")
+    if not isinstance(hashes, dict) or hashes.get(_HEADER) != expected or _WEIGHTS not in hashes:
         raise ExtractorError(path, "is damaged or was changed: its SHA-256 is not the one it holds")
     return header
 
@@ -167,11 +164,8 @@ def _open_kept(place: Path, corpus: Corpus, *, mend: bool) -> Extractor | None:
     except ExtractorError:
         if not mend:
             raise
-        # renamed first: another process that opens it now finds it whole or not at all
-        doomed = place.parent / f".{place.name}.{uuid.uuid4().hex}.tmp"
         with suppress(OSError):
-            place.rename(doomed)
-            shutil.rmtree(doomed, ignore_errors=True)
+            remove_folder(place)  # another process that opens it now finds it whole or not at all
         return None
     if kept.fingerprint != corpus.fingerprint:
         reason = kept.mismatch(corpus.spec, corpus.config.window_frames) or "its clips, labels, split or stride differ"
@@ -224,24 +218,43 @@ def _rebuild(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Extrac
     spec = FeatureSpec.from_dict(header["features"])
     labels = {name: tuple(classes) for name, classes in header["labels"].items()}
     shape = MotionShape(header["frames"], spec.width, {name: len(classes) for name, classes in labels.items()})
-    return Extractor(
+    extractor = Extractor(
         fingerprint=header["corpus_fingerprint"],
         frames=header["frames"],
         spec=spec,
         labels=labels,
-        seed=header["seed"],
-        version=header["motionsynth"],
+        seed=int(header["seed"]),
+        version=str(header["motionsynth"]),
         normaliser=Normaliser.from_tensors(below("normaliser")),
         axes=Axes(**below("pca")),
         kinetic=Standard(**below("kinetic")),
         cells=Cells(tuple(header["cells"]["names"]), header["cells"]["source"], tensors["cells"]),
         gate=_gate(below("gate"), header["gate"]) if header["gate"] else None,
         networks=Networks.rebuild(header["networks"], shape, tensors) if header["networks"] else None,
-        accuracy=dict(header["accuracy"]),
+        accuracy={str(name): float(value) for name, value in header["accuracy"].items()},
     )
+    _refuse_misfit(extractor)
+    return extractor
+
+
+def _refuse_misfit(extractor: Extractor) -> None:
+    """Raise ``ValueError`` where a tensor has not the size that the others make it have."""
+    axes, gate, cells = extractor.axes, extractor.gate, extractor.cells
+    numbers = extractor.frames * extractor.spec.width
+    count = len(axes.axes_KP)
+    fits = {
+        "normaliser": extractor.normaliser.mean_D.shape == (extractor.spec.width,),
+        "pca": axes.mean_P.shape == (numbers,) and axes.axes_KP.shape == (count, numbers),
+        "kinetic": len({tuple(value.shape) for value in extractor.kinetic}) == 1,
+        "cells": cells.table.ndim == 2 and len(cells.names) == len(cells.table),
+        "gate": gate is None or gate.train_MK.shape == (len(gate.apart_M), count),
+    }
+    if misfit := next((name for name, does in fits.items() if not does), None):
+        raise ValueError(f"the tensors of {misfit} do not fit the others")
 
 
 def _gate(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> Gate:
     from motionsynth.extractors.gate import Gate
 
-    return Gate(tensors["train_MK"], tensors["apart_M"], header["threshold"], header["percentile"], header["source"])
+    threshold, percentile = float(header["threshold"]), float(header["percentile"])
+    return Gate(tensors["train_MK"], tensors["apart_M"], threshold, percentile, header["source"])

@@ -37,7 +37,7 @@ def _odd(frames: int) -> int:
 
 Kernel = Annotated[int, Field(ge=1), AfterValidator(_odd)]
 """Frames of a convolution."""
-Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
+Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1, max_length=64)]
 
 
 class ConvConfig(FrozenConfig):
@@ -51,7 +51,7 @@ class ConvConfig(FrozenConfig):
     """Frames of each convolution, odd."""
     upsample: Upsampling = "linear"
     """How a decoder doubles the frames; ``nearest`` leaves combs in the spectrum, ``learned`` begins as ``linear``."""
-    mapping_layers: int = Field(2, ge=0)
+    mapping_layers: int = Field(2, ge=0, le=64)
     """Hidden layers between a latent and the coarsest level of a decoder."""
     mapping_width: int = Field(256, ge=1)
     """Numbers in each of them."""
@@ -66,7 +66,7 @@ class _StepConfig(FrozenConfig):
     """Frames that make one step."""
     upsample: Upsampling = "linear"
     """How a decoder doubles steps until they are frames."""
-    mapping_layers: int = Field(2, ge=0)
+    mapping_layers: int = Field(2, ge=0, le=64)
     """Hidden layers between a latent and the first step of a decoder."""
     mapping_width: int = Field(256, ge=1)
     """Numbers in each of them."""
@@ -77,7 +77,7 @@ class GRUConfig(_StepConfig):
 
     kind: Literal["gru"] = "gru"
     """Which backbone."""
-    layers: int = Field(2, ge=1)
+    layers: int = Field(2, ge=1, le=256)
     """Of units."""
 
 
@@ -86,7 +86,7 @@ class TransformerConfig(_StepConfig):
 
     kind: Literal["transformer"] = "transformer"
     """Which backbone."""
-    layers: int = Field(3, ge=1)
+    layers: int = Field(3, ge=1, le=256)
     """Blocks."""
     heads: int = Field(4, ge=1)
     """Of attention, a divisor of ``width``."""

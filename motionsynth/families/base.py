@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, NamedTuple, Self, get_args
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 from torch import Tensor, nn
 
 from motionsynth.corpus.basis import WindowBasis
@@ -157,7 +158,27 @@ class MotionShape:
 class FrozenConfig(BaseModel):
     """Base of every section of a configuration: immutable, and unknown keys are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_truth_for_numbers(cls, section: Any) -> Any:
+        # pydantic takes true for 1; no validator of the fields, as one that tells kinds of a section apart takes none
+        for name, value in section.items() if isinstance(section, dict) else ():
+            field = cls.model_fields.get(name)
+            if field and any(isinstance(part, bool) for part in (value if isinstance(value, list) else [value])):
+                kinds = _plain_types(field.annotation)
+                if kinds & {int, float} and not kinds & {bool, Any}:
+                    wrong = PydanticCustomError("truth_for_number", "must be a number")
+                    detail = InitErrorDetails(type=wrong, loc=(name,), input=value)
+                    raise ValidationError.from_exception_data(cls.__name__, [detail])
+        return section
+
+
+def _plain_types(annotation: Any) -> set[Any]:
+    """The types that an annotation is made of."""
+    own = {annotation} if isinstance(annotation, type) or annotation is Any else set()
+    return own | {kind for part in get_args(annotation) for kind in _plain_types(part)}
 
 
 class AdamConfig(FrozenConfig):

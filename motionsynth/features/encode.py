@@ -85,13 +85,13 @@ def encode_array(clip: Clip, spec: FeatureSpec) -> npt.NDArray[np.float32]:
         "joint_velocities_m_s": _turn(moved[:, below].swapaxes(1, 2), -heading).swapaxes(1, 2),
         "foot_contacts": _contacts(positions, moved, spec),
     }
-    features_TD = np.empty((len(clip), spec.width), dtype=np.float32)
+    exact_TD = np.empty((len(clip), spec.width))
     for name, columns in spec.slices.items():
-        features_TD[:, columns] = parts[name].reshape(len(clip), -1)
-    if not np.isfinite(features_TD).all():
-        bad = spec.columns()[int(np.argmin(np.isfinite(features_TD).all(axis=0)))]
-        raise ValueError(f"its numbers are too large: {bad} goes beyond float32")
-    return features_TD
+        exact_TD[:, columns] = parts[name].reshape(len(clip), -1)
+    fits_D = (np.abs(exact_TD) <= np.finfo(np.float32).max).all(axis=0)
+    if not fits_D.all():
+        raise ValueError(f"its numbers are too large: {spec.columns()[int(np.argmin(fits_D))]} goes beyond float32")
+    return exact_TD.astype(np.float32)
 
 
 def decode(features_TD: Tensor, spec: FeatureSpec) -> Clip:
@@ -114,7 +114,7 @@ def decode_batch(features_NTD: Tensor, spec: FeatureSpec) -> list[Clip]:
     """Decode N windows of one length at once; see :func:`decode`."""
     import torch
 
-    from motionsynth.motion.rotations import matrices_from_6d, matrices_to_angles
+    from motionsynth.motion.rotations import matrices_from_6d, matrices_to_angles, unwrap_angles
 
     if features_NTD.ndim != 3 or features_NTD.shape[-1] != spec.width or not features_NTD.shape[1]:
         raise ValueError(f"features must have shape (N, T, {spec.width}), not {tuple(features_NTD.shape)}")
@@ -135,7 +135,7 @@ def decode_batch(features_NTD: Tensor, spec: FeatureSpec) -> list[Clip]:
     if below:
         joints_6d = part["joint_rotations_6d"].reshape(windows, frames, len(below), 6)
         rotations[:, :, below] = matrices_from_6d(joints_6d).numpy()
-    angles = matrices_to_angles(rotations, spec.orders)
+    angles = unwrap_angles(matrices_to_angles(rotations, spec.orders), spec.orders)
     translations = np.broadcast_to(spec.rest_array, (windows, frames, len(spec.names), 3)).copy()
     translations[:, :, 0] = root_m / spec.metres_per_unit
     skeleton = spec.skeleton()

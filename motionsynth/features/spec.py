@@ -18,15 +18,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Self
+from dataclasses import asdict, dataclass, fields
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 import numpy as np
 
 from motionsynth.motion.skeleton import EndSite, FloatArray, Skeleton
 
 if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
     from motionsynth.motion.clip import Clip
 
 __all__ = ["FeatureSpec"]
@@ -228,18 +230,48 @@ class FeatureSpec:
         """Rebuild from :meth:`to_dict`, also after a trip through JSON.
 
         Raises:
-            ValueError: keys are missing or unknown.
+            ValueError: keys are missing or unknown, or values are no skeleton's.
         """
-        values = dict(values)
+        from pydantic import ValidationError
+
+        known = {field.name for field in fields(cls)}
+        if not isinstance(values, Mapping) or (odd := known ^ set(values)):
+            named = "" if not isinstance(values, Mapping) else f": {', '.join(sorted(odd))[:80]}"
+            raise ValueError(f"not a feature specification{named}")
         try:
-            sites = tuple(EndSite(s["parent"], tuple(s["offset"]), s["name"]) for s in values.pop("end_sites"))
-            rest = tuple((float(x), float(y), float(z)) for x, y, z in values.pop("rest"))
-            groups = tuple(tuple(group) for group in values.pop("contact_groups"))
-            for name in ("names", "parents", "orders"):
-                values[name] = tuple(values[name])
-            return cls(**values, rest=rest, end_sites=sites, contact_groups=groups)
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"not a feature specification: {error}") from error
+            spec = cast("Self", _validator().validate_python(dict(values)))
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"]))
+            raise ValueError(f"not a feature specification: {place}: {first['msg']}") from error
+        spec._refuse_impossible()
+        return spec
+
+    def _refuse_impossible(self) -> None:
+        count = len(self.names)
+        positive = (self.frame_rate, self.metres_per_unit)
+        feet = [joint for group in self.contact_groups for joint in group]
+        ends, offsets = [site.parent for site in self.end_sites], [site.offset for site in self.end_sites]
+        wrong = {
+            "parents, orders and rest have the length of names": {count}
+            != {len(self.parents), len(self.orders), len(self.rest)},
+            "joint 0 is the only root, and parents precede their children": self.parents[:1] != (-1,)
+            or any(not 0 <= parent < joint for joint, parent in enumerate(self.parents) if joint),
+            "orders are of the axes X, Y and Z": any(sorted(order) != ["X", "Y", "Z"] for order in self.orders),
+            "joints are among names": any(not 0 <= joint < count for joint in (self.moving_joint, *feet, *ends)),
+            "heading_axis is 0, 1 or 2": self.heading_axis not in (0, 1, 2),
+            "frame_rate and metres_per_unit are above 0": not all(0 < value < float("inf") for value in positive),
+            "lengths are finite": not np.isfinite(np.array([*self.rest, *offsets], dtype=np.float64)).all(),
+        }
+        if broken := next((rule for rule, is_broken in wrong.items() if is_broken), None):
+            raise ValueError(f"not a feature specification in which {broken}")
+
+
+@cache
+def _validator() -> TypeAdapter[FeatureSpec]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(FeatureSpec)
 
 
 def descendants(parents: tuple[int, ...], joint: int) -> tuple[int, ...]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -22,18 +24,20 @@ __all__ = ["write_bvh"]
 _BLOCK_VALUES: Final = 1 << 16
 _MAX_DECIMALS: Final = 15
 _GAPS: Final = bytes.maketrans(b",", b" ")
+_EXPONENT: Final = re.compile(rb"[+-]?[0-9]+")
 
 
 def write_bvh(clip: Clip, path: str | os.PathLike[str], *, decimals: int | None = 6) -> None:
     """Write a clip as a BVH file: names, order, channel layout and End Sites as in its skeleton.
 
-    The file appears under its name whole or not at all. OFFSETs and the frame time are written with all digits.
+    The file appears under its name whole or not at all. Numbers are in fixed notation, as 0.000003: many readers know
+    no exponents. The frame time is written with all digits.
 
     Args:
         clip: at least one frame, finite values.
         path: where to; an existing file is replaced.
-        decimals: digits after the point in the rows, 0 to 15; None writes the shortest text that reads back to the same
-            float64.
+        decimals: digits after the point of angles, positions and OFFSETs, 0 to 15; None writes the shortest text that
+            reads back to the same float64.
 
     Raises:
         BvhError: the clip cannot stand in a BVH file (values that are not finite, motion that no channel holds, names
@@ -43,7 +47,7 @@ def write_bvh(clip: Clip, path: str | os.PathLike[str], *, decimals: int | None 
     if decimals is not None and not 0 <= decimals <= _MAX_DECIMALS:
         raise ValueError(f"decimals must be None or 0 to {_MAX_DECIMALS}, not {decimals}")
     path = Path(path)
-    header = "\n".join(_header_lines(path, clip)).encode()
+    header = "\n".join(_header_lines(path, clip, decimals)).encode()
     try:
         _check_place(path)
         with replacing(path) as file:
@@ -79,8 +83,31 @@ def _format_rows(rows_TC: FloatArray, decimals: int | None) -> bytes:
             rows_TC = np.round(rows_TC, decimals)
         else:
             rows_TC = np.where(roundable, np.round(np.where(roundable, rows_TC, 0.0), decimals), rows_TC)
+        rows_TC += 0.0  # -0.0 becomes 0.0
     text = orjson.dumps(rows_TC, option=orjson.OPT_SERIALIZE_NUMPY)  # [[1.0,2.5],[3.0,4.5]]
-    return text[2:-2].replace(b"],[", b"\n").translate(_GAPS) + b"\n"
+    rows = text[2:-2].split(b"],[")  # joined again, it is faster than replace
+    if b"e" in text:
+        rows = [_without_exponents(row) if b"e" in row else row for row in rows]
+    return b"\n".join([*rows, b""]).translate(_GAPS)
+
+
+def _without_exponents(row: bytes) -> bytes:
+    """Numbers between commas in fixed notation; a pattern over all of them would halve the speed of writing."""
+    before, *rest = row.split(b"e")
+    pieces: list[bytes] = []
+    for after in rest:
+        start = before.rfind(b",") + 1
+        exponent = _EXPONENT.match(after)
+        assert exponent is not None
+        pieces += before[:start], _fixed(before[start:] + b"e" + exponent[0])
+        before = after[exponent.end() :]
+    return b"".join([*pieces, before])
+
+
+@lru_cache(maxsize=1024)
+def _fixed(number: bytes) -> bytes:
+    """A number such as ``3e-6`` without an exponent: ``0.000003``, which reads back to the same float64."""
+    return np.format_float_positional(float(number), trim="0").encode()
 
 
 def _check_block(
@@ -114,7 +141,7 @@ def _check_block(
                 raise BvhError(path, None, reason.replace("turns along", "turns about"))
 
 
-def _header_lines(path: Path, clip: Clip) -> list[str]:
+def _header_lines(path: Path, clip: Clip, decimals: int | None) -> list[str]:
     """The file down to Frame Time, the last line ended."""
     skeleton = clip.skeleton
     _check_skeleton(path, clip)
@@ -134,27 +161,30 @@ def _header_lines(path: Path, clip: Clip) -> list[str]:
         while ends and ends[-1].parent == joint:
             end = ends.pop()
             lines.extend([indent + f"End Site {end.name}".rstrip(" "), indent + "{"])
-            lines.extend([indent + "\tOFFSET " + _numbers(end.offset), indent + "}"])
+            lines.extend([indent + "\tOFFSET " + tips.pop(), indent + "}"])
 
-    offsets = skeleton.offsets.tolist()
+    offsets = _offset_texts(skeleton.offsets, decimals)
+    tips = _offset_texts(np.array([end.offset for end in ends]).reshape(-1, 3), decimals)
     for joint, (name, depth) in enumerate(zip(skeleton.names, depths, strict=True)):
         close(depth)
         if (stack[-1] if stack else -1) != skeleton.parents[joint]:
             raise BvhError(path, None, f"joint {name!r} is not in depth-first order")
         indent, listed = "\t" * depth, skeleton.channels[joint]
         lines += [f"{indent}{'JOINT' if joint else 'ROOT'} {name}", indent + "{"]
-        lines.append(f"{indent}\tOFFSET {_numbers(offsets[joint])}")
+        lines.append(f"{indent}\tOFFSET {offsets[joint]}")
         lines.append(" ".join((f"{indent}\tCHANNELS {len(listed)}", *listed)))
         stack.append(joint)
         end_sites(joint)
     close(0)
     if ends:
         raise BvhError(path, None, f"the End Site of {skeleton.names[ends[-1].parent]!r} is not in file order")
-    return [*lines, "MOTION", f"Frames: {len(clip)}", f"Frame Time: {float(clip.frame_time)!r}", ""]
+    frame_time = _fixed(repr(float(clip.frame_time)).encode()).decode()
+    return [*lines, "MOTION", f"Frames: {len(clip)}", f"Frame Time: {frame_time}", ""]
 
 
-def _numbers(values: Iterable[float]) -> str:
-    return " ".join([repr(float(value)) for value in values])
+def _offset_texts(offsets: FloatArray, decimals: int | None) -> list[str]:
+    """Each of (J, 3) OFFSETs as it stands in the file."""
+    return _format_rows(offsets, decimals).decode().splitlines() if len(offsets) else []
 
 
 def _check_skeleton(path: Path, clip: Clip) -> None:

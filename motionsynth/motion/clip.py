@@ -46,10 +46,11 @@ class Clip:
     def from_rotations(
         cls, skeleton: Skeleton, frame_time: float, rotations: FloatArray, translations: FloatArray
     ) -> Clip:
-        """Build a clip from (T, J, 3, 3) local rotation matrices; the Euler angles are found in float64."""
-        from motionsynth.motion.rotations import matrices_to_angles
+        """Build a clip from (T, J, 3, 3) local rotation matrices; the Euler angles are continuous, found in float64."""
+        from motionsynth.motion.rotations import matrices_to_angles, unwrap_angles
 
-        return cls(skeleton, frame_time, matrices_to_angles(rotations, skeleton.orders), translations)
+        angles = unwrap_angles(matrices_to_angles(rotations, skeleton.orders), skeleton.orders)
+        return cls(skeleton, frame_time, angles, translations)
 
     def __len__(self) -> int:
         return len(self.angles)

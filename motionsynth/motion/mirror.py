@@ -21,7 +21,7 @@ import numpy as np
 from motionsynth.motion.clip import Clip
 from motionsynth.motion.kinematics import world_transforms
 from motionsynth.motion.measure import moving_joint, skeleton_height, up_axis
-from motionsynth.motion.rotations import matrices_to_angles
+from motionsynth.motion.rotations import matrices_to_angles, unwrap_angles
 from motionsynth.motion.sides import left_right_pairs
 from motionsynth.motion.skeleton import AXES, FloatArray, Skeleton
 from motionsynth.motion.transform import rotation_channel_counts
@@ -66,7 +66,7 @@ def mirror(clip: Clip, frames: FloatArray | None = None) -> Clip:
     above = np.stack([_M if parent < 0 else C[parent] for parent in skeleton.parents])
     # G'_p^T G'_j with the definition of G': all M but the root's cancel, so no error piles up along the chain
     rotations = np.swapaxes(above, 1, 2) @ clip.rotations()[:, other] @ C
-    angles = matrices_to_angles(rotations, skeleton.orders)
+    angles = unwrap_angles(matrices_to_angles(rotations, skeleton.orders), skeleton.orders)
     _refuse_missing_channels(skeleton, angles)
     mirrored = np.einsum("jba,tjb->tja", above, clip.translations[:, other])
     carriers = _carriers(clip)

@@ -8,15 +8,17 @@ from typing import Final
 import numpy as np
 
 from motionsynth.motion.clip import Clip
-from motionsynth.motion.rotations import matrices_to_angles
+from motionsynth.motion.rotations import matrices_to_angles, unwrap_angles
 from motionsynth.motion.skeleton import FloatArray
 
 __all__ = ["resample"]
 
 _SAME: Final = 1e-4
-"""Rates closer than this are one rate: files write 1/30 s as 0.033333, or as 0.0333."""
+"""Rates closer than this are one rate: files write 1/30 s as 0.033333."""
 _MOST_NEW: Final = 100
 """New frames to one old: a frame time in milliseconds would fill the memory with what was never recorded."""
+_WRITTEN: Final = 2e-6
+"""Degrees, or units of length, by which rounding to six decimals moves a frame off where it was interpolated."""
 _STOP_DB: Final = 50.0
 _PASS: Final = 0.7
 """Share of the new Nyquist frequency that passes untouched; from there the filter falls to ``_STOP_DB`` at Nyquist."""
@@ -26,12 +28,14 @@ def resample(clip: Clip, frame_rate: float, *, low_pass: bool = True) -> Clip:
     """Sample a clip anew: rotations by slerp, translations linearly, low-passed first where the rate falls.
 
     Frame k of the result is the moment ``k / frame_rate`` after the first frame. The last is the last such moment that
-    is not after the clip's last frame: nothing is extrapolated, so up to one new frame time may be left out.
+    is not after the clip's last frame: nothing is extrapolated, so up to one new frame time may be left out. A clip's
+    own rate is the whole number that it is equal to within 1e-4, where it is: 0.033333 s are 1/30 s.
 
     The low-pass is a symmetric (zero-phase) windowed sinc over translations and over sign-continuous quaternions,
     read at the new moments themselves and renormalised; past either end the motion goes on as its own point
     reflection, which keeps the first and the last pose. It passes what is slower than 0.7 of the new Nyquist frequency
-    and takes 50 dB off what is faster than that frequency. A joint without motion stays bit for bit.
+    and takes 50 dB off what is faster than that frequency. A joint without motion stays bit for bit. A clip that was
+    interpolated to a whole multiple of the new rate holds nothing faster: it comes back frame for frame as it was.
 
     Args:
         clip: any clip; one frame, or none, has no rate and only gets the new one.
@@ -56,12 +60,17 @@ def resample(clip: Clip, frame_rate: float, *, low_pass: bool = True) -> Clip:
             f"a frame time of {clip.frame_time:g} s would need more than {_MOST_NEW} frames for each of the clip's "
             f"at {frame_rate:g} frames a second; is it in milliseconds?"
         )
-    count = int(np.floor((len(clip) - 1) * frame_rate * clip.frame_time + 1e-6)) + 1 if len(clip) else 0
+    frame_time = _meant(clip.frame_time)
+    count = int(np.floor((len(clip) - 1) * frame_rate * frame_time + 1e-6)) + 1 if len(clip) else 0
     if count < 2:
         return replace(clip[:1], frame_time=1 / frame_rate)
-    ratio = 1 / (frame_rate * clip.frame_time)  # old frames in one new
+    ratio = 1 / (frame_rate * frame_time)  # old frames in one new
     moments = np.minimum(np.arange(count) * ratio, len(clip) - 1)
     quaternions, translations = _continuous_quaternions(clip), clip.translations
+    every = round(ratio)
+    if every > 1 and abs(ratio / every - 1) < _SAME and _is_interpolated(quaternions, translations, every):
+        kept = slice(0, every * (count - 1) + 1, every)
+        return replace(clip, frame_time=1 / frame_rate, angles=clip.angles[kept], translations=translations[kept])
     before = np.minimum(moments.astype(np.intp), len(clip) - 2)
     share = (moments - before)[:, None, None]
     turned = _slerp(quaternions[before], quaternions[before + 1], share)
@@ -75,6 +84,11 @@ def resample(clip: Clip, frame_rate: float, *, low_pass: bool = True) -> Clip:
     return replace(clip, frame_time=1 / frame_rate, angles=angles, translations=moved)
 
 
+def _meant(frame_time: float) -> float:
+    whole = round(min(1 / frame_time, 1e9))
+    return 1 / whole if whole and abs(whole * frame_time - 1) < _SAME else frame_time
+
+
 def _continuous_quaternions(clip: Clip) -> FloatArray:
     """(T, J, 4) local rotations, scalar last, each in the hemisphere of the frame before: of q and -q the nearer."""
     from scipy.spatial.transform import Rotation
@@ -86,11 +100,29 @@ def _continuous_quaternions(clip: Clip) -> FloatArray:
     return quaternions
 
 
+def _is_interpolated(quaternions: FloatArray, translations: FloatArray, every: int) -> bool:
+    """Whether all frames but every ``every``-th lie where slerp puts them, to what six decimals in a file tell."""
+    whole = (len(translations) - 1) // every * every
+    for stop in (min(whole, 4 * every), whole):  # recorded motion shows at once that it is not
+        for step in range(1, every):
+            first, between, last = (slice(place, stop - every + place + 1, every) for place in (0, step, every))
+            share = step / every
+            straight = translations[first] + share * (translations[last] - translations[first])
+            if np.abs(translations[between] - straight).max(initial=0.0) > _WRITTEN:
+                return False
+            turned = _slerp(quaternions[first], quaternions[last], np.array(share))
+            off = 1 - np.abs((turned * quaternions[between]).sum(-1))
+            if off.max(initial=0.0) > np.deg2rad(_WRITTEN) ** 2:
+                return False
+    return whole > 0
+
+
 def _angles(clip: Clip, quaternions: FloatArray) -> FloatArray:
     from scipy.spatial.transform import Rotation
 
     matrices = Rotation.from_quat(quaternions.reshape(-1, 4)).as_matrix().reshape(*quaternions.shape[:2], 3, 3)
-    return matrices_to_angles(matrices, clip.skeleton.orders)
+    orders = clip.skeleton.orders
+    return unwrap_angles(matrices_to_angles(matrices, orders), orders, clip.angles[0])
 
 
 def _filtered(track: FloatArray, moments: FloatArray, ratio: float) -> FloatArray:

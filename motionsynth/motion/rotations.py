@@ -27,10 +27,14 @@ __all__ = [
     "matrices_to_angles",
     "matrices_to_quaternions",
     "quaternions_to_matrices",
+    "unwrap_angles",
 ]
 
 _LOCKED: Final = 1e-12
 """Below this cosine of the middle angle the outer two turn about one axis; dropping one errs by < 1e-10 degrees."""
+
+_LOCKED_DEGREES: Final = 1e-11
+"""A middle angle nearer than this to 90 degrees is as good as in the lock: matrices differ by less than 1e-12."""
 
 
 @lru_cache(maxsize=256)
@@ -121,6 +125,76 @@ def matrices_to_angles(matrices: FloatArray, orders: tuple[str, ...]) -> FloatAr
     radians[..., 1] = np.arctan2(matrices[..., joints, i, k], cosine)
     radians[..., 2] = third
     return np.asarray(np.rad2deg(radians * signs) + 0.0)  # + 0.0: no file should say -0.0
+
+
+def unwrap_angles(angles: FloatArray, orders: tuple[str, ...], start: FloatArray | None = None) -> FloatArray:
+    """Make curves of Euler angles continuous: of all angles that are one rotation, those nearest to the frame before.
+
+    These are ``(a, b, c)`` and ``(a + 180, 180 - b, c + 180)``, full turns added to each; in gimbal lock, where the
+    outer angles turn about one axis, all with the same sum of them. Near is by the sum of absolute differences. That
+    a step is shorter with a flip does not depend on the flips before, so the nearest of each frame are also the
+    shortest curves, and no loop over the frames is needed.
+
+    Args:
+        angles: (..., T, J, 3) degrees, as ``matrices_to_angles`` gives them.
+        orders: J rotation orders such as ``"ZXY"``.
+        start: (..., J, 3) what the first frame is to be near to; it stays as it is where None.
+
+    Returns:
+        (..., T, J, 3) degrees that give the same matrices; a joint without a step above 90 degrees stays bit for bit.
+    """
+    if start is not None:
+        return unwrap_angles(np.concatenate([start[..., None, :, :], angles], axis=-3), orders)[..., 1:, :, :]
+    steps = np.abs(np.diff(angles, axis=-3))
+    # below 90 degrees neither a flip nor a turn is shorter
+    jumping = np.flatnonzero((steps > 90).any(axis=(*range(steps.ndim - 2), -1)))
+    if not len(jumping):
+        return angles
+    jumps, unwrapped = angles[..., jumping, :], np.array(angles)
+    curves = _nearest_equivalents(jumps)
+    through = _through_lock(jumps, _axes_and_signs(tuple(orders[joint] for joint in jumping))[1][:, 0])
+    if through is not None:
+        others = _nearest_equivalents(through)
+        curves = np.where(_variation(others) < _variation(curves), others, curves)
+    unwrapped[..., jumping, :] = curves
+    return unwrapped
+
+
+def _nearest_equivalents(angles: FloatArray) -> FloatArray:
+    """Choose the flips and the full turns of (..., T, J, 3) degrees."""
+    flipped = np.stack([angles[..., 0] + 180, 180 - angles[..., 1], angles[..., 2] + 180], axis=-1)
+    before = angles[..., :-1, :, :]
+    plain, other = (np.abs(_wrap(after[..., 1:, :, :] - before)).sum(-1) for after in (angles, flipped))
+    states = np.cumsum(other < plain, axis=-2) % 2 == 1
+    out = np.array(angles)
+    out[..., 1:, :, :] = np.where(states[..., None], flipped[..., 1:, :, :], angles[..., 1:, :, :])
+    out[..., 1:, :, :] -= 360 * np.cumsum(np.round(np.diff(out, axis=-3) / 360), axis=-3)
+    return out
+
+
+def _wrap(degrees: FloatArray) -> FloatArray:
+    return degrees - 360 * np.round(degrees / 360)
+
+
+def _variation(angles: FloatArray) -> FloatArray:
+    """(..., 1, J, 1) sum of the absolute differences between frames."""
+    return np.asarray(np.abs(np.diff(angles, axis=-3)).sum(axis=(-3, -1), keepdims=True))
+
+
+def _through_lock(angles: FloatArray, signs: FloatArray) -> FloatArray | None:
+    """The same rotations with the third angle kept through frames of gimbal lock; None where no frame is locked."""
+    locked = np.abs(np.abs(angles[..., 1]) - 90) < _LOCKED_DEGREES
+    if not locked.any():
+        return None
+    frames = np.arange(angles.shape[-3])[:, None]
+    last = np.maximum.accumulate(np.where(locked, -1, frames), axis=-2)
+    last = np.where(last < 0, np.argmin(locked, axis=-2)[..., None, :], last)
+    third = np.take_along_axis(angles[..., 2], last, axis=-2)
+    same_axis = np.sign(angles[..., 1]) * signs  # a + c is what is known where the middle turn is positive, else a - c
+    out = np.array(angles)
+    out[..., 0] = np.where(locked, angles[..., 0] + same_axis * (angles[..., 2] - third), angles[..., 0])
+    out[..., 2] = np.where(locked, third, angles[..., 2])
+    return out
 
 
 def matrices_to_6d(matrices: Tensor) -> Tensor:

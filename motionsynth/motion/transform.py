@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 
 from motionsynth.motion.clip import Clip
-from motionsynth.motion.measure import up_axis
-from motionsynth.motion.rotations import matrices_to_angles
+from motionsynth.motion.measure import UNITS, up_axis
+from motionsynth.motion.rotations import matrices_to_angles, unwrap_angles
 from motionsynth.motion.skeleton import EndSite, FloatArray, Skeleton
 
-__all__ = ["rotation_channel_counts", "scale_lengths", "to_y_up", "turn"]
+__all__ = [
+    "Z_UP_TO_Y_UP",
+    "order_joints",
+    "rotation_channel_counts",
+    "scale_lengths",
+    "to_y_up",
+    "turn",
+    "unit_metres",
+]
 
-_Z_UP_TO_Y_UP: FloatArray = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
+Z_UP_TO_Y_UP: FloatArray = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
+"""Turns (x, y, z) with z up into (x, z, -y), the same with y up."""
 
 
 def scale_lengths(clip: Clip, factor: float) -> Clip:
@@ -25,6 +35,13 @@ def scale_lengths(clip: Clip, factor: float) -> Clip:
     ends = tuple(_moved(end, factor * np.array(end.offset)) for end in skeleton.end_sites)
     scaled = replace(skeleton, offsets=skeleton.offsets * factor, end_sites=ends)
     return replace(clip, skeleton=scaled, translations=clip.translations * factor)
+
+
+def unit_metres(unit: str) -> float:
+    """Metres in a unit of length; ``ValueError`` where it is unknown."""
+    if unit not in UNITS:
+        raise ValueError(f"unknown unit {unit!r}; known: {', '.join(UNITS)}")
+    return UNITS[unit]
 
 
 def to_y_up(clip: Clip, up: Literal["y", "z"] | None = None) -> Clip:
@@ -40,7 +57,7 @@ def to_y_up(clip: Clip, up: Literal["y", "z"] | None = None) -> Clip:
     up = up_axis(clip) if up is None else up
     if up not in ("y", "z"):
         raise ValueError(f"up must be 'y' or 'z', not {up!r}")
-    return clip if up == "y" else turn(clip, _Z_UP_TO_Y_UP)
+    return clip if up == "y" else turn(clip, Z_UP_TO_Y_UP)
 
 
 def turn(clip: Clip, rotation: FloatArray) -> Clip:
@@ -77,10 +94,32 @@ def turn(clip: Clip, rotation: FloatArray) -> Clip:
         if end.parent in passing:
             ends[number] = _moved(end, rotation @ np.array(end.offset))
     turned: Skeleton = replace(skeleton, offsets=offsets, end_sites=tuple(ends))
-    angles = matrices_to_angles(rotations, skeleton.orders)
+    angles = unwrap_angles(matrices_to_angles(rotations, skeleton.orders), skeleton.orders)
     kept = [joint for joint, parent in enumerate(skeleton.parents) if parent not in passing or joint in passing]
     angles[:, kept] = clip.angles[:, kept]
     return replace(clip, skeleton=turned, angles=angles, translations=translations)
+
+
+def order_joints(clip: Clip, names: Sequence[str]) -> Clip:
+    """List a clip's joints in another order; the clip itself where they have it, or are others, or not all distinct.
+
+    Args:
+        clip: any clip.
+        names: its joints in the order wanted.
+    """
+    skeleton = clip.skeleton
+    if skeleton.names == tuple(names) or len(set(names)) < len(names) or sorted(names) != sorted(skeleton.names):
+        return clip
+    order = [skeleton.names.index(name) for name in names]
+    parents = tuple(order.index(skeleton.parents[j]) if skeleton.parents[j] >= 0 else -1 for j in order)
+    if any(parent >= joint for joint, parent in enumerate(parents)):
+        return clip  # another tree of the same joints
+    ends = sorted(
+        (replace(end, parent=order.index(end.parent)) for end in skeleton.end_sites), key=lambda end: end.parent
+    )
+    channels = tuple(skeleton.channels[joint] for joint in order)
+    ordered = Skeleton(tuple(names), parents, skeleton.offsets[order], channels, tuple(ends))
+    return replace(clip, skeleton=ordered, angles=clip.angles[:, order], translations=clip.translations[:, order])
 
 
 def _moved(end: EndSite, offset: FloatArray) -> EndSite:

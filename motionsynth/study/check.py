@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from motionsynth.errors import ConfigError, MotionSynthError, unknown_word
 from motionsynth.study.plan import ArmConfig, HypothesisConfig, StudyConfig, ViewConfig, flat
+from motionsynth.yaml_files import shown
 
 if TYPE_CHECKING:
     from motionsynth.config import RunConfig
     from motionsynth.families.base import Family
-    from motionsynth.study.load import Document
     from motionsynth.study.plan import EndpointConfig, MeasureConfig
+    from motionsynth.yaml_files import YamlFile
 
-__all__ = ["check_arms", "check_base", "check_hypotheses", "check_measure", "check_plan", "check_views", "suite_keys"]
+__all__ = [
+    "check_arms",
+    "check_base",
+    "check_hypotheses",
+    "check_measure",
+    "check_plan",
+    "check_side",
+    "check_views",
+    "suite_keys",
+]
 
 _OWN: Final = {"memoriser": {"windows"}, "low_pass": {"hz"}, "untrained": {"like"}}
 """What ``set`` may hold for landmarks."""
@@ -33,14 +44,14 @@ _FEATURES: Final = 256
 """Features of the windows that a family is built for to be asked; clips decide how many there are in truth."""
 
 
-def check_base(study: StudyConfig, document: Document) -> None:
+def check_base(study: StudyConfig, document: YamlFile) -> None:
     """Refuse keys for all arms that a study says elsewhere."""
     for key, place in _written(study.base, ["base"]):
         if key in _ELSEWHERE:
             raise document.wrong(place, f"{key} {_ELSEWHERE[key]}")
 
 
-def check_arms(study: StudyConfig, document: Document) -> None:
+def check_arms(study: StudyConfig, document: YamlFile) -> None:
     """Refuse unknown families and corpora, and what ``set`` cannot say."""
     from motionsynth.families import FAMILIES
 
@@ -64,7 +75,7 @@ def check_arms(study: StudyConfig, document: Document) -> None:
             _check_amounts(study, name, arm, document)
 
 
-def _check_keys(name: str, arm: ArmConfig, document: Document) -> None:
+def _check_keys(name: str, arm: ArmConfig, document: YamlFile) -> None:
     """Keys that are not an arm's to say: its results would not belong to those of the others."""
     for key, place in _written(arm.set, ["arms", name, "set"]):
         if key in _ELSEWHERE:
@@ -82,7 +93,7 @@ def _written(section: Mapping[str, Any], place: Sequence[str]) -> Iterable[tuple
             yield key, [*place, written, *([inner] if inner else [])]
 
 
-def _check_amounts(study: StudyConfig, name: str, arm: ArmConfig, document: Document) -> None:
+def _check_amounts(study: StudyConfig, name: str, arm: ArmConfig, document: YamlFile) -> None:
     """What ``set`` and ``views`` say of an arm that is no family."""
     known = {"components"} if arm.objective else _OWN.get(arm.landmark or "", set())
     for key in arm.set:
@@ -96,8 +107,10 @@ def _check_amounts(study: StudyConfig, name: str, arm: ArmConfig, document: Docu
             families = [other for other, of in study.arms.items() if of.family]
             raise document.wrong(["arms", name, "set", "like"], unknown_word("arm", like, families))
     for key in known & {"windows", "hz", "components"}:
-        if not isinstance(arm.set[key], int | float) or arm.set[key] <= 0:
-            raise document.wrong(["arms", name, "set", key], f"must be a number above 0 (got {arm.set[key]!r})")
+        amount, kinds = arm.set[key], int | float if key == "hz" else int
+        if isinstance(amount, bool) or not isinstance(amount, kinds) or not 0 < amount < math.inf:
+            number = "number" if key == "hz" else "whole number"
+            raise document.wrong(["arms", name, "set", key], f"must be a {number} above 0 (got {shown(repr(amount))})")
     if arm.objective and _modes() % arm.set["components"]:
         raise document.wrong(["arms", name, "set", "components"], f"must divide {_modes()}, the modes of a grid")
     if list(arm.views.values()) != [ViewConfig()]:
@@ -110,7 +123,7 @@ def _modes() -> int:
     return MODES
 
 
-def check_views(name: str, arm: ArmConfig, config: RunConfig, document: Document) -> None:
+def check_views(name: str, arm: ArmConfig, config: RunConfig, document: YamlFile) -> None:
     """Refuse views that the arm's run cannot give.
 
     Args:
@@ -151,11 +164,15 @@ def _priors(family: type[Family], config: RunConfig) -> tuple[str, ...]:
     try:
         shape = MotionShape(config.data.window_frames, _FEATURES, dict.fromkeys(labels, 2))
         return build_family(config.family, shape, 0).priors
-    except ValueError:  # with the true shape, and by its key, it is told when the clips are read
+    except (
+        ValueError,
+        RuntimeError,
+        MemoryError,
+    ):  # with the true shape, and by its key, it is told when the clips are read
         return ()
 
 
-def check_measure(study: StudyConfig, document: Document) -> None:
+def check_measure(study: StudyConfig, document: YamlFile) -> None:
     """Refuse words that choose no figure, a rule of usefulness without its figure or landmark, and a wrong plan."""
     motion = any(entry.data is not None for entry in study.corpora.values())
     if "suite" in study.measure.instruments and motion:
@@ -175,14 +192,16 @@ def check_measure(study: StudyConfig, document: Document) -> None:
             raise document.wrong(["useful", "figure"], reason)
 
 
-def check_plan(study: StudyConfig, document: Document) -> None:
+def check_plan(study: StudyConfig, document: YamlFile) -> None:
     """Refuse a plan of calibrations that cannot be read, or does not fit the study."""
     from motionsynth.study.calibrated import plan_of
 
+    counted = ["calibration" if study.calibration.count else "measure", "count"]
+    places = {"count": counted, "repeats": ["calibration", "repeats"]}
     try:
         plan_of(study)
     except ConfigError as error:
-        raise document.wrong(["calibration", "plan"], str(error)) from error
+        raise document.wrong(places.get(str(error.key), ["calibration", "plan"]), str(error)) from error
 
 
 def _has_plan(study: StudyConfig) -> bool:
@@ -236,11 +255,12 @@ def _figures(study: StudyConfig, corpus: str) -> set[str]:
     return found
 
 
-def check_hypotheses(study: StudyConfig, document: Document) -> None:
+def check_hypotheses(study: StudyConfig, document: YamlFile) -> None:
     """Refuse contrasts of arms, views and corpora that there are not, and endpoints that no cell will have."""
     axes = _axes(study)
-    for name, hypothesis in study.hypotheses.items():
-        place = ["hypotheses", name]
+    stated = [(["hypotheses", name], hypothesis) for name, hypothesis in study.hypotheses.items()]
+    stated += [(["cut", name], hypothesis) for name, hypothesis in study.cut.items()]
+    for place, hypothesis in stated:
         for corpus in hypothesis.corpora or ():
             if corpus not in study.corpora:
                 raise document.wrong([*place, "corpora"], unknown_word("corpus", corpus, study.corpora))
@@ -261,19 +281,25 @@ def check_hypotheses(study: StudyConfig, document: Document) -> None:
 
 
 def _check_side(
-    study: StudyConfig, hypothesis: HypothesisConfig, side: str, place: Sequence[str], document: Document
+    study: StudyConfig, hypothesis: HypothesisConfig, side: str, place: Sequence[str], document: YamlFile
 ) -> None:
-    arm, _, view = getattr(hypothesis, side).partition("@")
-    if arm not in study.arms:
-        raise document.wrong(place, unknown_word("arm", arm, study.arms))
-    if view and view not in study.arms[arm].views:
-        raise document.wrong(place, unknown_word(f"view of {arm}", view, study.arms[arm].views))
+    check_side(study, getattr(hypothesis, side), place, document)
+    arm = study.arm_view(getattr(hypothesis, side))[0]
     if absent := next((corpus for corpus in hypothesis.corpora or () if corpus not in study.corpora_of(arm)), None):
         raise document.wrong(place, f"{arm} does not run on {absent}")
 
 
+def check_side(study: StudyConfig, side: str, place: Sequence[str | int], document: YamlFile) -> None:
+    """Refuse ``ARM`` or ``ARM@VIEW`` that the study has not."""
+    arm, _, view = side.partition("@")
+    if arm not in study.arms:
+        raise document.wrong(place, unknown_word("arm", arm, study.arms))
+    if view and view not in study.arms[arm].views:
+        raise document.wrong(place, unknown_word(f"view of {arm}", view, study.arms[arm].views))
+
+
 def _check_useful(
-    study: StudyConfig, arms: Sequence[str], corpus: str, place: Sequence[str], document: Document
+    study: StudyConfig, arms: Sequence[str], corpus: str, place: Sequence[str], document: YamlFile
 ) -> None:
     """Where arms must be useful to carry a verdict, what they are held against must run beside them."""
     if study.useful is None or corpus in study.corpora_of(study.useful.of):
@@ -290,7 +316,7 @@ def _check_axis(
     corpus: str,
     axes: Collection[str],
     place: Sequence[str],
-    document: Document,
+    document: YamlFile,
 ) -> None:
     """An axis is one that the corpus will be calibrated on; calibrations are of motion, and of figures of the suite."""
     axis = endpoint.dose or endpoint.axis
@@ -313,7 +339,8 @@ def _axes(study: StudyConfig) -> set[str]:
     from motionsynth.calibration.record import load_calibration
     from motionsynth.study.calibrated import plan_of
 
-    asked = {hypothesis.endpoint.dose or hypothesis.endpoint.axis for hypothesis in study.hypotheses.values()} - {None}
+    stated = (*study.hypotheses.values(), *study.cut.values())
+    asked = {hypothesis.endpoint.dose or hypothesis.endpoint.axis for hypothesis in stated} - {None}
     if not asked or not _has_plan(study):
         return set()
     known = set(plan_of(study).axes)

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from motionsynth.array_files import read_arrays
 from motionsynth.errors import StudyError
-from motionsynth.files import write_bytes
+from motionsynth.files import parse_json, write_bytes
 from motionsynth.view.figure import Figure, stick_figure
 from motionsynth.view.player import Drawn
 
@@ -31,6 +32,8 @@ __all__ = ["LARGEST_BYTES", "keep_clips", "read_clips"]
 FORMAT: Final = "motionsynth-study-clips-1"
 LARGEST_BYTES: Final = 60_000
 """Of a file: where the full rate makes a larger one, every second frame is kept, and so on."""
+_MOST_BYTES: Final = 1 << 25
+"""That are read of a file, and of all that it unpacks to."""
 _MILLIMETRES: Final = 1000.0
 _REACH: Final = 32_767
 _COARSEST: Final = 4
@@ -71,16 +74,16 @@ def read_clips(path: Path) -> dict[str, list[Drawn]]:
         StudyError: the file cannot be read, is damaged, or is of another format; it is named.
     """
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            about = json.loads(bytes(stored["about"]))
-            found, views = about["format"], dict(about["views"]) if about["format"] == FORMAT else {}
-            shown = {name: _unpacked(view, stored[f"view{place}"]) for place, (name, view) in enumerate(views.items())}
-    except FileNotFoundError as error:
+        stored = read_arrays(path, limit=_MOST_BYTES)
+        about = parse_json(stored["about"].tobytes())
+        found, views = about["format"], dict(about["views"]) if about["format"] == FORMAT else {}
+        shown = {name: _unpacked(view, stored[f"view{place}"]) for place, (name, view) in enumerate(views.items())}
+    except OSError as error:
         raise StudyError(path, error.strerror or str(error)) from error
-    except Exception as error:  # a damaged archive raises whatever its damage comes upon
-        raise StudyError(path, f"is damaged: {error}; delete it") from error
+    except Exception as error:  # what is damaged raises whatever its damage comes upon
+        raise StudyError(path, f"is damaged: {str(error)[:120]}; delete it") from error
     if found != FORMAT:
-        raise StudyError(path, f"has format {found!r}, this version reads {FORMAT}; delete it")
+        raise StudyError(path, f"has format {repr(found)[:40]}, this version reads {FORMAT}; delete it")
     return shown
 
 

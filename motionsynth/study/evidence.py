@@ -7,13 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from motionsynth.study.outcomes import COVERAGE, Cells, arm_title, covers_next_to_nothing, not_useful
 from motionsynth.study.plan import EndpointConfig, HypothesisConfig, StudyConfig
 from motionsynth.study.results import CellResult, ViewResult
 
-__all__ = ["Cells", "Doubt", "Evidence", "gather", "index_cells", "machine_name", "not_useful"]
-
-Cells = Mapping[tuple[str, str, int], CellResult]
-"""(arm, corpus, seed) -> its result."""
+__all__ = ["Evidence", "OffAxis", "gather", "index_cells", "machine_name"]
 
 _NAMED: Final = 4
 """So many of a list are named, the others counted."""
@@ -26,13 +24,6 @@ _OFF_SHARES: Final = (
     "A share of an axis below 0 is off real motion the other way, one above 1 beyond the strongest dose: there the "
     "calibration's curve goes on straight, to tell arms apart, and no dose stands behind the number"
 )
-
-
-class Doubt(NamedTuple):
-    """Why an arm counts as not trained; ``measured`` where its quality is known, and too low."""
-
-    why: str
-    measured: bool
 
 
 class _Lost(NamedTuple):
@@ -68,6 +59,18 @@ class _Side:
         return self.planned[0] if self.fixed else seed
 
 
+class OffAxis(NamedTuple):
+    """The figure behind doses that lie off the calibrated axis: there it alone was measured.
+
+    Args:
+        key: of the figure.
+        pairs: its natural logarithms, first and second, one pair a seed.
+    """
+
+    key: str
+    pairs: tuple[tuple[float, float], ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Evidence:
     """Pairs of one statement.
@@ -79,6 +82,7 @@ class Evidence:
         reservations: what a reader should know, as sentences.
         machines: where the cells ran.
         keys: figures that were read; more than one only where a calibration changed.
+        off_axis: the figure itself, where in most pairs both doses lie off the calibrated axis.
     """
 
     seeds: tuple[int, ...]
@@ -88,6 +92,7 @@ class Evidence:
     reservations: tuple[str, ...] = ()
     machines: tuple[str, ...] = ()
     keys: tuple[str, ...] = field(default=())
+    off_axis: OffAxis | None = None
 
 
 def index_cells(study: StudyConfig, results: Mapping[str, CellResult]) -> Cells:
@@ -123,7 +128,8 @@ def gather(study: StudyConfig, hypothesis: HypothesisConfig, corpus: str, cells:
     used = [(side, side.cells[side.at(seed)]) for side in (first, second) for seed in seeds]
     unique = {cell.key: cell for _, cell in used}
     doubts = (not_useful(study, side.arm, corpus, cells) for side in (first, second))
-    barred = next((doubt.why for doubt in doubts if doubt), "")
+    unreal = (_unreal(study, hypothesis.endpoint, side, used) for side in (first, second))
+    barred = next((why for why in (*(doubt.why for doubt in doubts if doubt), *unreal) if why), "")
     said = [
         *_unpaired(study, first, second),
         *(text for side in (first, second) for text in _absent(study, side, planned)),
@@ -139,7 +145,39 @@ def gather(study: StudyConfig, hypothesis: HypothesisConfig, corpus: str, cells:
         tuple(dict.fromkeys(said)),
         tuple(dict.fromkeys(machine_name(cell) for cell in unique.values())),
         tuple(sorted({key for side, cell in used if (key := _key(hypothesis.endpoint, cell.views[side.view]))})),
+        _off_axis(hypothesis.endpoint, first, second, seeds),
     )
+
+
+def _unreal(study: StudyConfig, endpoint: EndpointConfig, side: _Side, used: Iterable[tuple[_Side, CellResult]]) -> str:
+    """Why a dose of lost coverage says nothing of an arm most of whose windows are unlike real ones."""
+    if endpoint.dose not in COVERAGE:
+        return ""
+    cells = {cell.key: cell for of, cell in used if of is side}.values()
+    outcomes = [covers_next_to_nothing(cell.views[side.view], (endpoint.dose or "",)) for cell in cells]
+    off = outcomes.count("off real motion")
+    if 2 * off <= len(outcomes):
+        return ""
+    return (
+        f"{off} of {len(outcomes)} runs of {arm_title(study, side.arm)} are off real motion: they vary more within a "
+        f"cell than real motion does and read as beyond the strongest dose of {endpoint.dose}, because the figure "
+        "falls for unreal windows as it does for few"
+    )
+
+
+def _off_axis(endpoint: EndpointConfig, first: _Side, second: _Side, seeds: Iterable[int]) -> OffAxis | None:
+    if endpoint.dose is None:
+        return None
+    pairs = [[side.cells[side.at(seed)].views[side.view] for side in (first, second)] for seed in seeds]
+    off = [all(view.doses[endpoint.dose].state in _OFF_CURVE for view in pair) for pair in pairs]
+    keys = {view.doses[endpoint.dose].key for pair in pairs for view in pair}
+    if len(keys) != 1 or 2 * sum(off) <= len(pairs):
+        return None
+    (key,) = keys
+    values = [[view.figures.get(key, 0.0) for view in pair] for pair in pairs]
+    if min(value for pair in values for value in pair) <= 0:
+        return None
+    return OffAxis(key, tuple((math.log(one), math.log(two)) for one, two in values))
 
 
 def machine_name(cell: CellResult) -> str:
@@ -201,10 +239,6 @@ def _both(first: _Side, second: _Side, seed: int) -> bool:
     return all(side.at(seed) in side.planned for side in (first, second))
 
 
-def _title(study: StudyConfig, arm: str) -> str:
-    return study.arms[arm].title or arm
-
-
 def _seeds(seeds: Iterable[int]) -> str:
     """``seed 3``, ``seeds 5 to 9``, ``seeds 1, 4``."""
     listed = sorted(seeds)
@@ -223,16 +257,16 @@ def _unpaired(study: StudyConfig, first: _Side, second: _Side) -> Iterable[str]:
     for side, other in ((first, second), (second, first)):
         if side.fixed:
             yield (
-                f"{_title(study, side.arm)} has one cell, held against every seed: what another draw of it would "
+                f"{arm_title(study, side.arm)} has one cell, held against every seed: what another draw of it would "
                 "have is not in the interval"
             )
         elif not other.fixed and (alone := set(side.planned) - set(other.planned)):
             yield (
-                f"{_title(study, side.arm)} has {len(side.planned)} seeds, {_title(study, other.arm)} "
+                f"{arm_title(study, side.arm)} has {len(side.planned)} seeds, {arm_title(study, other.arm)} "
                 f"{len(other.planned)}: its {_seeds(alone)} have no partner and are not used"
             )
         if study.arms[side.arm].tier == "B":
-            yield f"{_title(study, side.arm)} is an exploratory arm"
+            yield f"{arm_title(study, side.arm)} is an exploratory arm"
 
 
 def _absent(study: StudyConfig, side: _Side, planned: Iterable[int]) -> Iterable[str]:
@@ -244,7 +278,7 @@ def _absent(study: StudyConfig, side: _Side, planned: Iterable[int]) -> Iterable
             reasons.setdefault(lost, []).append(seed)
     for lost, seeds in reasons.items():
         then = "not among the pairs" if lost.final else "provisional until then"
-        yield f"{_title(study, side.arm)}, {_seeds(seeds)} of {len(wanted)}: {lost.why}; {then}"
+        yield f"{arm_title(study, side.arm)}, {_seeds(seeds)} of {len(wanted)}: {lost.why}; {then}"
 
 
 def _off_curve(study: StudyConfig, endpoint: EndpointConfig, used: Iterable[tuple[_Side, CellResult]]) -> Iterable[str]:
@@ -257,14 +291,17 @@ def _off_curve(study: StudyConfig, endpoint: EndpointConfig, used: Iterable[tupl
         if state in _OFF_CURVE:
             found.setdefault((side.arm, state), set()).add(cell.seed)
     for (arm, state), seeds in found.items():
-        yield f"{_title(study, arm)}, {_seeds(seeds)}: the {endpoint.dose} dose lies {_OFF_CURVE[state]}"
+        yield f"{arm_title(study, arm)}, {_seeds(seeds)}: the {endpoint.dose} dose lies {_OFF_CURVE[state]}"
     if found:
         yield _OFF_SHARES
 
 
 def _changed(study: StudyConfig, endpoint: EndpointConfig, cells: Iterable[CellResult]) -> Iterable[str]:
     cells = list(cells)
-    if late := [cell for cell in cells if cell.hypotheses_sha256 != study.hypotheses_sha256]:
+    late = [cell for cell in cells if cell.hypotheses_sha256 != study.hypotheses_sha256]
+    if late and len(late) == len(cells):
+        yield "hypotheses of the study changed after all runs had ended"
+    elif late:
         yield f"hypotheses changed after {len(late)} of {len(cells)} runs had ended: {_names(late)}"
     if other := [cell for cell in cells if cell.measure_sha256 != study.measure_sha256(cell.arm)]:
         yield f"{len(other)} of {len(cells)} cells were measured otherwise than the study now asks: {_names(other)}"
@@ -287,37 +324,3 @@ def _mixed(
     if apart:
         names = sorted({machine_name(cell) for cell in cells})
         yield f"the two runs of {_seeds(apart)} were made on different machines ({', '.join(names)})"
-
-
-def not_useful(study: StudyConfig, arm: str, corpus: str, cells: Cells) -> Doubt | None:
-    """Why no verdict may be drawn from an arm, by the rule ``useful``; None where one may.
-
-    Landmarks and mixtures on grids are what they are: the rule is of arms that are trained.
-
-    Args:
-        study: the plan.
-        arm: judged in its main view, in the mean over its finished seeds.
-        corpus: on which.
-        cells: of :func:`index_cells`.
-    """
-    rule, config = study.useful, study.arms[arm]
-    if rule is None or config.family is None or config.tier == "landmark":
-        return None
-    means = []
-    for name in (arm, rule.of):
-        wanted = [cells.get((name, corpus, seed)) for seed in study.seeds_of(name)] if name in study.arms else []
-        shown = [cell.views.get(study.arms[name].main_view) for cell in wanted if cell and cell.state == "finished"]
-        values = [view.figures[rule.figure] for view in shown if view and rule.figure in view.figures]
-        if not values:
-            why = (
-                f"whether {_title(study, arm)} is trained to a useful quality is not known: no {rule.figure} of {name}"
-            )
-            return Doubt(why, measured=False)
-        means.append(sum(values) / len(values))
-    if means[0] < rule.share * means[1]:
-        return None
-    why = (
-        f"{_title(study, arm)} is not trained to a useful quality: its {rule.figure} is {means[0]:.3g}, "
-        f"not below {rule.share:g} of the {means[1]:.3g} of {_title(study, rule.of)}"
-    )
-    return Doubt(why, measured=True)

@@ -2,54 +2,32 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from pydantic import ValidationError
 
 from motionsynth.errors import ConfigError, unknown_word
+from motionsynth.settings import Setting, config_error, located
 from motionsynth.study.check import check_arms, check_base, check_hypotheses, check_measure, check_views
+from motionsynth.study.contrasts import check_contrast, check_twice
 from motionsynth.study.plan import Cell, CorpusEntry, StudyConfig, cell_hash, flat
+from motionsynth.yaml_files import YAML_SUFFIXES, YamlFile, dotted, read_yaml
 
 if TYPE_CHECKING:
     from motionsynth.config import RunConfig
 
-__all__ = ["Document", "load_study", "plan_cells", "run_of"]
+__all__ = ["load_study", "plan_cells", "read_study", "run_of"]
 
 
-class Document:
-    """The text of a study's YAML, for telling on which line a key stands.
+def read_study(path: str | Path) -> YamlFile:
+    """A study's YAML as it is written: arms may share what they are made of by ``&name``, ``*name`` and ``<<``.
 
-    Args:
-        path: the file.
+    Raises:
+        ConfigError: as ``read_yaml``.
     """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._root = yaml.compose(path.read_text(encoding="utf-8"), yaml.SafeLoader)
-
-    def wrong(self, key: Sequence[str | int], reason: str) -> ConfigError:
-        """The error that names file, line and dotted key; the line of the nearest parent where a key is absent."""
-        node, line = self._root, 0
-        for part in key:
-            found = self._child(node, part)
-            if found is None:
-                break
-            node, line = found
-        return ConfigError(f"{self.path}:{line + 1}", ".".join(map(str, key)) or None, reason)
-
-    @staticmethod
-    def _child(node: Any, part: str | int) -> tuple[Any, int] | None:
-        if isinstance(node, yaml.MappingNode):
-            for name, value in node.value:
-                if name.value == str(part):
-                    return value, name.start_mark.line
-        if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            return node.value[part], node.value[part].start_mark.line
-        return None
+    return read_yaml(path, aliases=True)
 
 
 def load_study(path: str | Path) -> StudyConfig:
@@ -60,27 +38,37 @@ def load_study(path: str | Path) -> StudyConfig:
             no run or cannot be shown as a view has it, or a hypothesis names an arm, a view, a corpus, an axis or a
             figure that there is not; names file, line and key.
     """
-    from motionsynth.config import config_error, read_yaml
-
-    path = Path(path)
-    plain = read_yaml(path)
-    document = Document(path)
+    document = read_study(path)
     try:
-        study = StudyConfig.model_validate(plain)
+        study = StudyConfig.model_validate(located(document.value, StudyConfig, document.path.parent))
     except ValidationError as error:
-        told = config_error(error, path, StudyConfig, ())
-        key = [part for part in error.errors()[0]["loc"] if "[" not in str(part)]  # a kind of value, as dict[str,any]
-        raise document.wrong(key, told.reason) from error
+        raise config_error(error, document, StudyConfig) from error
+    _locate_data(study, document.path.parent)
     check_base(study, document)
     check_arms(study, document)
     check_measure(study, document)
     check_hypotheses(study, document)
+    check_twice(study, document)
+    check_contrast(study, document)
     for name, arm in study.arms.items():
         configs = _configs(study, name, document, {})
         config = next(iter(configs.values()))
         if arm.family is not None and config is not None:
             check_views(name, arm, config, document)
     return study
+
+
+def _locate_data(study: StudyConfig, folder: Path) -> None:
+    """Put right the paths of data sections, which the model of a study holds as they are written."""
+    from motionsynth.config import DataConfig, RunConfig
+
+    for entry in study.corpora.values():
+        if isinstance(entry.data, dict):
+            entry.data.update(located(entry.data, DataConfig, folder))
+    for key, value in study.base.items():
+        section, _, name = key.partition(".")
+        nested = located({section: {name: value} if name else value}, RunConfig, folder)[section]
+        study.base[key] = nested[name] if name else nested
 
 
 def plan_cells(study: StudyConfig, path: Path, *, data: Mapping[str, Path] | None = None) -> list[Cell]:
@@ -93,7 +81,7 @@ def plan_cells(study: StudyConfig, path: Path, *, data: Mapping[str, Path] | Non
     """
     from motionsynth.config import plain_config
 
-    document = Document(path)
+    document = read_study(path)
     if stranger := next((name for name in data or {} if name not in study.corpora), None):
         raise ConfigError("--data", stranger, unknown_word("corpus", stranger, study.corpora))
     cells = []
@@ -128,7 +116,7 @@ def _seeded(config: RunConfig, seed: int) -> RunConfig:
 
 
 def _configs(
-    study: StudyConfig, name: str, document: Document, data: Mapping[str, Path]
+    study: StudyConfig, name: str, document: YamlFile, data: Mapping[str, Path]
 ) -> dict[str, RunConfig | None]:
     """Corpus -> the run of an arm; of landmarks a run that only says how motion is read; None on a grid."""
     found: dict[str, RunConfig | None] = {}
@@ -139,37 +127,55 @@ def _configs(
 
 
 def _config(
-    study: StudyConfig, name: str, corpus: str, entry: CorpusEntry, document: Document | None, folder: Path | None
+    study: StudyConfig, name: str, corpus: str, entry: CorpusEntry, document: YamlFile | None, folder: Path | None
 ) -> RunConfig:
     from motionsynth.config import load_config
     from motionsynth.families import family_class
     from motionsynth.workflow import baseline
 
     arm = study.arms[name]
-    section = entry.data if isinstance(entry.data, Mapping) else {}
-    reading = [(f"data.{key}", value) for key, value in section.items()]
-    reading += [("data.path", str(folder))] if folder else []
-    base = list(flat(study.base))
-    reading += [(key, value) for key, value in base if key.startswith("data.")]
 
-    def loaded(family: str, chosen: Sequence[tuple[str, Any]]) -> RunConfig:
-        overrides = [f"{key}={json.dumps(value)}" for key, value in chosen]
-        data = entry.data if isinstance(entry.data, Path) else None
-        return load_config(baseline(family), data=data, overrides=overrides)
+    named = entry.data if isinstance(entry.data, Path) else None
+    file = named if named and named.suffix in YAML_SUFFIXES else None
+    section = entry.data if isinstance(entry.data, dict) else {"path": str(named)} if named and not file else {}
+    reading = _written(document, ["corpora", corpus, "data"], section, "data.")
+    reading += [Setting(("data", "path"), str(folder), f"--data {corpus}={folder}")] if folder else []
+    base = _written(document, ["base"], study.base)
+    reading += [setting for setting in base if setting.key[0] == "data"]
+
+    def loaded(family: str, chosen: Sequence[Setting]) -> RunConfig:
+        return load_config(baseline(family), data=file, overrides=chosen)
 
     try:
         landmark = loaded("vae", reading)  # reads motion as the others do, and trains nothing
         if arm.family is None:
             return landmark
         # the YAML of a family may cut motion in a way of its own; here all see the same windows, and have one judge
-        windows = [(f"data.{key}", getattr(landmark.data, key)) for key in ("window_frames", "stride_frames")]
-        unused = {f"train.{key}" for key in family_class(arm.family).Config.UNUSED}
-        used = [(key, value) for key, value in base if key not in unused]
-        return loaded(arm.family, [*reading, *used, *windows, *flat(arm.set)])
+        windows = [
+            Setting(("data", key), getattr(landmark.data, key), "corpora") for key in ("window_frames", "stride_frames")
+        ]
+        unused = {("train", key) for key in family_class(arm.family).Config.UNUSED}
+        used = [setting for setting in base if setting.key not in unused]
+        return loaded(arm.family, [*reading, *used, *windows, *_written(document, ["arms", name, "set"], arm.set)])
     except ConfigError as error:
-        if document is None:
-            raise
-        raise document.wrong(_place(error, study, name, corpus), f"{error.key or ''} {error.reason}".strip()) from error
+        if document is not None and str(error.path).startswith(str(baseline("vae").parent)):
+            reason = f"{error.key or ''} {error.reason}".strip()
+            raise document.wrong(_place(error, study, name, corpus), reason) from error
+        if document is not None and file and str(error.path).startswith(str(file)):
+            raise document.wrong(["corpora", corpus, "data"], str(error)) from error
+        raise
+
+
+def _written(
+    document: YamlFile | None, place: Sequence[str], section: Mapping[str, Any], prefix: str = ""
+) -> list[Setting]:
+    """Settings of a run in a section of a study, such as ``{train.steps: 40}``, each with where it stands there."""
+    found = []
+    for top, value in section.items():
+        where = [*place, top]
+        stands = f"{document.place_of(where)}: {dotted(where)}" if document else str(dotted(where))
+        found += [Setting(tuple((prefix + key).split(".")), part, stands) for key, part in flat({top: value})]
+    return found
 
 
 def _place(error: ConfigError, study: StudyConfig, arm: str, corpus: str) -> list[str]:

@@ -36,11 +36,11 @@ def open_world(data: DataConfig, measure: MeasureConfig, calibration: Path | Non
     from motionsynth.corpus.corpus import open_corpus
     from motionsynth.evaluation.reference import Reference
     from motionsynth.extractors import extractor_for
-    from motionsynth.files import hash_bytes
+    from motionsynth.files import hash_bytes, read_regular
 
     corpus = open_corpus(data)
     curves = load_calibration(calibration) if calibration else None
-    identity = hash_bytes(calibration.read_bytes()) if calibration else ""
+    identity = hash_bytes(read_regular(calibration)) if calibration else ""
     return World(Reference(corpus, "test"), extractor_for(corpus), curves, measure, identity)
 
 

@@ -12,12 +12,13 @@ import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from motionsynth.errors import ConfigError, StudyError
+from motionsynth.processes import safe_children
 from motionsynth.study.engines import WorkerDiedError
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ class RayEngine:
         ray, local = self._ray, self._address is None
         _refuse_silent(self._address)
         try:
-            with _signals_kept():
+            # workers look for modules in the folder that Ray is called in, which may be a corpus from anywhere
+            with _signals_kept(), safe_children(), chdir(os.sep):
                 ray.init(
                     address="local" if local else self._address,
                     num_cpus=self._jobs if local else None,

@@ -5,7 +5,9 @@ Every node must see the same folders under the same names: clips, runs, results,
 
 from __future__ import annotations
 
+import shlex
 import shutil
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -14,6 +16,7 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from motionsynth.errors import StudyError
+from motionsynth.processes import safe_children
 from motionsynth.study.engines import WorkerDiedError
 
 __all__ = ["SlurmEngine"]
@@ -57,7 +60,9 @@ class SlurmEngine:
         if cluster == "slurm" and shutil.which("sbatch") is None:
             raise StudyError(None, "there is no Slurm here: sbatch is not found; use --engine local")
         self.slots = jobs
-        self._executor = submitit.AutoExecutor(folder=logs, cluster=cluster, slurm_max_num_timeout=_REQUEUES)
+        # a cluster may not hand this process's environment on: -P keeps modules of the working folder out by itself
+        python = {f"{cluster}_python": f"{shlex.quote(sys.executable)} -P"}
+        self._executor = submitit.AutoExecutor(folder=logs, cluster=cluster, slurm_max_num_timeout=_REQUEUES, **python)
         self._executor.update_parameters(name="motionsynth", timeout_min=minutes, cpus_per_task=1)
         if partition is not None:
             self._executor.update_parameters(slurm_partition=partition)
@@ -79,7 +84,8 @@ class SlurmEngine:
 
     def submit(self, function: Callable[..., T], *arguments: object) -> Future[T]:
         """Put it into the queue; a thread here asks after it."""
-        job = self._executor.submit(_Resumed(function, arguments))
+        with safe_children():
+            job = self._executor.submit(_Resumed(function, arguments))
         future: Future[T] = Future()
         self._jobs[future] = job
         threading.Thread(target=self._follow, args=(future, job), daemon=True).start()

@@ -6,6 +6,8 @@
     arms                   name -> family and keys, or a landmark; how each is shown (views); how many seeds
     measure                windows, figures, instruments
     hypotheses             endpoint, contrast of two arms, direction, smallest effect of interest
+    cut                    statements of earlier versions that are no longer made, and why
+    contrast, caveats      the pair that the report takes apart; what to know before the verdicts
 
 A *cell* is one arm on one corpus by one seed: one run, named by the hash of all that decides it. Where clips lie does
 not; so the results of a cell hold on any machine.
@@ -32,6 +34,7 @@ __all__ = [
     "CalibrationChoice",
     "Cell",
     "CorpusEntry",
+    "CutConfig",
     "EndpointConfig",
     "HypothesisConfig",
     "MeasureConfig",
@@ -61,7 +64,7 @@ class CorpusEntry(FrozenConfig):
     """
 
     data: dict[str, Any] | Path | None = None
-    """The data section: keys, or the YAML that holds them, from the folder where the command is run."""
+    """The data section: keys, the YAML that holds them, or a folder of clips."""
     density: Literal["line", "ring"] | None = None
     """A known density on a grid, for arms that fit mixtures on it; see ``study.grids``."""
     calibration: Path | None = None
@@ -111,7 +114,7 @@ class ArmConfig(FrozenConfig):
     """What tables call it; its name where empty."""
     tier: Literal["A", "B", "landmark"] = "A"
     """A carries verdicts; B explores; landmarks give the others their scale."""
-    seeds: int | None = Field(None, ge=1)
+    seeds: int | None = Field(None, ge=1, le=1000)
     """Training seeds, from 0; those of the study where null."""
     corpora: tuple[str, ...] | None = None
     """Corpora it runs on; all that suit it where null."""
@@ -163,7 +166,7 @@ class CalibrationChoice(FrozenConfig):
 
     count: int | None = Field(None, ge=8)
     """Windows of each set; those of ``measure`` where null."""
-    repeats: int | None = Field(None, ge=3)
+    repeats: int | None = Field(None, ge=3, le=1000)
     """Draws of both sets; those of the shipped plan where null."""
     plan: Path | None = None
     """YAML of the plan; the shipped one where null."""
@@ -225,6 +228,15 @@ class HypothesisConfig(FrozenConfig):
     """Of ``first - second``, as the statement has it."""
     margin: float = Field(gt=0)
     """Smallest difference of interest, in the endpoint's unit: within it the two are equivalent."""
+    was: str = ""
+    """How it stood before, where it was changed after results had been seen: the report says so beside the verdict."""
+
+
+class CutConfig(HypothesisConfig):
+    """A statement that was taken out: it carries no verdict and counts in no family; the report tells its numbers."""
+
+    why: str
+    """When it was cut, and why."""
 
 
 class StudyConfig(FrozenConfig):
@@ -239,7 +251,7 @@ class StudyConfig(FrozenConfig):
     corpora: dict[str, CorpusEntry] = Field(min_length=1)
     base: dict[str, Any] = Field(default_factory=dict)
     """Keys of every arm's run, such as ``{train.precision: bf16}``; keys of ``train`` without meaning are left out."""
-    seeds: int = Field(5, ge=1)
+    seeds: int = Field(5, ge=1, le=1000)
     arms: dict[str, ArmConfig] = Field(min_length=1)
     measure: MeasureConfig = MeasureConfig()
     calibration: CalibrationChoice = CalibrationChoice()
@@ -248,11 +260,17 @@ class StudyConfig(FrozenConfig):
     confidence: float = Field(0.95, gt=0.5, lt=1)
     """Of intervals; errors of 1 - confidence are shared out over the hypotheses by Holm's rule."""
     hypotheses: dict[str, HypothesisConfig] = Field(default_factory=dict)
+    cut: dict[str, CutConfig] = Field(default_factory=dict)
+    """Statements of earlier versions that are no longer made: they are named, not forgotten."""
+    contrast: tuple[str, str] | None = None
+    """``ARM`` or ``ARM@VIEW``, twice: the pair whose difference the report takes apart, figure by figure."""
+    caveats: tuple[str, ...] = ()
+    """What a reader should know before the verdicts, as sentences."""
 
     @property
     def hypotheses_sha256(self) -> str:
         """Identity of all that verdicts hang on, kept with every cell: a later change shows."""
-        said = {name: hypothesis.model_dump(mode="json") for name, hypothesis in self.hypotheses.items()}
+        said = {name: of.model_dump(mode="json", exclude={"was"}) for name, of in self.hypotheses.items()}
         for hypothesis in said.values():
             hypothesis["first"], hypothesis["second"] = (
                 "@".join(self.arm_view(hypothesis[side])) for side in ("first", "second")

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Final
 
 from motionsynth.study.clips import read_clips
 from motionsynth.study.plan import Cell, StudyConfig
+from motionsynth.study.reporting.apart import apart_blocks
 from motionsynth.study.reporting.cells import cell_tables
 from motionsynth.study.reporting.doses import dose_picture
 from motionsynth.study.reporting.gather import Entry, Gathered
 from motionsynth.study.reporting.method import changed_hypotheses, reproduce
 from motionsynth.study.reporting.pictures import curve_pictures, forest_picture, spectra_pictures
-from motionsynth.study.reporting.statements import glance, summary, verdict_blocks, verdicts_of
+from motionsynth.study.reporting.realism import realism_picture, realism_table
+from motionsynth.study.reporting.statements import cut_blocks, glance, summary, verdict_blocks, verdicts_of
 from motionsynth.study.reporting.tables import cost_table, dose_table, figure_tables, ledger, runs_table
 from motionsynth.study.results import CLIPS, CellResult
 from motionsynth.study.verdicts import Verdict, statements
@@ -60,6 +62,7 @@ def write_report(
     verdicts = verdicts_of(gathered)
     sections = [
         *_answer(gathered, verdicts),
+        *(section for corpus in gathered.corpora for section in _apart(gathered, corpus)),
         *(section for corpus in gathered.corpora for section in _corpus(gathered, corpus, folder)),
         *(section for corpus in gathered.corpora for section in _exploratory(gathered, corpus, folder)),
         Section("Ledger", ledger(gathered)),
@@ -76,12 +79,25 @@ def write_report(
 
 def _answer(gathered: Gathered, verdicts: Sequence[Verdict]) -> Iterator[Section]:
     blocks: list[Block] = [Headline(summary(gathered, verdicts), changed_hypotheses(gathered))]
+    if gathered.study.caveats:
+        blocks += [Paragraph("Before the verdicts:"), Notes(gathered.study.caveats, quiet=False)]
     if verdicts:
+        if gathered.study.caveats:
+            blocks.append(Paragraph("The verdicts, in short:"))
         blocks.append(Notes(glance(gathered, verdicts), quiet=False))
     yield Section("", blocks)
     if verdicts:
         picture = forest_picture(gathered, verdicts)
         yield Section("Verdicts", [*([picture] if picture else []), *verdict_blocks(gathered, verdicts)])
+    if cut := cut_blocks(gathered):
+        yield Section("Statements that were cut", cut)
+
+
+def _apart(gathered: Gathered, corpus: str) -> Iterator[Section]:
+    """The difference of the one pair that the study takes apart."""
+    if (pair := gathered.study.contrast) and (blocks := apart_blocks(gathered, corpus)):
+        names = (gathered.study.arms[gathered.study.arm_view(side)[0]].title or side for side in pair)
+        yield Section(f"{' less '.join(names)}, figure by figure: {gathered.corpus_title(corpus)}", blocks)
 
 
 def _corpus(gathered: Gathered, corpus: str, folder: Path) -> Iterator[Section]:
@@ -130,11 +146,14 @@ def _blocks(
     endpoints = [h.endpoint.metric for h in gathered.study.hypotheses.values() if h.endpoint.metric is not None]
     useful = [gathered.study.useful.figure] if gathered.study.useful else []
     pictures: list[Picture] = []
+    if plane := realism_picture(gathered, corpus, [*entries, *landmarks], tier=tier):
+        pictures.append(plane)
     if plane := dose_picture(gathered, corpus, [*entries, *landmarks], tier=tier):
         pictures.append(plane)
     pictures += spectra_pictures(gathered, corpus, entries, tier=tier)
     pictures += curve_pictures(gathered, corpus, entries, tier=tier)
     tables = [
+        realism_table(entries, landmarks),
         dose_table(gathered, entries, landmarks),
         *figure_tables(gathered, entries, landmarks, [*endpoints, *useful]),
         cost_table(gathered, corpus, entries),

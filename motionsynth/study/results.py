@@ -10,16 +10,21 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from motionsynth.errors import StudyError
-from motionsynth.files import write_bytes
+from motionsynth.files import parse_json, read_regular, write_bytes
 
 __all__ = ["CLIPS", "CellResult", "DoseReading", "ViewResult", "read_result", "read_results", "save_result"]
 
 FORMAT: Final = "motionsynth-study-cell-2"
 CLIPS: Final = ".clips.npz"
 """Behind the hash of a cell: its clips for the player."""
+
+_LARGEST: Final = 1 << 24
+_STRICT: Final = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 State = Literal["finished", "diverged"]
 
@@ -37,6 +42,8 @@ class DoseReading:
         kind: of dose.
         sentence: the same in words.
     """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
     key: str
     share: float
@@ -59,6 +66,8 @@ class ViewResult:
         cells: name of a cell -> ``windows`` drawn of it, ``real`` windows of it, and natural logarithms of ratios to
             them: ``energy_above_5hz`` and ``energy`` (geometric means), where both have some.
     """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
     figures: Mapping[str, float]
     undefined: Mapping[str, str] = field(default_factory=dict)
@@ -91,6 +100,8 @@ class CellResult:
         views: by name; empty where it did not finish.
         notes: what a reader should know.
     """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
     study: str
     arm: str
@@ -137,20 +148,25 @@ def read_result(path: Path) -> CellResult:
         StudyError: it cannot be read, is damaged, or is of another format; the file is named.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        found = document.pop("format")
+        document = parse_json(read_regular(path, limit=_LARGEST))
     except OSError as error:
         raise StudyError(path, error.strerror or str(error)) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except ValueError as error:
         raise StudyError(path, "is damaged: not the JSON of a cell; delete it") from error
+    found = document.pop("format", None) if isinstance(document, dict) else None
+    if found is None:
+        raise StudyError(path, "is damaged: not the JSON of a cell; delete it")
     if found != FORMAT:
-        raise StudyError(path, f"has format {found!r}, this version reads {FORMAT}; delete it")
+        raise StudyError(path, f"has format {repr(found)[:40]}, this version reads {FORMAT}; delete it")
     try:
-        views = {name: _view(view) for name, view in document.pop("views").items()}
-        curve = tuple((int(step), float(minutes), float(value)) for step, minutes, value in document.pop("curve"))
-        return CellResult(**document, views=views, curve=curve)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise StudyError(path, f"is damaged: {error}; delete it") from error
+        result: CellResult = _RESULT.validate_python(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))[:80]
+        raise StudyError(path, f"is damaged: {place}: {first['msg']}; delete it") from error
+    if result.key != path.stem:
+        raise StudyError(path, "is damaged: it is the result of another cell; delete it")
+    return result
 
 
 def read_results(folder: Path) -> dict[str, CellResult]:
@@ -164,9 +180,7 @@ def _each(folder: Path) -> Iterator[CellResult]:
             yield read_result(path)
 
 
-def _view(document: Mapping[str, Any]) -> ViewResult:
-    doses = {axis: DoseReading(**reading) for axis, reading in document["doses"].items()}
-    return ViewResult(**{**document, "doses": doses})
+_RESULT: Final = TypeAdapter(CellResult)
 
 
 def _rounded(value: Any) -> Any:

@@ -13,7 +13,7 @@ from motionsynth.errors import ConfigError, MotionSynthError, StudyError, unknow
 from motionsynth.study.cells import CellJob, CellOutcome, run_cell
 from motionsynth.study.check import check_plan, suite_keys
 from motionsynth.study.engines import as_ended
-from motionsynth.study.load import Document, plan_cells
+from motionsynth.study.load import plan_cells, read_study
 from motionsynth.study.plan import Cell, StudyConfig
 from motionsynth.study.results import CellResult, read_results
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from motionsynth.calibration.record import Calibration
     from motionsynth.study.engines import Engine
     from motionsynth.study.plan import EndpointConfig
+    from motionsynth.yaml_files import YamlFile
 
 __all__ = ["Places", "Plan", "StudyOutcome", "make_plan", "prepare", "read_on", "run_study"]
 
@@ -154,7 +155,7 @@ def prepare(
     """
     from motionsynth.study.calibrated import calibration_of
 
-    study, document = plan.study, Document(places.yaml)
+    study, document = plan.study, read_study(places.yaml)
     found: dict[str, Path] = {}
     for corpus, path in read_on(plan, places).items():
         _check_endpoints(study, corpus, path, document)
@@ -173,13 +174,13 @@ def prepare(
 
 def read_on(plan: Plan, places: Places) -> dict[str, Path]:
     """Corpus -> the calibration that its finished cells were read on, where that very file is at hand."""
-    from motionsynth.files import hash_bytes
+    from motionsynth.files import hash_bytes, read_regular
 
     found: dict[str, Path] = {}
     for corpus, entry in plan.study.corpora.items():
         used = {result.calibration for result in plan.done.values() if result.corpus == corpus and result.calibration}
         for path in (entry.calibration, places.runs / "calibration" / corpus / "calibration.json"):
-            if used and path is not None and path.is_file() and hash_bytes(path.read_bytes()) in used:
+            if used and path is not None and path.is_file() and hash_bytes(read_regular(path)) in used:
                 found.setdefault(corpus, path)
     return found
 
@@ -195,7 +196,7 @@ def how_to_get(corpus: str, path: Path) -> str:
     return f"{first}--data {corpus}=FOLDER says where it is"
 
 
-def _check_endpoints(study: StudyConfig, corpus: str, path: Path, document: Document) -> None:
+def _check_endpoints(study: StudyConfig, corpus: str, path: Path, document: YamlFile) -> None:
     from motionsynth.calibration.record import load_calibration
 
     calibration, computed = load_calibration(path), suite_keys(study.measure)

@@ -22,7 +22,9 @@ to print "refuted" is to tell a difference; with the stated direction alone in i
 to 2 alpha of all studies without effects. So `differ` needs no test of its own: its p is twice the smaller one-sided p.
 
 Where all differences are the same no variance can be estimated, and the sign test stands in: P = 2^-n that all n lie on
-one side, if either side is as likely.
+one side, if either side is as likely. On a grid, where both arms are optima that can be computed and all starts find
+the same, there is nothing to test: what is so is *exact* and has no p value. It stays in both families, so that the
+other statements are judged as strictly as before.
 
 References:
     Student, The Probable Error of a Mean, 1908; Schuirmann, A Comparison of the Two One-Sided Tests Procedure, 1987;
@@ -54,6 +56,7 @@ __all__ = [
     "classify",
     "compare",
     "decide",
+    "detectable",
     "hedges_g",
     "holm",
     "paired_tests",
@@ -99,7 +102,8 @@ class Comparison:
         deviation: their standard deviation; None where n is below 2.
         low, high: the t interval of the mean; None where there is no spread to build one from.
         effect: standardised; None below three differences and where all are the same.
-        method: of the p values; ``none``: nothing can be tested, all are 1.
+        method: of the p values; ``exact``: there is nothing to test, each is 0 or 1; ``none``: nothing can be tested,
+            all are 1.
         greater, less, equivalent: p values, not adjusted.
     """
 
@@ -109,7 +113,7 @@ class Comparison:
     low: float | None
     high: float | None
     effect: Effect | None
-    method: Literal["t", "sign", "none"]
+    method: Literal["t", "sign", "exact", "none"]
     greater: float = 1.0
     less: float = 1.0
     equivalent: float = 1.0
@@ -251,8 +255,28 @@ def hedges_g(mean: float, deviation: float, count: int, confidence: float) -> Ef
     return Effect(correction * mean / deviation, low, high)
 
 
+def detectable(deviation: float, count: int, level: float, power: float = 0.8) -> float:
+    """The difference that a one-sided paired t test finds with a given power.
+
+    Args:
+        deviation: s of the differences.
+        count: n, at least 2.
+        level: of the test, such as alpha over the number of tests, which is the strictest that Holm's rule asks for.
+        power: probability that the test finds it.
+    """
+    from scipy.special import stdtrit
+
+    critical = float(stdtrit(count - 1, 1 - level))
+    return _noncentrality(critical, count - 1, 1 - power) * deviation / math.sqrt(count)
+
+
 def compare(
-    difference_n: npt.ArrayLike, *, margin: float, confidence: float = 0.95, resolution: float = 0.0
+    difference_n: npt.ArrayLike,
+    *,
+    margin: float,
+    confidence: float = 0.95,
+    resolution: float = 0.0,
+    computed: bool = False,
 ) -> Comparison:
     """Interval, effect size and p values of one statement.
 
@@ -261,6 +285,7 @@ def compare(
         margin: smallest difference of interest, in their unit.
         confidence: of the intervals.
         resolution: range of the differences below which they are all the same, as numbers are kept rounded.
+        computed: whether both arms are optima of sums on a grid, which chance has no part in where all starts agree.
 
     Raises:
         ValueError: a difference is not finite, or the margin not positive.
@@ -274,6 +299,9 @@ def compare(
     if count < 2:
         return Comparison(count, float(difference[0]) if count else None, None, None, None, None, "none")
     mean, deviation = float(difference.mean()), float(difference.std(ddof=1))
+    if computed and np.ptp(difference) <= resolution:
+        holds = (mean > resolution, mean < -resolution, abs(mean) < margin)
+        return Comparison(count, mean, deviation, None, None, None, "exact", *(0.0 if so else 1.0 for so in holds))
     p = [float(value) for value in paired_tests(difference, margin, resolution)]
     if np.ptp(difference) <= resolution:
         return Comparison(count, mean, deviation, None, None, None, "sign", *p)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from motionsynth.errors import RunError
+from motionsynth.run_files import holds_run
 from motionsynth.study.plan import Cell
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def _status(cell: Cell, plan: Plan, run_dir: Path, paces: Mapping[tuple[str, ...
     expected = paces.get((cell.arm, cell.corpus), paces.get((cell.arm,)))
     if expected is None and cell.config is not None and cell.config.train.minutes:
         expected = 60 * cell.config.train.minutes
-    if cell.config is None or not (run_dir / "run.json").exists():
+    if cell.config is None or not holds_run(run_dir):
         return CellStatus(cell, "waiting", expected_s=expected)
     try:
         state, error, step, values = _run(run_dir)

@@ -139,7 +139,10 @@ class Translator:
         for name in names:
             if name not in run.record.labels.get(label, ()):
                 raise StudyError(run.path, f"knows no {label} {name!r}, so it cannot bring anything to it")
-        seen = {entry["file"] for entry in run.splits()["splits"]["train"]}
+        try:
+            seen = {entry["file"] for entry in run.splits()["splits"]["train"]}
+        except (KeyError, TypeError) as error:
+            raise StudyError(run.path / "splits.json", "does not name the clips that it was trained on") from error
         if shared := seen & {take for domain in domains(world) for take in domain.held.takes}:
             raise StudyError(
                 run.path, f"has learnt from {len(shared)} clips that it is judged by, such as {min(shared)}"

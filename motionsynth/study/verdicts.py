@@ -13,11 +13,12 @@ YAML count in them, tested or not: what runs well or badly does not change how s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from motionsynth.study.evidence import Evidence, gather, index_cells
+from motionsynth.study.evidence import Evidence, OffAxis, gather, index_cells
+from motionsynth.study.outcomes import Cells
 from motionsynth.study.plan import HypothesisConfig, StudyConfig
 from motionsynth.study.statistics import Comparison, Decision, Direction, Effect, Kind, compare, decide
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from motionsynth.calibration.record import Calibration
     from motionsynth.study.results import CellResult
 
-__all__ = ["Verdict", "judge", "statements"]
+__all__ = ["Verdict", "judge", "judge_cut", "statements"]
 
 _ROUNDING: Final = 2e-6
 """Numbers of cells are kept to seven digits: differences that vary by less than this share of them do not vary.
@@ -55,6 +56,7 @@ class Verdict:
         barred: why no verdict may be drawn; empty where one may.
         reservations: what a reader should know, as sentences.
         machines: where the runs were made.
+        off_axis: the figure behind doses, where in most pairs both lie off the calibrated axis; else None.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Verdict:
     barred: str
     reservations: tuple[str, ...]
     machines: tuple[str, ...]
+    off_axis: OffAxis | None = None
 
     @property
     def mean(self) -> float | None:
@@ -96,7 +99,13 @@ class Verdict:
 
 def statements(study: StudyConfig) -> Iterator[tuple[str, HypothesisConfig, str]]:
     """Name, hypothesis and corpus of all that is tested; where no corpus is named, those that both arms run on."""
-    for name, hypothesis in study.hypotheses.items():
+    yield from _on_corpora(study, study.hypotheses)
+
+
+def _on_corpora(
+    study: StudyConfig, hypotheses: Mapping[str, HypothesisConfig]
+) -> Iterator[tuple[str, HypothesisConfig, str]]:
+    for name, hypothesis in hypotheses.items():
         both = [set(study.corpora_of(study.arm_view(side)[0])) for side in (hypothesis.first, hypothesis.second)]
         for corpus in hypothesis.corpora or [corpus for corpus in study.corpora if corpus in both[0] & both[1]]:
             yield name, hypothesis, corpus
@@ -116,16 +125,49 @@ def judge(
     Raises:
         ValueError: two results are of one arm, corpus and seed.
     """
-    cells = index_cells(study, results)
-    alpha = round(1 - study.confidence, 12)
-    cases = [
+    cases = _cases(study, study.hypotheses, index_cells(study, results), calibrations)
+    decisions = _decided(study, cases)
+    return tuple(_verdict(study, case, decision) for case, decision in zip(cases, decisions, strict=True))
+
+
+def judge_cut(
+    study: StudyConfig, results: Mapping[str, CellResult], calibrations: Mapping[str, Calibration] | None = None
+) -> tuple[Verdict, ...]:
+    """What the statements come to that were cut, each by itself: exploratory, corrected for nothing but its direction.
+
+    Args:
+        study: the plan; its ``cut`` statements are judged.
+        results, calibrations: as of :func:`judge`.
+
+    Raises:
+        ValueError: two results are of one arm, corpus and seed.
+    """
+    cases = _cases(study, study.cut, index_cells(study, results), calibrations)
+    return tuple(_verdict(study, case, _decided(study, [case])[0]) for case in cases)
+
+
+def _cases(
+    study: StudyConfig,
+    hypotheses: Mapping[str, HypothesisConfig],
+    cells: Cells,
+    calibrations: Mapping[str, Calibration] | None,
+) -> list[_Case]:
+    return [
         _case(
             study, name, hypothesis, corpus, gather(study, hypothesis, corpus, cells), (calibrations or {}).get(corpus)
         )
-        for name, hypothesis, corpus in statements(study)
+        for name, hypothesis, corpus in _on_corpora(study, hypotheses)
     ]
-    decisions = decide([case.comparison for case in cases], [case.hypothesis.direction for case in cases], alpha=alpha)
-    return tuple(_verdict(study, case, decision, alpha) for case, decision in zip(cases, decisions, strict=True))
+
+
+def _decided(study: StudyConfig, cases: Sequence[_Case]) -> tuple[Decision, ...]:
+    return decide(
+        [case.comparison for case in cases], [case.hypothesis.direction for case in cases], alpha=_alpha(study)
+    )
+
+
+def _alpha(study: StudyConfig) -> float:
+    return round(1 - study.confidence, 12)
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,8 +199,13 @@ def _case(
     if not barred:
         size = 1.0 if hypothesis.endpoint.log else max(map(abs, (*found.first, *found.second)))
         difference = [one - two for one, two in zip(found.first, found.second, strict=True)]
+        sides = [study.arms[study.arm_view(side)[0]] for side in (hypothesis.first, hypothesis.second)]
         comparison = compare(
-            difference, margin=hypothesis.margin, confidence=study.confidence, resolution=_ROUNDING * size
+            difference,
+            margin=hypothesis.margin,
+            confidence=study.confidence,
+            resolution=_ROUNDING * size,
+            computed=all(arm.objective is not None for arm in sides),
         )
     return _Case(name, hypothesis, corpus, found, barred, valid, comparison)
 
@@ -185,7 +232,7 @@ def _validity(
     return f"valid for {endpoint.axis} by calibration{limits}", ""
 
 
-def _verdict(study: StudyConfig, case: _Case, decision: Decision, alpha: float) -> Verdict:
+def _verdict(study: StudyConfig, case: _Case, decision: Decision) -> Verdict:
     hypothesis, found = case.hypothesis, case.evidence
     endpoint = hypothesis.endpoint
     return Verdict(
@@ -204,8 +251,9 @@ def _verdict(study: StudyConfig, case: _Case, decision: Decision, alpha: float) 
         tuple(zip(found.first, found.second, strict=True)),
         case.comparison,
         decision,
-        alpha,
+        _alpha(study),
         case.barred,
         found.reservations,
         found.machines,
+        found.off_axis,
     )

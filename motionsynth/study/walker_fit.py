@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from motionsynth.array_files import read_arrays
 from motionsynth.corpus.walker_body import FRAME_RATE
 from motionsynth.corpus.walker_cells import CELLS, Cell
 from motionsynth.corpus.walker_plan import VERSION as CORPUS_VERSION
@@ -48,6 +49,7 @@ IDENTIFIABLE: Final = 0.8
 """Least R^2 on windows left out of the fit with which a parameter counts as told by its window."""
 RESIDUALS: Final = 48
 """Fresh windows of each cell whose distance to their own walker's motion is the measure of others'."""
+_MOST_BYTES: Final = 1 << 30
 _SLACK: Final = 0.1
 """As far beyond its range, in parts of it, a parameter is believed when a walker is made anew."""
 _NAMES: Final = tuple(CELLS)
@@ -302,13 +304,10 @@ def _packed(fitted: WalkerFit) -> bytes:
 
 def _load(place: Path) -> WalkerFit | None:
     """What is kept at a place; None where there is nothing, or nothing whole."""
-    import zipfile
-
     try:
-        # read first: of a damaged file numpy would leave the handle open
-        with np.load(io.BytesIO(place.read_bytes()), allow_pickle=False) as file:
-            return _unpacked({key.replace("~", "/"): file[key] for key in file.files})
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        arrays = read_arrays(place, limit=_MOST_BYTES)
+        return _unpacked({key.replace("~", "/"): array for key, array in arrays.items()})
+    except (OSError, ValueError, KeyError):
         return None
 
 

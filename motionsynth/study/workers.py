@@ -8,12 +8,12 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from multiprocessing import get_context
 from types import FrameType, TracebackType
 from typing import Any, Final, Self, TypeVar
 
-from motionsynth.processes import follow_parent
+from motionsynth.processes import follow_parent, safe_children
 from motionsynth.study.engines import WorkerDiedError
 
 __all__ = ["LocalWorkers"]
@@ -41,12 +41,14 @@ class LocalWorkers:
         self._pools: dict[ProcessPoolExecutor, int] = {}
         """Pool of one process -> that process."""
         self._stopping = False
+        self._guard = ExitStack()
 
     def submit(self, function: Callable[..., T], *arguments: object) -> Future[T]:
         """Run it in a process that has nothing to do, as soon as there is one."""
         return self._threads.submit(self._run, function, arguments)
 
     def __enter__(self) -> Self:
+        self._guard.enter_context(safe_children())  # not where a process starts: threads do that, all at once
         return self
 
     def __exit__(
@@ -62,6 +64,7 @@ class LocalWorkers:
         finally:
             for pool in tuple(self._pools):
                 pool.shutdown()
+            self._guard.close()
 
     def _run(self, function: Callable[..., T], arguments: tuple[object, ...]) -> T:
         pool = getattr(self._own, "pool", None) or self._start()

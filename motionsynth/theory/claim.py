@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from motionsynth.docstrings import docstring
+
 __all__ = ["EXACT", "Drawing", "Experiment", "Outcome", "Series", "experiment"]
 
 Stated = Literal["holds", "fails"]
@@ -58,7 +60,7 @@ class Experiment:
     @property
     def claim(self) -> str:
         """The claim in one sentence: the first paragraph of the function's docstring."""
-        return " ".join((self.measure.__doc__ or "").split("\n\n")[0].split())
+        return " ".join(docstring(self.measure).split("\n\n")[0].split())
 
     @property
     def where(self) -> str:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from functools import lru_cache
 from pathlib import Path
+
+from motionsynth.files import TEMPORARY_SUFFIX, open_regular
 
 __all__ = ["digest_of", "run_artifacts"]
 
@@ -13,14 +16,18 @@ _FOLDERS = ("samples",)
 
 
 def run_artifacts(run_dir: Path) -> list[str]:
-    """Paths relative to ``run_dir`` of the files to deliver; files under a temporary name are left alone."""
-    found = [name for name in _FILES if (run_dir / name).is_file()]
+    """Paths relative to ``run_dir`` of the regular files to deliver; those under a temporary name are left alone."""
+    found = [name for name in _FILES if _is_file(run_dir / name)]
     for folder in _FOLDERS:
-        for path in sorted((run_dir / folder).rglob("*")):
-            relative = path.relative_to(run_dir)
-            if path.is_file() and not any(part.startswith(".") for part in relative.parts) and path.suffix != ".tmp":
-                found.append(relative.as_posix())
+        for place, folders, files in os.walk(run_dir / folder):  # follows no link
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            paths = (Path(place) / name for name in sorted(files) if not name.startswith("."))
+            found += [p.relative_to(run_dir).as_posix() for p in paths if _is_file(p) and p.suffix != TEMPORARY_SUFFIX]
     return found
+
+
+def _is_file(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
 
 
 def digest_of(path: Path) -> str:
@@ -31,5 +38,5 @@ def digest_of(path: Path) -> str:
 
 @lru_cache(maxsize=4096)
 def _digest(path: Path, size: int, mtime_ns: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    with open_regular(path, follow_links=False) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # it reads into, as all files do

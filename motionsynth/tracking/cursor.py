@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from motionsynth.files import write_bytes
+from pydantic import Field, TypeAdapter
+
+from motionsynth.files import parse_json, read_regular, write_bytes
 from motionsynth.tracking.journal import JOURNAL, tail_digest
 from motionsynth.tracking.store import shown_uri
 
@@ -15,6 +17,9 @@ __all__ = ["CURSOR", "Cursor"]
 
 CURSOR = "tracking.json"
 _FORMAT = 1
+_LARGEST = 1 << 24
+
+_Place = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 @dataclass(slots=True)
@@ -27,8 +32,8 @@ class Cursor:
 
     experiment_id: str | None = None
     run_id: str | None = None
-    journal_bytes: int = 0
-    journal_rows: int = 0
+    journal_bytes: _Place = 0
+    journal_rows: _Place = 0
     journal_tail: str | None = None
     description: str | None = None
     """Digest of the tags, parameters and dataset that were delivered."""
@@ -41,13 +46,12 @@ class Cursor:
     @classmethod
     def load(cls, run_dir: Path, uri: str) -> Cursor:
         """The cursor of this store; a fresh one where there is none, or where the journal is not the one it knew."""
-        entry = _read(run_dir).get(shown_uri(uri))
         try:
-            cursor = cls(**entry) if isinstance(entry, dict) else cls()
+            cursor = _CURSOR.validate_python(_read(run_dir).get(shown_uri(uri), {}))
             if cursor._fits(run_dir):
                 return cursor
             cursor.journal_bytes, cursor.journal_rows, cursor.journal_tail = 0, 0, None
-        except (TypeError, ValueError, AttributeError):
+        except ValueError:
             return cls()
         return cursor
 
@@ -64,9 +68,12 @@ class Cursor:
         return tail_digest(run_dir / JOURNAL, self.journal_bytes, length) == self.journal_tail
 
 
+_CURSOR = TypeAdapter(Cursor)
+
+
 def _read(run_dir: Path) -> dict[str, Any]:
     try:
-        document = json.loads((run_dir / CURSOR).read_bytes())
+        document = parse_json(read_regular(run_dir / CURSOR, limit=_LARGEST, follow_links=False))
     except (OSError, ValueError):
         return {}
     stores = document.get("stores") if isinstance(document, dict) and document.get("format") == _FORMAT else None

@@ -1,21 +1,26 @@
 """``python -m motionsynth.tracking.feed RUN_DIR [--parent PID]``: follow a run and deliver it until it ends.
 
 With ``--parent`` it ends when its standard input says so or process PID is gone, else when the run's state is final.
-The last line it writes is its report as JSON; it exits with 0 if everything was delivered, with 3 if not.
+It writes lines of JSON: what a person should know at once, as ``{"warning": ...}``, and at the end its report. It exits
+with 0 if everything was delivered, with 3 if not.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import select
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
-from motionsynth.errors import MotionSynthError
+from motionsynth.errors import MotionSynthError, StoreError
+from motionsynth.tracking.feeder import patience_seconds
 from motionsynth.tracking.liveness import run_state
 from motionsynth.tracking.record import FINAL_STATES, read_record
 from motionsynth.tracking.store import prepare_environment, tracking_uri
@@ -27,6 +32,9 @@ INTERVAL_SECONDS = 2.0
 LONGEST_PAUSE_SECONDS = 60.0
 _NICENESS = 10
 _POLL_SECONDS = 0.5
+_WATCH_SECONDS = 0.1
+_IDLE_SHARE = 0.02
+"""Share of a processor below which this process counts as waiting."""
 
 
 class _Ending:
@@ -59,8 +67,11 @@ class _Ending:
 
 
 def follow(delivery: Delivery, ending: _Ending) -> SyncReport:
-    """Deliver again and again; after the end once more, and that attempt's outcome is the report."""
-    pause = INTERVAL_SECONDS
+    """Deliver again and again; after the end once more, and that attempt's outcome is the report.
+
+    A store that a person must put right is named at once, and looked at again at every pause: it may have been.
+    """
+    pause, named = INTERVAL_SECONDS, False
     while True:
         last = ending.reached()
         try:
@@ -69,12 +80,48 @@ def follow(delivery: Delivery, ending: _Ending) -> SyncReport:
         except MotionSynthError as error:
             if last:
                 return delivery.report(str(error))
+            if isinstance(error, StoreError) and not named and not ending.reached():
+                named = True
+                _write(
+                    {"warning": f"MLflow does not take this run ({error}); training goes on, and so does the trying"}
+                )
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
         else:
             if last:
                 return delivery.report()
             pause = INTERVAL_SECONDS
         ending.pause(pause)
+
+
+def give_up(delivery: Delivery, ending: _Ending, patience: float) -> None:
+    """End this process once the end has been reached and the store has kept it waiting for too long in all.
+
+    Args:
+        delivery: what another thread is at.
+        ending: says when the end is reached.
+        patience: seconds in which the store takes nothing while it is asked and this process computes nothing.
+    """
+    while not ending.reached():
+        ending.pause(LONGEST_PAUSE_SECONDS)
+    waited, taken = 0.0, delivery.taken
+    while waited < patience:
+        began, busy = time.monotonic(), time.process_time()
+        time.sleep(_WATCH_SECONDS)
+        passed = time.monotonic() - began
+        if delivery.taken != taken:
+            waited, taken = 0.0, delivery.taken
+        elif delivery.talking and time.process_time() - busy < _IDLE_SHARE * passed:
+            waited += passed
+    try:
+        _write(delivery.report(f"no answer for {patience:.0f} s").to_dict())
+    finally:
+        os._exit(3)  # safe at any moment: the next delivery goes on from the store and the cursor
+
+
+def _write(line: dict[str, Any]) -> None:
+    with contextlib.suppress(OSError):  # the trainer was killed: nobody reads, and the rest is still to be delivered
+        sys.stdout.write(json.dumps(line) + "\n")
+        sys.stdout.flush()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -89,12 +136,15 @@ def main(arguments: list[str] | None = None) -> int:
     os.nice(_NICENESS)
     prepare_environment()
     delivery = Delivery(options.run_dir, tracking_uri())
-    report = follow(delivery, _Ending(options.run_dir, options.parent))
-    sys.stdout.write(json.dumps(report.to_dict()) + "\n")
+    ending = _Ending(options.run_dir, options.parent)
+    for note in delivery.notes:
+        _write({"warning": note})
+    if options.parent is not None:
+        threading.Thread(target=give_up, args=(delivery, ending, patience_seconds()), daemon=True).start()
+    report = follow(delivery, ending)
+    _write(report.to_dict())
     return 0 if report.complete else 3
 
 
 if __name__ == "__main__":
-    code = main()
-    sys.stdout.flush()
-    os._exit(code)  # everything is committed; taking MLflow's modules apart would hold the trainer's end for a second
+    os._exit(main())  # everything is committed; taking MLflow's modules apart would hold the trainer's end for a second

@@ -7,83 +7,142 @@ in a process group of its own, so that Ctrl-C in a terminal reaches the trainer 
 from __future__ import annotations
 
 import contextlib
+import json
+import logging
 import os
 import subprocess
-import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
-from motionsynth.tracking.store import prepare_environment, tracking_uri
+from motionsynth.errors import MotionSynthError, StoreError
+from motionsynth.processes import child_environment, module_command
+from motionsynth.tracking.store import prepare_environment, shown_uri, tracking_uri
 from motionsynth.tracking.sync import Delivery, SyncReport, report_from
 
-__all__ = ["Feeder", "start_feeder"]
+__all__ = ["Feeder", "patience_seconds", "start_feeder"]
 
 CLOSE_SECONDS = 60.0
+"""Longest that the end of a training is held where the store takes something now and then."""
+PATIENCE_SECONDS = 10.0
+"""Longest that it is held by a store that takes nothing."""
+
+_log = logging.getLogger(__name__)
+
+
+def patience_seconds() -> float:
+    """Seconds that the end of a training waits for a store without an answer: ``MOTIONSYNTH_TRACKING_WAIT``, or 10."""
+    try:
+        given = float(os.environ.get("MOTIONSYNTH_TRACKING_WAIT", ""))
+    except ValueError:
+        return PATIENCE_SECONDS
+    return given if 0.0 <= given < 1e6 else PATIENCE_SECONDS
 
 
 class Feeder:
-    """A process that delivers a run while it trains; ends when told to, or when the process that started it is gone."""
+    """A process that delivers a run while it trains; ends when told to, or when the process that started it is gone.
 
-    def __init__(self, run_dir: Path, uri: str) -> None:
-        self.run_dir, self.uri = run_dir, uri
-        self._stdout: IO[str] = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the process
-        self._stderr: IO[str] = tempfile.TemporaryFile("w+")  # noqa: SIM115
-        environment = {**os.environ, "MLFLOW_TRACKING_URI": uri, "OMP_NUM_THREADS": "1"}
-        prepare_environment(environment)
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "motionsynth.tracking.feed", str(run_dir), "--parent", str(os.getpid())],
-            stdin=subprocess.PIPE,
-            stdout=self._stdout,
-            stderr=self._stderr,
-            env=environment,
-            process_group=0,
-        )
+    One that cannot be started is no reason to stop a training: its report says so.
+    """
+
+    def __init__(self, run_dir: Path, uri: str | None = None) -> None:
+        self.run_dir, self.uri = run_dir, uri or os.environ.get("MLFLOW_TRACKING_URI", "").strip()
+        self._process: subprocess.Popen[str] | None = None
+        self._fault = ""
+        self._answer: dict[str, Any] | None = None
         self._report: SyncReport | None = None
+        try:
+            self.uri = uri or tracking_uri()
+            self._start()
+        except StoreError as error:
+            self._fault = str(error)
+        except (OSError, RuntimeError) as error:  # no memory, no interpreter, no process or thread more
+            self._fault = f"its feeder cannot be started: {getattr(error, 'strerror', None) or error}"
+
+    def _start(self) -> None:
+        environment = {**child_environment(), "MLFLOW_TRACKING_URI": self.uri, "OMP_NUM_THREADS": "1"}
+        prepare_environment(environment)
+        with contextlib.ExitStack() as unless_started:
+            self._stderr: IO[str] = unless_started.enter_context(tempfile.TemporaryFile("w+", errors="replace"))
+            process = subprocess.Popen(
+                module_command("motionsynth.tracking.feed", str(self.run_dir), "--parent", str(os.getpid())),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._stderr,
+                env=environment,
+                process_group=0,
+                text=True,
+            )
+            unless_started.callback(process.kill)
+            self._listener = threading.Thread(target=self._listen, args=(process.stdout,), daemon=True)
+            self._listener.start()
+            unless_started.pop_all()
+        self._process = process
+
+    def _listen(self, lines: IO[str]) -> None:
+        for line in lines:
+            with contextlib.suppress(ValueError):
+                message = json.loads(line)
+                if isinstance(message, dict) and set(message) == {"warning"}:
+                    _log.warning("%s", message["warning"])
+                else:
+                    self._answer = message
 
     @property
     def pid(self) -> int:
-        """Number of the feeder's process."""
-        return self._process.pid
+        """Number of the feeder's process; 0 where it could not be started."""
+        return self._process.pid if self._process else 0
 
-    def close(self, timeout: float = CLOSE_SECONDS) -> SyncReport:
-        """Have the rest delivered, at most ``timeout`` seconds, and say what became of it.
+    def close(self, timeout: float | None = None) -> SyncReport:
+        """Have the rest delivered, and say what became of it.
 
-        With the store out of reach it returns as soon as one more attempt has failed. Call it after the last file of
-        the run is written. A second call returns the first one's report.
+        With the store out of reach it returns as soon as one more attempt has failed, and after ``patience_seconds``
+        where the store does not answer. Call it after the last file of the run is written. A second call returns the
+        first one's report.
+
+        Args:
+            timeout: seconds after which it returns in any case.
         """
         if self._report is None:
-            self._report = self._close(timeout)
+            timeout = CLOSE_SECONDS + patience_seconds() if timeout is None else timeout
+            self._report = self._close(self._process, timeout) if self._process else self._left(self._fault)
         return self._report
 
-    def _close(self, timeout: float) -> SyncReport:
+    def _close(self, process: subprocess.Popen[str], timeout: float) -> SyncReport:
         deadline = time.monotonic() + timeout
-        assert self._process.stdin is not None
+        assert process.stdin is not None and process.stdout is not None
         with contextlib.suppress(BrokenPipeError):  # it died before; what it left is found below
-            self._process.stdin.write(b"stop\n")  # not only closed: a forked worker may hold a copy of the pipe
-            self._process.stdin.flush()
+            process.stdin.write("stop\n")  # not only closed: a forked worker may hold a copy of the pipe
+            process.stdin.flush()
         with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.close()
+            process.stdin.close()
         try:
-            code: int | None = self._process.wait(max(0.0, deadline - time.monotonic()))
+            code: int | None = process.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
             code = None
-            self._process.kill()  # safe at any moment: the next delivery goes on from the store and the cursor
-            self._process.wait()
-        self._stdout.seek(0)
+            process.kill()  # safe at any moment: the next delivery goes on from the store and the cursor
+            process.wait()
+        self._listener.join(1.0)
         self._stderr.seek(0)
-        answer, complaints = self._stdout.read().strip().splitlines(), self._stderr.read().strip().splitlines()
-        self._stdout.close()
+        complaints = self._stderr.read().strip().splitlines()
         self._stderr.close()
-        if answer:
-            return report_from(answer[-1])
+        if not self._listener.is_alive():
+            process.stdout.close()
+        with contextlib.suppress(TypeError, KeyError):  # half a report, or another format's
+            if self._answer:
+                return report_from(self._answer)
         reason = f"no end after {timeout:.0f} s" if code is None else f"the feeder ended with {code}"
-        if complaints:
-            reason = f"{reason}: {complaints[-1][:200]}"
-        return Delivery(self.run_dir, self.uri).report(reason)
+        return self._left(f"{reason}: {complaints[-1][:200]}" if complaints else reason)
+
+    def _left(self, reason: str) -> SyncReport:
+        try:
+            return Delivery(self.run_dir, self.uri).report(reason)
+        except (MotionSynthError, OSError):  # the run directory is gone or damaged, which is for others to say
+            return SyncReport(str(self.run_dir), shown_uri(self.uri), reason=reason)
 
 
 def start_feeder(run_dir: str | Path, uri: str | None = None) -> Feeder:
     """Start feeding ``run_dir`` (with its ``run.json``) to MLflow; returns at once, whatever the store does."""
-    return Feeder(Path(run_dir).resolve(), uri or tracking_uri())
+    return Feeder(Path(run_dir).resolve(), uri)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from motionsynth.errors import RunError
+from motionsynth.files import open_regular
+from motionsynth.journal_rows import JOURNAL, LARGEST_ROW, JournalLine, read_lines
 
 __all__ = ["JOURNAL", "DamagedRow", "JournalRow", "count_rows", "last_values", "read_rows", "tail_digest"]
 
-JOURNAL = "metrics.jsonl"
 _TAIL_BYTES = 1 << 18
-_NOT_FINITE = ("NaN", "Infinity", "-Infinity")  # how the journal spells what JSON has no number for
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,33 +37,34 @@ class DamagedRow:
 
 
 def read_rows(path: Path, start: int = 0) -> Iterator[JournalRow | DamagedRow]:
-    """The complete rows from byte ``start`` on; a last line without its newline is still being written."""
-    if not path.exists():
+    """The complete rows from byte ``start`` on, none of a missing file; a last line without its newline is not whole.
+
+    Raises:
+        RunError: the file cannot be read, or is no regular one.
+    """
+    try:
+        for line in read_lines(path, start):
+            yield _parse(line)
+    except FileNotFoundError:
         return
-    with path.open("rb") as file:
-        file.seek(start)
-        end = start
-        for line in file:
-            if not line.endswith(b"\n"):
-                return
-            end += len(line)
-            yield _parse(line, end)
+    except OSError as error:
+        raise RunError(path, error.strerror or str(error)) from error
 
 
 def count_rows(path: Path, start: int = 0) -> int:
     """How many complete lines stand after byte ``start``."""
     if not path.exists():
         return 0
-    with path.open("rb") as file:
+    with open_regular(path, follow_links=False) as file:
         file.seek(start)
         return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
 
 
 def tail_digest(path: Path, end: int, length: int) -> str | None:
-    """Digest of the ``length`` bytes before ``end``; None where the file is shorter than that."""
-    if end < length or not path.exists() or path.stat().st_size < end:
+    """Digest of the ``length`` bytes before ``end``; None where the file is shorter than that, or no row so long."""
+    if not 0 < length <= min(end, LARGEST_ROW) or not path.exists() or path.stat().st_size < end:
         return None
-    with path.open("rb") as file:
+    with open_regular(path, follow_links=False) as file:
         file.seek(end - length)
         return _digest(file.read(length))
 
@@ -86,22 +86,10 @@ def _digest(line: bytes) -> str:
     return f"{len(line)}:{hashlib.sha256(line).hexdigest()[:16]}"
 
 
-def _parse(line: bytes, end: int) -> JournalRow | DamagedRow:
-    digest = _digest(line)
+def _parse(line: JournalLine) -> JournalRow | DamagedRow:
+    digest = _digest(line.content)
     try:
-        row = json.loads(line)
-        metrics = {str(name): _number(value) for name, value in row["metrics"].items()}
-        time = _number(row["time"])
-        if not math.isfinite(time) or type(row["step"]) is not int:
-            raise ValueError("step or time is not a number")  # noqa: TRY301 - one exit for every kind of damage
-        return JournalRow(row["step"], round(time * 1000), metrics, end, digest)
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-        return DamagedRow(str(error) or type(error).__name__, end, digest)
-
-
-def _number(value: Any) -> float:
-    if value in _NOT_FINITE:
-        return float(value)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{value!r} is not a number")
-    return float(value)
+        row = line.parse()
+    except ValueError as error:
+        return DamagedRow(str(error)[:200], line.end, digest)
+    return JournalRow(row.step, round(row.time * 1000), row.metrics, line.end, digest)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import json
+import math
 import os
 import socket
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from motionsynth.errors import RunError
+from motionsynth.run_files import RunFiles
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -41,7 +44,7 @@ def process_alive(pid: Any, host: Any, not_after: float | None = None) -> bool |
         host: the machine it ran on.
         not_after: unix time by which it must have started; a younger process only reuses the number.
     """
-    if not isinstance(pid, int) or pid <= 0 or host != socket.gethostname():
+    if not isinstance(pid, int) or not 0 < pid < 2**31 or host != socket.gethostname():
         return None
     try:
         os.kill(pid, 0)
@@ -81,12 +84,12 @@ def sweep_dead_runs(uri: str | None = None) -> list[str]:
     Raises:
         TrackingError: the store does not answer.
     """
-    from motionsynth.tracking.store import experiment_name, open_client, store_errors, tracking_uri
+    from motionsynth.tracking.store import find_experiment, open_client, store_errors, tracking_uri
 
     uri = uri or tracking_uri()
     with store_errors():
         client = open_client(uri)
-        experiment = client.get_experiment_by_name(experiment_name())
+        experiment = find_experiment(client)
         return sweep(client, experiment.experiment_id) if experiment else []
 
 
@@ -112,11 +115,14 @@ def _outcome(run: Run) -> tuple[str, float]:
     tags = run.data.tags
     run_dir = Path(tags.get("motionsynth.run_dir", "."))
     try:
-        record = json.loads((run_dir / "run.json").read_bytes())
-        if record.get("tracking_id") == tags.get("motionsynth.tracking_id"):
-            return run_state(run_dir, record), last_sign(run_dir)
-    except (OSError, ValueError, AttributeError):
-        pass  # moved or deleted: the tags still know the process
-    pid, started = tags.get("motionsynth.pid", ""), tags.get("motionsynth.process_started")
-    alive = process_alive(int(pid), tags["motionsynth.host"], float(started) if started else None) if pid else None
+        record = RunFiles(run_dir).record()
+        if record.tracking_id == tags.get("motionsynth.tracking_id"):
+            return run_state(run_dir, record.model_dump()), last_sign(run_dir)
+    except (RunError, OSError):
+        pass  # moved, deleted or damaged: the tags still know the process
+    try:
+        pid, started = int(tags.get("motionsynth.pid", "")), float(tags.get("motionsynth.process_started", "nan"))
+    except ValueError:  # never set, or by something else
+        return "running", time.time()
+    alive = process_alive(pid, tags.get("motionsynth.host"), None if math.isnan(started) else started)
     return ("killed" if alive is False else "running"), time.time()

@@ -12,7 +12,7 @@ from typing import Any
 from motionsynth.errors import RunError
 from motionsynth.tracking.journal import JOURNAL, last_values
 from motionsynth.tracking.liveness import run_state
-from motionsynth.tracking.record import RUN_FILE, describe, read_record
+from motionsynth.tracking.record import ERROR_TAG, RUN_FILE, describe, read_record
 
 __all__ = ["RunSummary", "find_run_dirs", "list_runs", "summarise_run"]
 
@@ -40,7 +40,7 @@ class RunSummary:
     """Newest value of each metric."""
     tags: dict[str, str] = field(default_factory=dict)
     reason: str | None = None
-    """What is wrong with a damaged one."""
+    """Why it failed, or what is wrong with a damaged one."""
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON; a metric that is not finite is a string, as in the journal."""
@@ -83,6 +83,7 @@ def summarise_run(run_dir: str | Path) -> RunSummary:
         created=str(record.get("created", "")),
         metrics=metrics,
         tags=tags,
+        reason=tags.get(ERROR_TAG),
     )
 
 

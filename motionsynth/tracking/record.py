@@ -13,14 +13,25 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from motionsynth.errors import RunError
+from motionsynth.errors import ConfigError, RunError
+from motionsynth.run_files import CONFIG, RECORD, RunFiles
 from motionsynth.tracking.liveness import process_alive, process_started
+from motionsynth.yaml_files import read_yaml
 
-__all__ = ["FINAL_STATES", "RUN_FILE", "Description", "describe", "mlflow_key", "read_record", "seed_and_corpus"]
+__all__ = [
+    "ERROR_TAG",
+    "FINAL_STATES",
+    "RUN_FILE",
+    "Description",
+    "describe",
+    "mlflow_key",
+    "read_record",
+    "seed_and_corpus",
+]
 
-RUN_FILE = "run.json"
+RUN_FILE = RECORD
+ERROR_TAG = "motionsynth.error"
+"""Why a run failed; a run that goes on has none."""
 FINAL_STATES = frozenset({"finished", "stopped", "failed"})
 MAX_PARAM, MAX_TAG, MAX_KEY = 6000, 5000, 250
 
@@ -45,21 +56,12 @@ class Description:
 
 
 def read_record(run_dir: str | Path) -> dict[str, Any]:
-    """The contents of ``run.json``.
+    """The contents of ``run.json``, after a look through the directory.
 
     Raises:
-        RunError: there is none, or it is damaged.
+        RunError: there is none, it is damaged, or the directory holds something else than files and folders.
     """
-    path = Path(run_dir) / RUN_FILE
-    try:
-        record = json.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        raise RunError(run_dir, f"is not a run directory: it has no {RUN_FILE}") from error
-    except (OSError, ValueError) as error:
-        raise RunError(path, f"cannot be read: {error}") from error
-    if not isinstance(record, dict) or not record.get("tracking_id"):
-        raise RunError(path, "has no tracking_id")
-    return record
+    return RunFiles(run_dir).record().model_dump(mode="json")
 
 
 def describe(run_dir: Path, record: Mapping[str, Any]) -> Description:
@@ -79,6 +81,7 @@ def describe(run_dir: Path, record: Mapping[str, Any]) -> Description:
         "motionsynth.config_hash": record.get("config_hash"),
         "motionsynth.corpus_fingerprint": fingerprint,
         "motionsynth.state": record.get("state"),
+        ERROR_TAG: record.get("error"),
         "motionsynth.run_dir": str(run_dir.resolve()),
         "motionsynth.host": record.get("host"),
         "motionsynth.pid": record.get("pid"),
@@ -105,8 +108,8 @@ def _own_tags(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def seed_and_corpus(record: Mapping[str, Any], config: Mapping[str, Any]) -> tuple[Any, str | None]:
     """The run's seed, and the name of its corpus: the last part of its path."""
-    path = record.get("corpus_path") or (config.get("data") or {}).get("path")
-    return (config.get("train") or {}).get("seed"), Path(str(path)).name if path else None
+    path = record.get("corpus_path") or _section(config, "data").get("path")
+    return _section(config, "train").get("seed"), Path(str(path)).name if path else None
 
 
 def mlflow_key(name: str) -> str:
@@ -115,7 +118,8 @@ def mlflow_key(name: str) -> str:
     key = "_" if key in ("", ".") else key.replace("..", "__")
     if key == name and len(key) <= MAX_KEY:
         return key
-    return f"{key[: MAX_KEY - 9]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{key[: MAX_KEY - 9]}_{digest[:8]}"
 
 
 def _process_started(run_dir: Path, record: Mapping[str, Any]) -> float | None:
@@ -125,13 +129,19 @@ def _process_started(run_dir: Path, record: Mapping[str, Any]) -> float | None:
 
 
 def _config(run_dir: Path) -> dict[str, Any]:
-    try:
-        config = yaml.safe_load((run_dir / "config.yaml").read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    path = run_dir / CONFIG
+    if not path.exists():
         return {}
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise RunError(run_dir / "config.yaml", f"cannot be read: {error}") from error
-    return config if isinstance(config, dict) else {}
+    try:
+        return read_yaml(path).value
+    except ConfigError as error:
+        raise RunError(error.path or path, error.reason) from error
+
+
+def _section(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A section of a configuration, which may have been written by anyone; empty where it is none."""
+    section = config.get(name)
+    return section if isinstance(section, dict) else {}
 
 
 def _flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -143,7 +153,8 @@ def _flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return text.encode("utf-8", "replace").decode()  # a store takes no half of a pair of surrogates
 
 
 def _cut(text: str) -> str:
@@ -153,7 +164,7 @@ def _cut(text: str) -> str:
 def _dataset(corpus: str | None, fingerprint: str | None, config: Mapping[str, Any]) -> dict[str, str] | None:
     if not fingerprint:
         return None
-    data = config.get("data") or {}
+    data = _section(config, "data")
     return {
         "name": corpus or "corpus",
         "digest": fingerprint.rpartition(":")[2][:16],  # MLflow's limit is 36; the whole stands in the profile
@@ -172,5 +183,5 @@ def _user() -> str | None:
 def _milliseconds(created: Any) -> int | None:
     try:
         return round(datetime.fromisoformat(created).timestamp() * 1000)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None

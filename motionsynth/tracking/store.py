@@ -6,21 +6,25 @@ import logging
 import os
 import socket
 import urllib.request
+import warnings
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-from motionsynth.errors import MotionSynthError, TrackingError
+from motionsynth.errors import MotionSynthError, StoreError, TrackingError
+from motionsynth.tracking.database import database_path, database_uri, prepare_database
 
 if TYPE_CHECKING:
+    from mlflow.entities import Experiment
     from mlflow.tracking import MlflowClient
 
 __all__ = [
     "artifact_location",
     "ensure_experiment",
     "experiment_name",
+    "find_experiment",
     "open_client",
     "prepare_environment",
     "shown_uri",
@@ -46,11 +50,19 @@ _DEFAULTS = {
 
 
 def tracking_uri(folder: str | Path | None = None) -> str:
-    """The store in use: ``MLFLOW_TRACKING_URI``, or ``mlflow.db`` (sqlite) in ``folder`` (the working folder)."""
+    """The store in use: ``MLFLOW_TRACKING_URI``, or ``mlflow.db`` (sqlite) in ``folder`` (the working folder).
+
+    Raises:
+        StoreError: the folder's name has no place in an address.
+    """
     given = os.environ.get("MLFLOW_TRACKING_URI", "").strip()
-    if given:
-        return given
-    return f"sqlite:///{(Path(folder) if folder else Path.cwd()).resolve() / 'mlflow.db'}"
+    if not given:
+        return database_uri((Path(folder) if folder else Path.cwd()).resolve() / "mlflow.db")
+    try:
+        database = database_path(given)
+    except StoreError:
+        return given  # said where it is opened
+    return database_uri(database) if database else given
 
 
 def experiment_name() -> str:
@@ -63,12 +75,11 @@ def artifact_location(uri: str) -> str | None:
 
     Always absolute, because MLflow would otherwise resolve its default against whichever folder it was created from.
     """
-    parts = urlsplit(uri)
-    if parts.scheme in ("http", "https") or parts.scheme.startswith("databricks"):
+    if database := database_path(uri):
+        return (database.parent / "mlartifacts").as_uri()
+    scheme = urlsplit(uri).scheme
+    if scheme in ("http", "https") or scheme.startswith("databricks"):
         return None
-    if parts.scheme.startswith("sqlite"):
-        database = Path(parts.path.removeprefix("/")) if parts.path else Path("mlflow.db")
-        return (database.absolute().parent / "mlartifacts").as_uri()
     return (Path.cwd() / "mlartifacts").as_uri()
 
 
@@ -108,44 +119,74 @@ def open_client(uri: str) -> MlflowClient:
     """A client on the store, with MLflow's chatter silenced and its errors left audible.
 
     Raises:
+        StoreError: the database cannot be used.
         TrackingError: the server cannot be reached.
     """
     reason = unreachable_reason(uri)
     if reason:
         raise TrackingError(reason)
     prepare_environment()
+    # what those packages warn of is theirs to mend, and must not end a run under PYTHONWARNINGS=error
+    warnings.filterwarnings("ignore", module=r"(alembic|mlflow|sqlalchemy)(\.|$)")
     from mlflow.tracking import MlflowClient
 
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # a traceback of what it raises as well
+    if database := database_path(uri):
+        prepare_database(database)
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
-def ensure_experiment(client: MlflowClient, uri: str) -> str:
-    """The id of the experiment that runs go to, created where it is missing.
+def find_experiment(client: MlflowClient) -> Experiment | None:
+    """The experiment that runs go to: that of ``MLFLOW_EXPERIMENT_ID``, or the one named; None where it is missing.
 
     Raises:
-        TrackingError: the experiment was deleted in MLflow, so that nothing can be logged to it.
+        StoreError: there is none of that id, it has another name than the one that is set too, or it was deleted in
+            MLflow, so that nothing can be logged to it.
     """
     from mlflow.exceptions import MlflowException
 
-    name = experiment_name()
-    experiment = client.get_experiment_by_name(name)
+    name, chosen = experiment_name(), os.environ.get("MLFLOW_EXPERIMENT_ID", "").strip()
+    try:
+        experiment = client.get_experiment(chosen) if chosen else client.get_experiment_by_name(name)
+    except MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise
+        raise StoreError(f"there is no experiment {chosen!r} there, which MLFLOW_EXPERIMENT_ID names") from error
     if experiment is None:
+        return None
+    if os.environ.get("MLFLOW_EXPERIMENT_NAME", "").strip() not in ("", experiment.name):
+        raise StoreError(f"MLFLOW_EXPERIMENT_ID={chosen} is {experiment.name!r}, not {name!r}; set one of the two")
+    if experiment.lifecycle_stage != "active":
+        raise StoreError(f"experiment {experiment.name!r} is deleted there; restore it, or set MLFLOW_EXPERIMENT_NAME")
+    return experiment
+
+
+def ensure_experiment(client: MlflowClient, uri: str) -> str:
+    """The id of the experiment that runs go to, made where it is missing.
+
+    Raises:
+        StoreError: it cannot be used; see ``find_experiment``.
+    """
+    from mlflow.exceptions import MlflowException
+
+    if (experiment := find_experiment(client)) is None:
         try:
-            return str(client.create_experiment(name, artifact_location=artifact_location(uri), tags=_KIND))
+            return str(
+                client.create_experiment(experiment_name(), artifact_location=artifact_location(uri), tags=_KIND)
+            )
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-            experiment = client.get_experiment_by_name(name)  # another run's feeder was faster
-    if experiment is None or experiment.lifecycle_stage != "active":
-        raise TrackingError(f"experiment {name!r} is deleted there; restore it, or set MLFLOW_EXPERIMENT_NAME")
+            experiment = find_experiment(client)  # another run's feeder was faster
+    assert experiment is not None
     return str(experiment.experiment_id)
 
 
 @contextmanager
 def store_errors() -> Iterator[None]:
-    """Turn whatever a store raises into one ``TrackingError`` of one line."""
+    """Turn whatever a store raises into one ``TrackingError`` of one line, a ``StoreError`` where access is refused."""
     try:
         yield
     except MotionSynthError:
@@ -153,9 +194,12 @@ def store_errors() -> Iterator[None]:
     except Exception as error:
         # artifact stores and database drivers are plug-ins with exceptions of their own; the run's files are safe,
         # so that every failure means the same: not delivered yet
-        raise TrackingError(_first_line(error)) from error
+        refused = getattr(error, "error_code", None) in ("UNAUTHENTICATED", "PERMISSION_DENIED")
+        raise (StoreError if refused else TrackingError)(_first_line(error)) from error
 
 
 def _first_line(error: Exception) -> str:
-    text: Any = str(error).strip().splitlines()
+    # beneath what SQLAlchemy and MLflow make of it lies the sentence of the database
+    driver = getattr(error, "orig", None) or getattr(error.__cause__, "orig", None)
+    text: Any = str(driver or error).strip().splitlines()
     return f"{type(error).__name__}: {text[0][:300]}" if text else type(error).__name__

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from motionsynth.errors import TrackingError
+from motionsynth.errors import StoreError, TrackingError
 from motionsynth.files import locked
 from motionsynth.tracking.artifacts import digest_of, run_artifacts
 from motionsynth.tracking.cursor import Cursor
 from motionsynth.tracking.journal import JOURNAL, DamagedRow, JournalRow, count_rows, read_rows
 from motionsynth.tracking.liveness import STATUS_OF_STATE, last_sign, run_state, sweep
-from motionsynth.tracking.record import Description, describe, mlflow_key, read_record
+from motionsynth.tracking.record import ERROR_TAG, Description, describe, mlflow_key, read_record
 from motionsynth.tracking.scores import SCORES, read_scores
 from motionsynth.tracking.store import (
     ensure_experiment,
@@ -34,6 +34,7 @@ __all__ = ["Delivery", "SyncReport", "is_tracked", "sync_run"]
 BATCH_METRICS = 1000
 _BATCH_PARAMS = 100
 _LOCK = ".tracking.lock"
+_RUN_ID_NOTE = "MLFLOW_RUN_ID is not used: every run has an entry of its own, found by its tag motionsynth.tracking_id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +111,14 @@ class Delivery:
         self.run_dir, self.uri = run_dir, uri
         self.rows = self.artifacts = 0
         self.notes: dict[str, None] = {}  # a set in order
+        self.talking = False
+        """Whether the store is being asked for something at the moment."""
+        self.taken = 0
+        """Answers of the store so far that something was taken."""
         self._client: MlflowClient | None = None
         self._verified = False
+        if os.environ.get("MLFLOW_RUN_ID", "").strip():
+            self.notes[_RUN_ID_NOTE] = None
         read_record(run_dir)
         self.cursor = Cursor.load(run_dir, uri)
 
@@ -120,13 +127,15 @@ class Delivery:
         """Keep every other process from delivering this run; the system drops the lock when this process dies.
 
         Raises:
-            TrackingError: another process still holds it after ``wait_seconds``.
+            TrackingError: another process still holds it after ``wait_seconds``, or it cannot be taken.
         """
         with ExitStack() as stack:
             try:
                 stack.enter_context(locked(self.run_dir / _LOCK, wait_seconds=wait_seconds))
             except TimeoutError as error:
                 raise TrackingError("another process is delivering this run at the moment") from error
+            except OSError as error:
+                raise TrackingError(f"{error.filename or self.run_dir / _LOCK}: {error.strerror}") from error
             self.cursor = Cursor.load(self.run_dir, self.uri)
             yield
 
@@ -142,6 +151,8 @@ class Delivery:
         except TrackingError:
             self._verified = False
             raise
+        finally:
+            self.talking = False
 
     def report(self, reason: str | None = None) -> SyncReport:
         """What was done so far and what is left; ``reason`` says why something is."""
@@ -165,6 +176,7 @@ class Delivery:
         if self._client is None:
             self._client = open_client(self.uri)
         client = self._client
+        self.talking = True
         description = describe(self.run_dir, record)
         if not self._verified:
             self._find_or_create(client, description)
@@ -176,6 +188,7 @@ class Delivery:
         self._set_status(client, record)
 
     def _save(self) -> None:
+        self.taken += 1
         self.cursor.save(self.run_dir, self.uri)
 
     def _find_or_create(self, client: MlflowClient, description: Description) -> None:
@@ -190,7 +203,7 @@ class Delivery:
                 experiment_id, start_time=description.start_ms, tags=description.tags, run_name=description.name
             )
         if run.info.lifecycle_stage != "active":
-            raise TrackingError(f"run {run.info.run_id} is deleted there; restore it, and sync again")
+            raise StoreError(f"run {run.info.run_id} is deleted there; restore it, and sync again")
         if run.info.run_id != self.cursor.run_id:
             self.cursor = Cursor(run_id=run.info.run_id, experiment_id=run.info.experiment_id)
         self.cursor.status = run.info.status  # a sweep may have changed it since the cursor was written
@@ -202,12 +215,15 @@ class Delivery:
         from mlflow.entities import Param, RunTag
 
         run_id = self._run_id
-        known = client.get_run(run_id).data.params
+        there = client.get_run(run_id).data
+        known = there.params
         for key, value in description.params.items():
             if known.get(key, value) != value:
                 self.notes[f"parameter {key} is now {value!r}; MLflow keeps the first value {known[key]!r}"] = None
         params = [Param(key, value) for key, value in description.params.items() if key not in known]
         client.log_batch(run_id, tags=[RunTag(key, value) for key, value in description.tags.items()])
+        if ERROR_TAG in there.tags and ERROR_TAG not in description.tags:
+            client.delete_tag(run_id, ERROR_TAG)  # it failed once, and goes on
         for start in range(0, len(params), _BATCH_PARAMS):
             client.log_batch(run_id, params=params[start : start + _BATCH_PARAMS])
         if description.dataset:
@@ -275,6 +291,7 @@ class Delivery:
                 client.log_artifact(self._run_id, str(path), None if folder == "." else folder)
                 self.cursor.artifacts[relative] = digest
                 sent += 1
+                self.taken += 1
         finally:
             if sent:  # once for all of them: a file that is sent again only replaces itself
                 self.artifacts += sent
@@ -337,8 +354,6 @@ def _log_dataset(client: MlflowClient, run_id: str, dataset: dict[str, str]) -> 
     client.log_inputs(run_id, datasets=[DatasetInput(entity, [InputTag("mlflow.data.context", "training")])])
 
 
-def report_from(text: str) -> SyncReport:
-    """A report as a feeder printed it."""
-    fields = json.loads(text)
-    fields.pop("warning", None)
-    return SyncReport(**{**fields, "notes": tuple(fields["notes"])})
+def report_from(fields: dict[str, Any]) -> SyncReport:
+    """A report from what its ``to_dict`` gave."""
+    return SyncReport(**{**{k: v for k, v in fields.items() if k != "warning"}, "notes": tuple(fields["notes"])})

@@ -1,13 +1,14 @@
-"""The MLflow UI on the right store: one worker, this machine only, at the model-training view."""
+"""The MLflow UI on the right store: one worker, for this machine unless asked otherwise, at the model-training view."""
 
 from __future__ import annotations
 
+import errno
+import ipaddress
 import json
 import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -16,6 +17,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from motionsynth.errors import TrackingError
+from motionsynth.processes import child_environment, module_command
 from motionsynth.tracking.liveness import sweep
 from motionsynth.tracking.store import (
     artifact_location,
@@ -29,7 +31,7 @@ from motionsynth.tracking.store import (
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
-__all__ = ["UiCommand", "UiServer", "start_ui", "ui_command"]
+__all__ = ["HOST", "UiCommand", "UiServer", "is_loopback", "start_ui", "ui_command"]
 
 DEFAULT_PORT = 5000
 HOST = "127.0.0.1"
@@ -50,10 +52,23 @@ class UiCommand:
     address: str
 
 
-def ui_command(port: int = DEFAULT_PORT, uri: str | None = None) -> UiCommand:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address that is listened on."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False  # a name, which may stand for anything
+
+
+def ui_command(port: int = DEFAULT_PORT, uri: str | None = None, *, host: str = HOST) -> UiCommand:
     """The command line, environment and address of the UI; opens the store, creates it if it is new, sweeps dead runs.
 
-    A taken ``port`` gives way to the next free one.
+    Args:
+        port: gives way to the next free one where it is taken.
+        uri: the store; ``tracking_uri()`` by default.
+        host: address of this machine to listen on; ``0.0.0.0`` for all of them.
 
     Raises:
         TrackingError: the store cannot be opened, or no port is free.
@@ -71,15 +86,18 @@ def ui_command(port: int = DEFAULT_PORT, uri: str | None = None) -> UiCommand:
             view = {"selectedColumns": columns, "orderByKey": "attributes.start_time", "orderByAsc": False}
             client.set_experiment_tag(experiment_id, f"mlflow.sharedViewState.{_VIEW}", json.dumps(view))
             page += f"&viewStateShareKey={_VIEW}"
-    port = _free_port(port)
-    environment = dict(os.environ)
+    port = _free_port(host, port)
+    environment = child_environment()
     prepare_environment(environment)
+    environment.pop("PYTHONWARNINGS", None)  # what MLflow's server warns of must not end it
     environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # background jobs of a product that is not used here
-    arguments = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--host", HOST]
-    arguments += ["--port", str(port), "--workers", "1"]
+    options = ["--backend-store-uri", uri, "--host", host, "--port", str(port), "--workers", "1"]
+    # uvicorn looks for the server's modules in a folder of its own choice first, and that is the working folder
+    options += ["--uvicorn-opts", f"--app-dir {os.devnull}"]
     if location := artifact_location(uri):
-        arguments += ["--default-artifact-root", location]
-    return UiCommand(tuple(arguments), environment, f"http://{HOST}:{port}/{page}")
+        options += ["--default-artifact-root", location]
+    arguments = module_command("mlflow", "server", *options)
+    return UiCommand(tuple(arguments), environment, f"http://{_shown_host(host)}:{port}/{page}")
 
 
 class UiServer:
@@ -150,13 +168,13 @@ class UiServer:
         self.close()
 
 
-def start_ui(port: int = DEFAULT_PORT, uri: str | None = None) -> UiServer:
+def start_ui(port: int = DEFAULT_PORT, uri: str | None = None, *, host: str = HOST) -> UiServer:
     """Start the UI and return when it answers.
 
     Raises:
         TrackingError: the store cannot be opened, no port is free, or the UI does not start.
     """
-    server = UiServer(ui_command(port, uri))
+    server = UiServer(ui_command(port, uri, host=host))
     try:
         server.wait_until_ready()
     except BaseException:
@@ -180,13 +198,25 @@ def _columns(client: MlflowClient, experiment_id: str) -> list[str]:
     return [f"tags.`{tag}`" for tag in tags] + [f"metrics.`{name}`" for name in best]
 
 
-def _free_port(first: int) -> int:
+def _shown_host(host: str) -> str:
+    """The part of an address that a browser on this machine can use."""
+    host = {"0.0.0.0": HOST, "::": "::1"}.get(host, host)
+    return f"[{host}]" if ":" in host else host
+
+
+def _free_port(host: str, first: int) -> int:
+    try:
+        (family, *_, address), *_ = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise TrackingError(f"--host {host}: {error.strerror}") from error
     for port in range(first, min(first + _PORTS_TRIED, 65536)):
-        with socket.socket() as probe:
+        with socket.socket(family) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((HOST, port))
-            except OSError:
+                probe.bind((address[0], port))
+            except OSError as error:
+                if error.errno == errno.EADDRNOTAVAIL:
+                    raise TrackingError(f"--host {host}: is no address of this machine") from error
                 continue
             return port
     raise TrackingError(f"no port from {first} to {first + _PORTS_TRIED - 1} is free; give another with --port")

@@ -5,27 +5,46 @@ from __future__ import annotations
 import io
 import json
 import logging
-import os
-import shutil
+import pickletools
+import re
+import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from motionsynth.errors import RunError
-from motionsynth.files import hash_bytes, sync_folder, write_synced
+from motionsynth.files import (
+    hash_bytes,
+    new_folder,
+    parse_json,
+    read_regular,
+    remove_folder,
+    sweep_temporaries,
+    write_synced,
+)
+from motionsynth.tensor_files import count_numbers, load_tensors
 
-__all__ = ["AVERAGE_PREFIX", "Checkpoint", "load_newest", "pack_weights", "save_checkpoint", "unpack_weights"]
+__all__ = [
+    "AVERAGE_PREFIX",
+    "Checkpoint",
+    "load_newest",
+    "numbers_kept",
+    "pack_weights",
+    "save_checkpoint",
+    "unpack_weights",
+]
 
 AVERAGE_PREFIX = "ema."
 _FORMAT = 1
 _WEIGHTS, _STATE, _MANIFEST = "weights.safetensors", "state.pt", "manifest.json"
+_LARGEST_MANIFEST, _LARGEST_PICKLE, _LARGEST_FILE = 1 << 16, 1 << 22, 1 << 34
+_CALLED = r"collections OrderedDict|torch\._utils _rebuild_tensor_v2|torch [A-Z][A-Za-z0-9]*Storage"
+"""What a state is made of beside plain values: tensors, and the storages that they lie in."""
 _log = logging.getLogger(__name__)
 
 
@@ -47,7 +66,7 @@ def pack_weights(weights: Mapping[str, Tensor], averages: Mapping[str, Tensor]) 
 
 
 def unpack_weights(content: bytes) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Weights, and their moving average by the same names."""
+    """Weights, and their moving average by the same names; ``ValueError`` where that is no safetensors file."""
     named = load_tensors(content)
     averages = {
         name.removeprefix(AVERAGE_PREFIX): value for name, value in named.items() if name.startswith(AVERAGE_PREFIX)
@@ -60,30 +79,27 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, *, keep: int = 2) -> P
 
     It is written under a temporary name, its manifest last, synced, and renamed; older ones are removed only after
     that. Checkpoints of later steps are leftovers of a past that a resumed run has abandoned: they go too.
+
+    Raises:
+        RunError: the folder is a symbolic link.
     """
+    _refuse_link(folder)
     state = io.BytesIO()
     torch.save(checkpoint.state, state)
     files = {_WEIGHTS: pack_weights(checkpoint.weights, checkpoint.averages), _STATE: state.getvalue()}
     hashes = {name: hash_bytes(content) for name, content in files.items()}
     files[_MANIFEST] = json.dumps({"format": _FORMAT, "step": checkpoint.step, "sha256": hashes}, indent=1).encode()
-    folder.mkdir(parents=True, exist_ok=True)
-    for left in folder.glob(".*.tmp"):
-        shutil.rmtree(left)
-    temporary, final = folder / f".{checkpoint.step}.tmp", folder / str(checkpoint.step)
-    temporary.mkdir()
-    for name, content in files.items():
-        write_synced(temporary / name, content)
-    sync_folder(temporary)
-    if final.exists():
-        final.rename(folder / f".{checkpoint.step}.old.tmp")
-    temporary.rename(final)
-    sync_folder(folder)
+    final = folder / str(checkpoint.step)
+    with new_folder(final, size=sum(map(len, files.values()))) as place:
+        for name, content in files.items():
+            write_synced(place / name, content)
+        if final.exists():
+            remove_folder(final)  # of an earlier try, with which this step was reached again
     steps = _steps(folder)
     kept = [step for step in steps if step <= checkpoint.step][:keep]
     for step in set(steps) - set(kept):
-        _remove(folder / str(step))
-    for left in folder.glob(".*.tmp"):
-        shutil.rmtree(left)
+        remove_folder(folder / str(step))
+    sweep_temporaries(folder)
     return final
 
 
@@ -105,41 +121,97 @@ def load_newest(folder: Path) -> Checkpoint | None:
     return None
 
 
+def numbers_kept(folder: Path) -> int | None:
+    """Numbers in the newest weights of a checkpoint that can be opened, 0 where none can; None without a checkpoint."""
+    steps = _steps(folder)
+    for step in steps:
+        with suppress(OSError, ValueError):
+            return count_numbers(folder / str(step) / _WEIGHTS)
+    return 0 if steps else None
+
+
 def _load(path: Path, step: int) -> Checkpoint:
-    files = {}
-    try:
-        manifest = json.loads((path / _MANIFEST).read_bytes())
-        if manifest["format"] != _FORMAT or manifest["step"] != step:
-            raise RunError(path / _MANIFEST, f"is not of format {_FORMAT} and step {step}")
-        expected = {name: manifest["sha256"][name] for name in (_WEIGHTS, _STATE)}
-        for name in expected:
-            files[name] = (path / name).read_bytes()
-    except OSError as error:
-        raise RunError(error.filename or path, error.strerror or str(error)) from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(path / _MANIFEST, "is damaged") from error
+    expected = _hashes(path / _MANIFEST, step)
+    files = {name: _read(path / name, _LARGEST_FILE) for name in (_WEIGHTS, _STATE)}
     for name, content in files.items():
-        if hash_bytes(content) != expected[name]:
+        if hash_bytes(content) != expected.get(name):
             raise RunError(path / name, "is damaged: its SHA-256 is not the manifest's")
     try:
-        state = torch.load(io.BytesIO(files[_STATE]), map_location="cpu", weights_only=True)
         weights, averages = unpack_weights(files[_WEIGHTS])
-    except (SafetensorError, UnpicklingError, RuntimeError, ValueError, EOFError) as error:
-        raise RunError(path, f"cannot be read: {error}") from error
-    return Checkpoint(step, weights, averages, state)
+    except ValueError as error:
+        raise RunError(path / _WEIGHTS, f"cannot be read: {error}") from error
+    return Checkpoint(step, weights, averages, _unpickled(files[_STATE], path / _STATE))
+
+
+def _hashes(path: Path, step: int) -> dict[str, str]:
+    """What a manifest says of the files beside it."""
+    content = _read(path, _LARGEST_MANIFEST)
+    try:
+        manifest = parse_json(content)
+        if manifest["format"] != _FORMAT or manifest["step"] != step:
+            raise RunError(path, f"is not of format {_FORMAT} and step {step}")
+        return dict(manifest["sha256"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(path, "is damaged") from error
+
+
+def _unpickled(content: bytes, path: Path) -> dict[str, Any]:
+    """The state that ``torch.save`` wrote: of plain values and tensors alone, and no larger unpacked than packed."""
+    try:
+        _refuse_hostile(content)
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # what a damaged pickle comes upon raises whatever it likes, MemoryError included
+        raise RunError(path, f"cannot be read: {' '.join(str(error).split())[:120] or type(error).__name__}") from error
+    if not isinstance(state, dict):
+        raise RunError(path, "cannot be read: not the state of a training")
+    return state
+
+
+def _refuse_hostile(content: bytes) -> None:
+    """Raise ``ValueError`` for an archive that becomes larger when it is read, or calls what no state of ours calls.
+
+    Torch's own reader runs no code, but makes a ``bytearray`` of any size that a file asks for.
+    """
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        entries = archive.infolist()
+        packed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
+        if packed or sum(entry.file_size for entry in entries) > len(content):
+            raise ValueError("its parts are larger than the file")
+        for entry in entries:
+            if entry.filename.endswith(".pkl"):
+                if entry.file_size > _LARGEST_PICKLE:
+                    raise ValueError(f"has more than {_LARGEST_PICKLE:,} bytes beside its tensors")
+                _refuse_calls(archive.read(entry))
+
+
+def _refuse_calls(pickled: bytes) -> None:
+    for opcode, name, _ in pickletools.genops(pickled):
+        if "GLOBAL" in opcode.name and not re.fullmatch(_CALLED, str(name)):
+            raise ValueError(f"calls {str(name)[:60]}, which no state needs")
+
+
+def _read(path: Path, limit: int) -> bytes:
+    try:
+        return read_regular(path, limit=limit, follow_links=False)
+    except OSError as error:
+        raise RunError(error.filename or path, error.strerror or str(error)) from error
+
+
+def _refuse_link(folder: Path) -> None:
+    if folder.is_symlink():
+        raise RunError(folder, "is a symbolic link, not a folder of checkpoints; put the folder itself there")
 
 
 def _steps(folder: Path) -> list[int]:
-    """Steps that have a checkpoint, newest first."""
+    """Steps that have a checkpoint, newest first.
+
+    Raises:
+        RunError: the folder, or that of a step, is a symbolic link: what it leads to is not the run's.
+    """
+    _refuse_link(folder)
     if not folder.is_dir():
         return []
-    return sorted(
-        (int(path.name) for path in folder.iterdir() if path.name.isascii() and path.name.isdigit()), reverse=True
-    )
-
-
-def _remove(path: Path) -> None:
-    """Take a checkpoint away under a name that no reader looks at, so that half of one is never seen."""
-    hidden = path.with_name(f".{path.name}.{os.getpid()}.old.tmp")
-    path.rename(hidden)
-    shutil.rmtree(hidden)
+    places = [path for path in folder.iterdir() if re.fullmatch("0|[1-9][0-9]{0,18}", path.name)]
+    if link := next((path for path in places if path.is_symlink()), None):
+        raise RunError(link, "is a symbolic link, not a checkpoint; put the folder itself there, or remove it")
+    return sorted((int(path.name) for path in places if path.is_dir()), reverse=True)

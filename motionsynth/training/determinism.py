@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import torch
 
 from motionsynth.families import family_class
 from motionsynth.families.base import Family, FamilyConfig, MotionShape
+from motionsynth.training.bounds import bounded_networks
 
 __all__ = ["build_family", "initial_weights", "stream_seed", "torch_threads"]
 
@@ -20,11 +21,21 @@ def stream_seed(seed: int, purpose: str) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-def build_family(config: FamilyConfig, shape: MotionShape, seed: int) -> Family:
-    """A family with its initial weights, on the CPU: a function of its arguments alone."""
+def build_family(config: FamilyConfig, shape: MotionShape, seed: int, *, kept: int | None = None) -> Family:
+    """A family with its initial weights, on the CPU: a function of its arguments alone.
+
+    Args:
+        config: its settings.
+        shape: size of its windows; its networks see coefficients instead where the settings have a basis.
+        seed: of its weights.
+        kept: numbers in the file that its weights are then read from, which it may not exceed by far; None for none.
+
+    Raises:
+        ValueError: it cannot be built so, or would hold far more.
+    """
     if config.basis:
         shape = shape.as_coefficients(config.basis.components)
-    with initial_weights(seed):
+    with initial_weights(seed), nullcontext() if kept is None else bounded_networks(kept):
         return family_class(config.name)(config, shape)
 
 

@@ -177,10 +177,18 @@ class EMRule:
         expected = self.family.new_statistics()
         if expected.keys() != state["statistics"].keys():
             raise ValueError("the statistics are of another pass")
+        rows = self.family.rows if isinstance(self.family, KeepsRows) else {}
+        for name, value in state["statistics"].items():
+            own = expected[name]
+            # of rows there are as many as were seen
+            skipped = 1 if name in rows else 0
+            if value.dtype != own.dtype or value.shape[skipped:] != own.shape[skipped:]:
+                raise ValueError(f"the statistics {name} are of another model")
         self._take({n: value.to(expected[n].device) for n, value in state["statistics"].items()})
         self._generator.set_state(state["generator"])
-        self._likelihood, self._gain, passes, self._seen, self._scored = state["numbers"]
-        self._passes, self._terms, self._step = int(passes), dict(state["terms"]), state["step"]
+        self._likelihood, self._gain, passes, self._seen, self._scored = map(float, state["numbers"])
+        self._passes, self._step = int(passes), int(state["step"])
+        self._terms = {str(name): float(value) for name, value in state["terms"].items()}
 
     def _take(self, statistics: dict[str, Tensor]) -> None:
         """Go on from those of all ranks: rank 0 with the sums, the others with none."""

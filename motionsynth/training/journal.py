@@ -1,8 +1,6 @@
 """The journal of a run: ``metrics.jsonl``, appended to while it trains and fed to trackers from there.
 
-One JSON object a line: ``{"step": 20, "time": 1767225600.5, "metrics": {"train/all/total": 1.5}}``; ``step`` counts
-optimiser steps taken, ``time`` is in Unix seconds. JSON has no word for numbers that are not finite: they are the
-strings ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``. A step has one row at most, and rows are in order of step.
+What a row is stands in ``motionsynth.journal_rows``. A step has one row at most, and rows are in order of step.
 """
 
 from __future__ import annotations
@@ -14,24 +12,16 @@ import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from motionsynth.errors import RunError
+from motionsynth.files import naming, refuse_irregular
+from motionsynth.journal_rows import LARGEST_ROW, JournalLine, JournalRow, read_lines
 
 __all__ = ["Journal", "JournalRow", "read_journal"]
 
 _NAME = re.compile(r"[A-Za-z0-9_\-. :/]+")
 _TAIL_BYTES = 1 << 16
-
-
-class JournalRow(NamedTuple):
-    """What was measured at one step."""
-
-    step: int
-    """Optimiser steps taken."""
-    time: float
-    """Unix seconds."""
-    metrics: dict[str, float]
 
 
 class Journal:
@@ -44,12 +34,16 @@ class Journal:
         path: the file; made where it is missing.
 
     Raises:
-        RunError: the last full line is not a row.
+        RunError: the last full line is not a row, or the file is no regular one.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._file = self.path.open("ab")
+        try:
+            refuse_irregular(self.path)
+        except OSError as error:
+            raise RunError(self.path, error.strerror or str(error)) from error
+        self._file = self.path.open("ab", buffering=0)  # what a full disk refuses must not be tried again by closing
         try:
             self.last_step = self._repair()
         except BaseException:
@@ -62,6 +56,8 @@ class Journal:
             size = file.seek(0, os.SEEK_END)
             tail, reach = b"", 0
             while reach < size and tail.count(b"\n") < 2:
+                if reach > 2 * LARGEST_ROW:
+                    raise RunError(self.path, f"is damaged: its last row has more than {LARGEST_ROW:,} bytes")
                 reach = min(size, reach * 2 or _TAIL_BYTES)
                 file.seek(size - reach)
                 tail = file.read(reach)
@@ -70,13 +66,14 @@ class Journal:
             self._file.truncate(size - len(tail) + len(full))
             os.fsync(self._file.fileno())
         lines = full.splitlines()
-        return _parse(lines[-1], self.path).step if lines else -1
+        return _parse(JournalLine(lines[-1], size), self.path).step if lines else -1
 
     def write(self, step: int, metrics: Mapping[str, float]) -> bool:
         """Append a row and hand it to the operating system; False where the journal already has that step.
 
         Raises:
             ValueError: a name has characters that trackers refuse.
+            OSError: there is no room; the journal is then as it was.
         """
         for name in metrics:
             if not _NAME.fullmatch(name):
@@ -84,14 +81,25 @@ class Journal:
         if step <= self.last_step:
             return False
         row = {"step": step, "time": time.time(), "metrics": {k: _encode(float(v)) for k, v in metrics.items()}}
-        self._file.write(json.dumps(row, allow_nan=False).encode() + b"\n")
-        self._file.flush()
+        content = json.dumps(row, allow_nan=False).encode() + b"\n"
+        with naming(self.path, size=len(content)):
+            self._append(content)
         self.last_step = step
         return True
 
+    def _append(self, content: bytes) -> None:
+        before = os.fstat(self._file.fileno()).st_size
+        try:
+            while content:
+                content = content[self._file.write(content) or 0 :]
+        except OSError:
+            self._file.truncate(before)
+            raise
+
     def sync(self) -> None:
         """Wait until all rows are on the disk; a checkpoint must not survive a power cut that its rows did not."""
-        os.fsync(self._file.fileno())
+        with naming(self.path):
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Close the file; rows are already written."""
@@ -112,18 +120,16 @@ def read_journal(path: str | Path) -> list[JournalRow]:
     """
     path = Path(path)
     try:
-        content = path.read_bytes()
+        return [_parse(line, path) for line in read_lines(path)]
     except OSError as error:
         raise RunError(path, error.strerror or str(error)) from error
-    return [_parse(line, path) for line in content[: content.rfind(b"\n") + 1].splitlines()]
 
 
-def _parse(line: bytes, path: Path) -> JournalRow:
+def _parse(line: JournalLine, path: Path) -> JournalRow:
     try:
-        row = json.loads(line)
-        return JournalRow(int(row["step"]), float(row["time"]), {k: float(v) for k, v in row["metrics"].items()})
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RunError(path, f"is damaged: {line[:60]!r} is not a row of a journal") from error
+        return line.parse()
+    except ValueError as error:
+        raise RunError(path, f"is damaged: {line.content[:60]!r} is not a row of a journal") from error
 
 
 def _encode(value: float) -> Any:

@@ -79,8 +79,11 @@ class BatchOrder:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where another order stood; ``ValueError`` where it was one of other windows."""
-        if len(state["order"]) != self.count:
-            raise ValueError(f"the order is one of {len(state['order'])} windows, not of {self.count}")
+        """Go on where another order stood; ``ValueError`` where it was one of other windows, or is none."""
+        order_N, position = state["order"], state["position"]
+        if len(order_N) != self.count:
+            raise ValueError(f"the order is one of {len(order_N)} windows, not of {self.count}")
+        if not torch.equal(order_N.sort().values, torch.arange(self.count)) or not 0 <= int(position) <= self.count:
+            raise ValueError(f"the order is no permutation of {self.count} windows with a place in it")
         self._generator.set_state(state["generator"])
-        self._place(state["order"], state["position"])
+        self._place(order_N, int(position))

@@ -276,10 +276,25 @@ class GradientRule:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Put back optimisers and measurements."""
+        """Put back optimisers and measurements; ``ValueError`` where they are of other weights."""
         for name, optimiser in self._optimisers.items():
-            optimiser.load_state_dict(state["optimisers"][name])
-        self._measured = [_Measurement(*measured) for measured in state["measured"]]
+            saved, own = state["optimisers"][name], optimiser.state_dict()
+            # what Adam has summed up and its last rate; all other settings are the configuration's
+            groups = [
+                {**group, "lr": float(there["lr"])}
+                for group, there in zip(own["param_groups"], saved["param_groups"], strict=True)
+            ]
+            optimiser.load_state_dict({"state": saved["state"], "param_groups": groups})
+            for weight, sums in optimiser.state.items():
+                shapes = {key: tuple(sums[key].shape) for key in ("exp_avg", "exp_avg_sq")}
+                if set(shapes.values()) != {tuple(weight.shape)} or sums["step"].numel() != 1:
+                    raise ValueError(f"the optimiser of phase {name} is one of other weights")
+        measured = [_Measurement(*entry) for entry in state["measured"]]
+        for entry in measured:
+            if len(entry.names) != len(entry.values) or entry.phase not in self._optimise:
+                raise ValueError(f"a measurement of phase {entry.phase!r} is not one of this family")
+            _check(entry)
+        self._measured = measured
 
 
 def scheduled_rate(adam: AdamConfig, progress: float) -> float:

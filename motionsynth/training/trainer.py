@@ -33,6 +33,8 @@ __all__ = ["ProgressListener", "Score", "Trainer", "TrainingResult"]
 
 _log = logging.getLogger(__name__)
 _CLIPS_NAMED = 8
+_MISFITS = (RuntimeError, KeyError, ValueError, TypeError, AttributeError, IndexError, OverflowError, LearningError)
+"""Raised where a state is put back that is not what this training wrote."""
 
 
 class ProgressListener(Protocol):
@@ -168,7 +170,7 @@ class Trainer:
         if checkpoint is None:
             return 0
         where, state = (self.checkpoints or Path()) / str(checkpoint.step), checkpoint.state
-        if state["windows"] != self._identity:
+        if state.get("windows") != self._identity:
             raise RunError(where, "was trained on other windows; resume needs the corpus that the run began with")
         try:
             self.family.load_state_dict(checkpoint.weights)
@@ -176,10 +178,11 @@ class Trainer:
             self.rule.load_state_dict(state["rule"])
             self.order.load_state_dict(state["order"])
             self.generator.set_state(state["generator"])
-        except (RuntimeError, KeyError, ValueError) as error:
-            raise RunError(where, f"does not fit this run: {error}") from error
+            self._elapsed = _seconds(state["elapsed"])
+        except _MISFITS as error:
+            reason = " ".join(str(error).split())
+            raise RunError(where, f"does not fit this run: {reason[:300]}") from error
         self.step = self._saved = checkpoint.step
-        self._elapsed = float(state["elapsed"])
         return self.step
 
     def fit(self) -> TrainingResult:
@@ -353,6 +356,12 @@ class Trainer:
         named = DivergedError(error.step + 1, error.phase, f"{reason}; clips of the batch: {_some(clips)}")
         named.add_note(f"all clips of the batch: {', '.join(clips)}")
         return named
+
+
+def _seconds(value: float) -> float:
+    if not 0 <= float(value) < math.inf:
+        raise ValueError(f"it took {value!r} seconds")
+    return float(value)
 
 
 def _some(names: list[str]) -> str:

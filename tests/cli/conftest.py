@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from motionsynth.cli.app import run as run_app
@@ -21,3 +23,23 @@ def invoke(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
         return Result(code if isinstance(code, int) else int(code is not None), out, err)
 
     return call
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """60 walkers; tests leave them as they are."""
+    from motionsynth.corpus.walkers import make_walkers
+
+    folder = tmp_path_factory.mktemp("data") / "walkers"
+    make_walkers(folder, clips=60, seed=3)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def vae(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run of a VAE that has learnt from them for six steps; tests leave it as it is."""
+    from motionsynth import workflow
+
+    small = ("train.steps=6", "train.batch_size=8", "family.backbone.widths=[8,8,8,8]", "train.threads=1")
+    config = workflow.resolve_config("vae", data=corpus, overrides=small)
+    return workflow.train(config, run_dir=tmp_path_factory.mktemp("runs") / "vae", track=False).run.path

@@ -10,26 +10,11 @@ import pytest
 
 import motionsynth
 from motionsynth.config import load_config
+from motionsynth.output import MANIFEST
 from tests.cli.invocation import Invoke
+from tests.records import change_record
 
 SMALL = ("--set", "train.batch_size=8", "--set", "family.backbone.widths=[8,8,8,8]", "--set", "train.threads=1")
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from motionsynth.corpus.walkers import make_walkers
-
-    folder = tmp_path_factory.mktemp("data") / "walkers"
-    make_walkers(folder, clips=60, seed=3)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def vae(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from motionsynth import workflow
-
-    config = workflow.resolve_config("vae", data=corpus, overrides=("train.steps=6", *SMALL[1::2]))
-    return workflow.train(config, run_dir=tmp_path_factory.mktemp("runs") / "vae", track=False).run.path
 
 
 def test_help_lists_every_command(invoke: Invoke) -> None:
@@ -200,7 +185,8 @@ def test_same_seed_same_bytes(invoke: Invoke, vae: Path, tmp_path: Path) -> None
     for out, seed in (("a", 1), ("b", 1), ("c", 2)):
         assert invoke("generate", vae, "-n", 5, "--seed", seed, "--out", tmp_path / out).code == 0
     names = [path.name for path in sorted((tmp_path / "a").iterdir())]
-    assert names == [f"{index:04}.bvh" for index in range(5)]
+    assert names == [MANIFEST, *(f"{index:04}.bvh" for index in range(5))]
+    names.remove(MANIFEST)
     for name in names:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
         assert (tmp_path / "a" / name).read_bytes() != (tmp_path / "c" / name).read_bytes()
@@ -222,16 +208,16 @@ def test_reconstruct_keeps_names_and_lengths(invoke: Invoke, vae: Path, corpus: 
         assert len(motionsynth.read_bvh(tmp_path / path.name)) == len(motionsynth.read_bvh(path))
 
 
-def test_reconstruct_refuses_two_clips_of_one_name(invoke: Invoke, vae: Path, corpus: Path, tmp_path: Path) -> None:
-    clip = min(corpus.glob("*.bvh")).read_bytes()
-    for folder in ("a", "b"):
+def test_reconstruct_keeps_two_clips_of_one_name_apart(invoke: Invoke, vae: Path, corpus: Path, tmp_path: Path) -> None:
+    clips = sorted(corpus.glob("*.bvh"))[:2]
+    for folder, clip in zip("ab", clips, strict=True):
         (tmp_path / folder).mkdir()
-        (tmp_path / folder / "x.bvh").write_bytes(clip)
-    result = invoke("reconstruct", vae, tmp_path / "a", tmp_path / "b", "--out", tmp_path / "back")
-    assert result.code == 2
-    assert "same name" in result.err
-    assert not (tmp_path / "back").exists()
-    assert invoke("reconstruct", vae, tmp_path / "a", "--out", tmp_path / "back").code == 0
+        (tmp_path / folder / "x.bvh").write_bytes(clip.read_bytes())
+    assert invoke("reconstruct", vae, tmp_path / "a", tmp_path / "b", "--out", tmp_path / "back").code == 0
+    assert invoke("reconstruct", vae, *clips, "--out", tmp_path / "each").code == 0
+    for name, clip in zip(("a_x.bvh", "b_x.bvh"), clips, strict=True):
+        assert (tmp_path / "back" / name).read_bytes() == (tmp_path / "each" / clip.name).read_bytes()
+    assert len(list((tmp_path / "back").glob("*.bvh"))) == 2
 
 
 def test_a_run_resumes_from_another_folder(
@@ -241,8 +227,7 @@ def test_a_run_resumes_from_another_folder(
     run = tmp_path / "run"
     short = ("--set", "train.steps=2", *SMALL, "--no-track")
     assert invoke("train", "vae", "--data", corpus.name, *short, "--run-dir", run).code == 0
-    record = json.loads((run / "run.json").read_text())
-    (run / "run.json").write_text(json.dumps(record | {"state": "stopped"}))
+    change_record(run, state="stopped")
     monkeypatch.chdir(tmp_path)
     assert invoke("train", "vae", "--resume", "--no-track", "--run-dir", run).code == 0
     assert json.loads((run / "run.json").read_text())["state"] == "finished"
@@ -336,9 +321,22 @@ def test_a_bad_file_stops_training_unless_it_may_be_skipped(invoke: Invoke, corp
 def test_a_diverged_training_is_a_failure_and_not_a_users_mistake(invoke: Invoke, corpus: Path, tmp_path: Path) -> None:
     endless = ("--set", "family.optimise.all.lr=1e30", "--set", "train.steps=20")
     result = invoke("train", "ae", "--data", corpus, *SMALL, *endless, "--no-track", "--run-dir", tmp_path / "run")
-    assert result.code == 1
+    assert result.code == 3
     assert re.search(r"error: step \d+, phase all: ", result.err)
     assert json.loads((tmp_path / "run" / "run.json").read_text())["state"] == "failed"
+
+
+@pytest.mark.parametrize("command", ["list", "sync"])
+def test_a_folder_of_runs_that_is_not_there_is_a_mistake(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("")
+    for name, reason in (("TYPO", "no such folder"), ("file", "is no folder")):
+        result = invoke("runs", command, "--folder", name)
+        assert (result.code, result.out, result.err) == (2, "", f"error: {name}: {reason}\n")
+    # nobody named this one, and nothing has been trained yet
+    assert invoke("runs", "list").code == 0
 
 
 def test_a_pattern_that_is_given_is_taken(invoke: Invoke, corpus: Path) -> None:

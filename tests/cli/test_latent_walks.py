@@ -11,6 +11,7 @@ import torch
 import motionsynth
 from motionsynth.families.latent_paths import Axis, great_circle, path_between, straight_line
 from motionsynth.latent_walks import ROWS
+from motionsynth.output import MANIFEST
 from tests.cli.invocation import Invoke
 
 SMALL = (
@@ -19,15 +20,6 @@ SMALL = (
     "train.threads=1",
     "family.backbone={kind: gru, width: 8, layers: 1, mapping_width: 8}",
 )
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from motionsynth.corpus.walkers import make_walkers
-
-    folder = tmp_path_factory.mktemp("data") / "walkers"
-    make_walkers(folder, clips=60, seed=3)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +57,8 @@ def test_the_ends_are_the_reconstructions(invoke: Invoke, train, corpus: Path, t
         # a clip's first window alone, so that no later window of the clip is laid over it
         window = tmp_path / end.name
         motionsynth.write_bvh(motionsynth.read_bvh(end)[:64], window)
-        assert invoke("reconstruct", train("vae"), window, "--out", tmp_path / "back").code == 0
-        again = tmp_path / "again"
+        assert invoke("reconstruct", train("vae"), window, "--out", tmp_path / "back", "--overwrite").code == 0
+        again = tmp_path / f"again-{name}"
         assert invoke("interpolate", train("vae"), window, ends[1], "-n", 2, "--out", again).code == 0
         assert abs(positions(again / "00.bvh") - positions(tmp_path / "back" / end.name)).max() < 1e-3
         assert abs(positions(again / "00.bvh") - positions(tmp_path / "path" / name)).max() < 0.5
@@ -98,11 +90,11 @@ def test_conditional_runs_take_the_clips_own_labels_or_those_given(
     assert invoke("reconstruct", run, *ends, "--out", tmp_path / "back").code == 0
     stray = tmp_path / "stray.bvh"
     stray.write_bytes(ends[0].read_bytes())
-    result = invoke("reconstruct", run, stray, "--out", tmp_path / "back")
+    result = invoke("reconstruct", run, stray, "--out", tmp_path / "stray")
     assert result.code == 2
     assert re.search(r"stray.bvh: its style is not known; one of .*normal.*; give it by --label style=", result.err)
-    assert invoke("reconstruct", run, stray, *named, "--out", tmp_path / "back").code == 0
-    wrong = invoke("reconstruct", run, stray, "--label", "content=walk", "--out", tmp_path / "back")
+    assert invoke("reconstruct", run, stray, *named, "--out", tmp_path / "stray").code == 0
+    wrong = invoke("reconstruct", run, stray, "--label", "content=walk", "--out", tmp_path / "wrong")
     assert "label content: this model takes none, only style" in wrong.err
 
 
@@ -116,7 +108,7 @@ def test_traverse_varies_one_number_at_a_time(invoke: Invoke, train, tmp_path: P
     page = (tmp_path / "all" / "player.html").read_text()
     assert all(f'"{caption}"' in page for caption in ("-1.00", "+0.00", "+1.00", *rows))
     assert invoke("traverse", run, "--code", "z4", "--code", 2, "-n", 2, "--out", tmp_path / "two").code == 0
-    assert {path.name for path in (tmp_path / "two").iterdir()} == {"z4", "z2", "player.html"}
+    assert {path.name for path in (tmp_path / "two").iterdir()} == {"z4", "z2", "player.html", MANIFEST}
     first, last = (positions(tmp_path / "two" / "z4" / f"{name}.bvh") for name in ("00", "01"))
     assert abs(first - last).max() > 1e-4
 

@@ -9,6 +9,7 @@ import pytest
 
 import motionsynth
 from motionsynth import workflow
+from motionsynth.features.placement import placement_of
 from motionsynth.motion.bvh import read_bvh, write_bvh
 from motionsynth.motion.resample import resample
 from tests.cli.invocation import Invoke
@@ -22,15 +23,6 @@ SMALL = (
     "family.critic.widths=[8,8]",
     "family.translator={width: 8, dilations: [1, 2]}",
 )
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from motionsynth.corpus.walkers import make_walkers
-
-    folder = tmp_path_factory.mktemp("data") / "walkers"
-    make_walkers(folder, clips=60, seed=3)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +46,19 @@ def test_whole_clips_come_back_under_their_names(invoke: Invoke, cyclegan: Path,
     assert (other / clips[0].name).read_bytes() != (tmp_path / clips[0].name).read_bytes()
 
 
+def test_what_is_translated_starts_where_its_clip_does(
+    invoke: Invoke, cyclegan: Path, corpus: Path, tmp_path: Path
+) -> None:
+    run = motionsynth.open_run(cyclegan)
+    for path in sorted(corpus.glob("walk_elderly_*.bvh"))[:3]:
+        assert invoke("translate", cyclegan, path, "--to", "normal", "--out", tmp_path / path.stem).code == 0
+        before, after = (placement_of(read_bvh(file), run.spec()) for file in (path, tmp_path / path.stem / path.name))
+        assert np.hypot(before.x, before.z) > 5, "it does not start at the origin"
+        assert (after.x, after.z) == pytest.approx((before.x, before.z), abs=1e-3)
+        # the translator may turn the hips a little; a clip that headed along +Z would be far off
+        assert np.cos(after.heading - before.heading) > 0.5
+
+
 def test_clips_of_any_length_and_rate(invoke: Invoke, cyclegan: Path, corpus: Path, tmp_path: Path) -> None:
     clip = read_bvh(min(corpus.glob("walk_normal_*.bvh")))
     write_bvh(clip[:3], tmp_path / "short.bvh")
@@ -71,13 +76,35 @@ def test_mistakes_are_told(invoke: Invoke, cyclegan: Path, corpus: Path, tmp_pat
     assert result.code == 2
     assert "--to: unknown class 'eldery', did you mean elderly? known: elderly, normal" in result.err
     assert not (tmp_path / "x").exists()
+    result = invoke("translate", cyclegan, clip, "--to", "elderly", "--label", "style=normal", "--out", tmp_path / "x")
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert "error: --label style: is what --to chooses; leave it out" in result.err and "takes none" not in result.err
     write_bvh(clip_of(0), tmp_path / "stranger.bvh")
     result = invoke("translate", cyclegan, tmp_path / "stranger.bvh", "--to", "elderly", "--out", tmp_path / "x")
     assert result.code == 2
     assert "stranger.bvh: its joints differ (it lacks LeftLowerArm, " in result.err
     (tmp_path / clip.name).write_bytes(clip.read_bytes())
-    result = invoke("translate", cyclegan, clip, tmp_path / clip.name, "--to", "elderly", "--out", tmp_path / "x")
-    assert result.code == 2 and "same name" in result.err
+    both = invoke("translate", cyclegan, clip, tmp_path / clip.name, "--to", "elderly", "--out", tmp_path / "x")
+    names = {f"{path.name}_{clip.name}" for path in (corpus, tmp_path)}
+    assert both.code == 0 and {path.name for path in (tmp_path / "x").glob("*.bvh")} == names
+
+
+def test_a_folder_is_translated_as_a_whole(invoke: Invoke, cyclegan: Path, corpus: Path, tmp_path: Path) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    for path in sorted(corpus.glob("walk_normal_*.bvh"))[:2]:
+        (folder / path.name).write_bytes(path.read_bytes())
+    (folder / "._a.bvh").write_bytes(b"\0")
+    (folder / "dead.bvh").symlink_to("nowhere")
+    command = ("translate", cyclegan, folder, "--to", "elderly", "--out", out)
+    stopped = invoke(*command)
+    assert stopped.code == 2 and not out.exists()
+    assert "1 of 3 files cannot be used" in stopped.err and "dead.bvh: cannot be read: is a link to" in stopped.err
+    skipped = invoke(*command, "--on-bad-file", "skip")
+    assert skipped.code == 0 and f"skipped {folder / 'dead.bvh'}: " in skipped.err and "2 clips in" in skipped.out
+    refused = invoke(*command, "--on-bad-file", "skip")
+    assert refused.code == 2 and "is not empty" in refused.err
+    assert invoke(*command, "--on-bad-file", "skip", "--overwrite").code == 0
 
 
 def test_a_family_that_cannot_says_which_can(invoke: Invoke, corpus: Path, tmp_path: Path) -> None:
@@ -91,14 +118,15 @@ def test_a_family_that_cannot_says_which_can(invoke: Invoke, corpus: Path, tmp_p
 
 def test_there_and_back(invoke: Invoke, cyclegan: Path, corpus: Path, tmp_path: Path) -> None:
     clip = min(corpus.glob("walk_elderly_*.bvh"))
-    assert invoke("reconstruct", cyclegan, clip, "--out", tmp_path).code == 0
-    assert len(read_bvh(tmp_path / clip.name)) == len(read_bvh(clip))
+    back = tmp_path / "back"
+    assert invoke("reconstruct", cyclegan, clip, "--out", back).code == 0
+    assert len(read_bvh(back / clip.name)) == len(read_bvh(clip))
     stray = tmp_path / "stray" / "clip.bvh"
     stray.parent.mkdir()
     stray.write_bytes(clip.read_bytes())
-    result = invoke("reconstruct", cyclegan, stray, "--out", tmp_path)
+    result = invoke("reconstruct", cyclegan, stray, "--out", tmp_path / "again")
     assert result.code == 2 and "its style is not known; one of elderly, normal; give it by --label" in result.err
-    assert invoke("reconstruct", cyclegan, stray, "--label", "style=elderly", "--out", tmp_path).code == 0
+    assert invoke("reconstruct", cyclegan, stray, "--label", "style=elderly", "--out", tmp_path / "again").code == 0
 
 
 def test_it_generates_and_lists_itself(invoke: Invoke, cyclegan: Path, tmp_path: Path) -> None:

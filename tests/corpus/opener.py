@@ -7,14 +7,15 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 
 from motionsynth.corpus.cache import open_features
-from motionsynth.corpus.reading import EncodeSettings, find_files
+from motionsynth.corpus.finding import find_files
+from motionsynth.corpus.plan import EncodeSettings
 
 
 def open_when_told(
     folder: Path, settings: EncodeSettings, cache: Path, gate: Event, results: Queue[tuple[str, int]]
 ) -> None:
     """Open the features of a folder when the gate opens, and say what they are."""
-    root, files = find_files(folder)
+    root, files, _ = find_files(folder)
     gate.wait()
     store = open_features(root, files, settings, cache=cache, workers=1)
     results.put((store.sha256, len(store.rows)))

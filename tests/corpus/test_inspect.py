@@ -65,3 +65,51 @@ def test_files_of_thirty_writers(shared_mocap: Path) -> None:
     assert {file.file: file.frames for file in found.loaded if file.file in expected} == {
         name: entry["frames"] for name, entry in expected.items() if isinstance(entry, dict) and "frames" in entry
     }
+
+
+def _column(offset: str, *rows: str) -> str:
+    """A BVH file of three joints above one another."""
+    joint = "{{\nOFFSET 0 {0} 0\nCHANNELS 3 Zrotation Xrotation Yrotation\n"
+    return (
+        "HIERARCHY\nROOT Hips\n{\nOFFSET 0 0 0\n"
+        "CHANNELS 6 Xposition Yposition Zposition Zrotation Xrotation Yrotation\n"
+        f"JOINT Spine\n{joint.format(offset)}JOINT Head\n{joint.format(offset)}End Site\n{{\nOFFSET 0 {offset} 0\n}}\n"
+        f"}}\n}}\n}}\nMOTION\nFrames: {len(rows)}\nFrame Time: 0.0333\n"
+        + "".join(f"{row} 0 0 0 0 0 0 0 0 0\n" for row in rows)
+    )
+
+
+@pytest.mark.parametrize(
+    ("offset", "rows"),
+    [
+        ("10", ["0 90 0"]),
+        ("10", ["0 0 0"] * 5),
+        ("0", ["0 0 0"] * 5),
+        ("1e-200", ["1e-200 0 0", "0 0 0"]),
+        ("1e-320", ["1e-310 0 0", "0 0 0"]),
+        ("1e14", ["-1e15 0 0", "1e15 0 0"]),
+    ],
+    ids=["one frame", "still", "no size", "tiny", "subnormal", "large"],
+)
+def test_odd_numbers_are_measured_without_warnings(tmp_path: Path, offset: str, rows: list[str]) -> None:
+    (tmp_path / "a.bvh").write_text(_column(offset, *rows))
+    found = inspect_path(tmp_path)
+    assert not found.refused and found.frames == len(rows)
+    json.dumps(found.to_dict(), allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("offset", "rows", "joint", "frame"),
+    [("1e200", ["0 0 0"] * 2, "Spine", 0), ("10", ["0 0 0", "1e300 0 0"], "Hips", 1), ("1e308", ["0 0 0"], "Spine", 0)],
+)
+def test_what_no_body_can_be_is_refused(tmp_path: Path, offset: str, rows: list[str], joint: str, frame: int) -> None:
+    (tmp_path / "a.bvh").write_text(_column(offset, *rows))
+    refused = inspect_path(tmp_path).refused[0].reason
+    assert refused.startswith(f"{tmp_path / 'a.bvh'}: joint '{joint}' lies 1e+") and f"in frame {frame}" in refused
+
+
+def test_without_the_refusal_they_would_warn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("motionsynth.corpus.inspect.refuse_vast", lambda clip: None)
+    (tmp_path / "a.bvh").write_text(_column("1e200", "0 0 0"))
+    with pytest.raises(RuntimeWarning, match="overflow"):
+        inspect_path(tmp_path)

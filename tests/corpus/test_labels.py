@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from motionsynth.corpus.finding import find_files
 from motionsynth.corpus.labels import read_labels
 from motionsynth.errors import CorpusError
 
@@ -58,6 +60,86 @@ def test_a_table_that_is_not_text_is_refused(tmp_path: Path) -> None:
         read_labels(tmp_path, FILES)
     with pytest.raises(CorpusError, match="cannot be read"):
         read_labels(tmp_path / "nowhere", FILES, "csv")
+
+
+WRITTEN = "file,take,style,speed\r\na.bvh,7,calm,1.5\r\nsub/b.bvh,8,mad and loud,2\r\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        WRITTEN.encode(),
+        WRITTEN.replace("sub/b", "sub\\b").replace("a.bvh", ".\\a.bvh").encode(),
+        WRITTEN.replace("file,take,style", "File,TAKE,Style").encode(),
+        WRITTEN.replace(".5", ",5").replace(",", ";").replace("1;5", "1,5").encode("utf-8-sig"),
+        WRITTEN.replace(",", "\t").encode("utf-16"),
+        ("sep=;\r\n" + WRITTEN.replace(",", ";")).encode("utf-8-sig"),
+        ('"sep=\t"\r\n' + WRITTEN.replace(",", "\t")).encode("utf-16"),
+        b"\xfe\xff" + WRITTEN.encode("utf-16-be"),
+        WRITTEN.replace("\r\n", "\n").replace(",", " , ").encode() + b"\n  \n,,,\n",
+        WRITTEN.replace("\r\n", "\r").encode(),
+        ("\r\n" + WRITTEN.replace("\r\n", ",,\r\n")).encode(),
+        WRITTEN.replace("mad and loud", ' "mad and loud"').replace("a.bvh", '"a.bvh"').encode(),
+    ],
+)
+@pytest.mark.parametrize("name", ["labels.csv", "Labels.CSV"])
+def test_tables_of_other_programs_say_the_same(tmp_path: Path, content: bytes, name: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    labels = read_labels(tmp_path, FILES)
+    assert labels.source == "csv" and not labels.faults
+    assert labels.names == ("style",)
+    assert [labels.clips[file].classes["style"] for file in FILES] == ["calm", "mad and loud"]
+    assert [labels.clips[file].take for file in FILES] == ["7", "8"]
+    assert [float(labels.clips[file].details["speed"]) for file in FILES] == [1.5, 2]
+
+
+def test_a_table_from_windows_is_read() -> None:
+    folder = Path(__file__).parents[1] / "fixtures" / "faults" / "labels_backslash"
+    assert b"walk\\t1.bvh" in (folder / "labels.csv").read_bytes()
+    labels = read_labels(folder, find_files(folder).files)
+    assert not labels.faults
+    assert labels.cell("walk/t1.bvh") == "walk/normal"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("file,style\na.bvh,h\u00e4misch\n".encode("cp1252"), r"labels\.csv:2: is not UTF-8 text; save it as UTF-8"),
+        ("file,style\n".encode("utf-16-le"), r"labels\.csv:1: is not UTF-8 text: it holds NUL"),
+        ("file,style\n".encode("utf-16") + b"\0", r"labels\.csv:2: is not UTF-16 text"),
+        (b"sep=;\nname;style\n", r"labels\.csv:2: the header must name a column 'file'; it has name, style"),
+        (b"sep=;\nfile;style\n\na.bvh;x;y\n", r"labels\.csv:4: 3 values under 2 column names"),
+        (b"File,file\n", r"labels\.csv:1: the header names 'file' twice"),
+        (b"file,style\nsub\\b.bvh,x\nsub/b.bvh,y\n", r"labels\.csv:3: sub/b\.bvh is listed twice, first on line 2"),
+    ],
+)
+def test_a_table_that_cannot_be_read_says_where(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "labels.csv").write_bytes(content)
+    with pytest.raises(CorpusError, match=message):
+        read_labels(tmp_path, FILES)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "dead link", "device"])
+def test_what_is_no_file_is_no_table(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "labels.csv"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("/dev/zero" if kind == "device" else "nowhere")
+    what = "is a link to nothing" if kind == "dead link" else "is a (named pipe|folder|device), not a file"
+    with pytest.raises(CorpusError, match=rf"labels\.csv: cannot be read: {what}"):
+        read_labels(tmp_path, FILES)
+
+
+def test_names_that_differ_in_case_or_composition(tmp_path: Path) -> None:
+    text = "file,style\nA.bvh,x\nsub/caf\u00e9.bvh,y\nSub/b.bvh,z\n"
+    labels = read_labels(table(tmp_path, text), ["a.bvh", "sub/cafe\u0301.bvh", "sub/b.bvh"])
+    assert labels.clips["sub/cafe\u0301.bvh"].classes == {"style": "y"}
+    assert set(labels.faults) == {"a.bvh", "sub/b.bvh"}, "a row and its file are one fault"
+    assert "labels.csv:2: lists A.bvh, but the file is a.bvh: upper and lower case count" in labels.faults["a.bvh"]
+    assert "labels.csv:4: lists Sub/b.bvh, but the file is sub/b.bvh" in labels.faults["sub/b.bvh"]
 
 
 def test_rows_and_files_that_do_not_meet_are_faults(tmp_path: Path) -> None:

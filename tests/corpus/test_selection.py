@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
 from motionsynth.config import RunConfig, config_hash, dump_config, load_config
-from motionsynth.corpus.selection import names_sha256, read_clip_names
+from motionsynth.corpus.finding import find_files
+from motionsynth.corpus.selection import choose_files, names_sha256, read_clip_names
 from motionsynth.errors import ConfigError, CorpusError
 from motionsynth.families.vae import VAE
 from tests.corpus.folders import cell_names, open_folder, write_clips
@@ -143,3 +145,20 @@ def test_the_shipped_selection_holds_twelve_takes_of_each_cell() -> None:
     cells = {name.rpartition("_")[0] for name in names}
     assert (len(names), len(cells)) == (840, 70)
     assert names_sha256(names).startswith("becd30aa91fe5870")
+
+
+def test_a_list_from_windows_names_the_same_clips(tmp_path: Path) -> None:
+    folder = write_clips(tmp_path / "clips", [f"walk/{name}" for name in WANTED])
+    chosen = tmp_path / "chosen.txt"
+    chosen.write_bytes("\r\n".join(f"walk\\{name}" for name in WANTED[:8]).encode("utf-16"))
+    assert choose_files(folder, find_files(folder).files, chosen) == sorted(f"walk/{name}" for name in WANTED[:8])
+    chosen.write_text(f"WALK/{WANTED[0]}\n")
+    with pytest.raises(CorpusError, match=rf"WALK/{WANTED[0]} is walk/{WANTED[0]} there: upper and lower case count"):
+        choose_files(folder, find_files(folder).files, chosen)
+    chosen.write_bytes(b"walk\\a.bvh\ncaf\xe9.bvh\n")
+    with pytest.raises(ConfigError, match=r"chosen\.txt:2: is not UTF-8 text"):
+        choose_files(folder, [], chosen)
+    chosen.unlink()
+    os.mkfifo(chosen)
+    with pytest.raises(ConfigError, match=r"cannot be read as data\.clips: is a named pipe"):
+        choose_files(folder, [], chosen)

@@ -18,6 +18,7 @@ from motionsynth.motion.bvh import write_bvh
 from motionsynth.motion.clip import Clip
 from tests.corpus.folders import clip_of
 from tests.evaluation import worlds
+from tests.records import change_record
 
 
 @pytest.fixture
@@ -47,6 +48,13 @@ def test_too_few_windows_for_a_metric(score: Any, tmp_path: Path) -> None:
     note = scores.figures["modes/recall.pca"].note
     assert re.fullmatch(rf"needs \d+ windows, has {count} \(generated\)", note)
     assert scores.figures["smoothness/speed_ratio"].value is not None
+
+
+def test_real_clips_beside_the_samples_of_a_run_are_not_judged(score: Any) -> None:
+    samples = worlds.run_dir() / "samples"
+    scores = score(samples, metrics=["speed_ratio"])
+    assert scores.generated.takes == len(list(samples.glob("*.bvh"))) == 6
+    assert f"the 6 real clips in {samples / 'real'} are left out" in " ".join(scores.notes)
 
 
 def test_one_window_is_nothing_to_compare(score: Any, tmp_path: Path) -> None:
@@ -185,8 +193,7 @@ def test_wrong_places(score: Any, tmp_path: Path, generated: str, reference: str
 def test_a_corpus_that_has_changed_is_refused_unless_it_is_named(tmp_path: Path, score: Any) -> None:
     run = tmp_path / "run"
     shutil.copytree(worlds.run_dir(), run)
-    record = json.loads((run / "run.json").read_text())
-    (run / "run.json").write_text(json.dumps({**record, "corpus_fingerprint": "0" * 64}))
+    change_record(run, corpus_fingerprint="0" * 64)
     with pytest.raises(RunError, match="are not those that it learnt from"):
         score(run, reference="test")
     assert score(run, metrics=["speed_ratio"], count=8).values

@@ -288,7 +288,7 @@ def test_first_losses_are_those_on_record(name):
     losses = first_losses(name)
     assert losses.keys() == record.keys()
     for phase, values in losses.items():
-        assert values == pytest.approx(record[phase], rel=5e-4)
+        assert values == pytest.approx(record[phase], rel=1e-6)
 
 
 @pytest.mark.parametrize("name", [name for name in FAMILIES if issubclass(family_class(name), FitsPrior)])

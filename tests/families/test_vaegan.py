@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from motionsynth.families.base import StepContext
+from motionsynth.families.base import Phase, StepContext
 from motionsynth.families.vae import VAE
 from motionsynth.families.vaegan import VAEGAN
 
@@ -137,7 +137,20 @@ def test_the_weight_of_the_kl_term(progress, weight):
 
 
 @pytest.mark.parametrize("similarity", ["motion", "critic"])
-def test_a_little_training_lowers_the_error(similarity):
-    family, batch = vaegan(similarity=similarity, r1={"gamma": 1.0}, adversarial=1.0), make_batch(32)
-    errors = [step["vae"].terms["mse"].item() for step in learn_by_gradient(family, [batch] * 100, lr=3e-3)]
-    assert errors[-1] < 0.8 * errors[0]
+def test_a_little_training_lowers_the_error(similarity, monkeypatch):
+    """Of the critic's description under a critic that stands still: one that learns moves what is measured."""
+    still = property(lambda family: (Phase("vae", family.vae_loss, ("encoder", "decoder")),))
+    if similarity == "critic":
+        monkeypatch.setattr(VAEGAN, "phases", still)
+    family, batch = vaegan(similarity=similarity, r1={"gamma": 1.0}, adversarial=0.0), make_batch(32)
+
+    def error() -> float:
+        with torch.no_grad():
+            windows = [batch.motion_BTD, family.reconstruct(batch)]
+            if similarity == "critic":
+                windows = [family.critic.describe(one, batch.mask_BT, parts=len(one)) for one in windows]
+            return float((windows[0] - windows[1]).square().mean())
+
+    before = error()
+    learn_by_gradient(family, [batch] * 100, lr=3e-3)
+    assert error() < 0.5 * before

@@ -85,6 +85,19 @@ def test_a_turning_root_is_taken_into_account() -> None:
     np.testing.assert_allclose(to_portable(turning).positions()[:, 1:], turning.positions()[:, 1:], rtol=0, atol=1e-9)
 
 
+def test_the_root_takes_over_where_root_and_hips_both_travel() -> None:
+    folder = FIXTURES.parent / "faults" / "root_motion"
+    for path in sorted(folder.glob("*.bvh")):
+        clip = read_bvh(path)
+        portable = to_portable(clip)
+        assert [len(channels) for channels in portable.skeleton.channels[:3]] == [6, 3, 3]
+        before, after = clip.positions(), portable.positions()
+        np.testing.assert_allclose(after[:, 1:], before[:, 1:], rtol=0, atol=1e-9)
+        np.testing.assert_allclose(after[:, 0], before[:, 1], rtol=0, atol=1e-9)
+        assert np.ptp(clip.translations[:, 1], axis=0).max() > 1, "the hips rise and fall below the root"
+        assert_idempotent(portable)
+
+
 def test_one_joint_alone() -> None:
     clip = read_bvh(FIXTURES / "still_root.bvh")
     root = replace(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +27,14 @@ def assert_same(one: Clip, other: Clip) -> None:
     assert one.translations.tobytes() == other.translations.tobytes()
 
 
+def assert_rounded(one: Skeleton, other: Skeleton) -> None:
+    """Equal, but for OFFSETs, which have six decimals."""
+    tips = tuple(replace(end, offset=whole.offset) for end, whole in zip(one.end_sites, other.end_sites, strict=True))
+    assert replace(one, offsets=other.offsets, end_sites=tips) == other
+    bones = [[*map(tuple, s.offsets), *(end.offset for end in s.end_sites)] for s in (one, other)]
+    assert np.abs(np.subtract(*bones)).max() <= 0.51e-6
+
+
 def check_trips(clip: Clip, folder: Path) -> None:
     """With all digits the first trip is exact, at six decimals the second."""
     path = folder / "trip.bvh"
@@ -34,7 +43,7 @@ def check_trips(clip: Clip, folder: Path) -> None:
     write_bvh(clip, path)
     once = read_bvh(path)
     first = path.read_bytes()
-    assert once.skeleton == clip.skeleton
+    assert_rounded(once.skeleton, clip.skeleton)
     small = np.abs(clip.angles) < 1e6
     assert np.abs(once.angles - clip.angles)[small].max(initial=0) <= 0.51e-6
     write_bvh(once, path)
@@ -201,3 +210,50 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path, monkeypatch: p
         write_bvh(clip, path)
     assert path.read_text() == "old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["clip.bvh"]
+
+
+FAULTS = Path(__file__).parents[1] / "fixtures" / "faults"
+
+
+def numbers_of(path: Path) -> list[str]:
+    """Every number of a file, as it is written."""
+    words = path.read_text().replace("OFFSET", "\0").split()
+    return [word for word in words if re.fullmatch(r"[-+]?[0-9.]+([eE][-+]?[0-9]+)?", word)]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("tiny_angles", ["0.000003", "-0.000007"]), ("tiny_offset", ["0.000013"])]
+)
+def test_tiny_numbers_have_no_exponent(name: str, expected: list[str], tmp_path: Path) -> None:
+    clip = read_bvh(FAULTS / f"{name}.bvh")
+    write_bvh(clip, tmp_path / "clip.bvh")
+    written = numbers_of(tmp_path / "clip.bvh")
+    assert set(expected) <= set(written)
+    assert not [number for number in written if "e" in number.lower()]
+    assert not [number for number in written if len(number.partition(".")[2]) > 6]
+    assert "e-" in "".join(map(repr, clip.angles.ravel().tolist() + clip.skeleton.offsets.ravel().tolist()))
+
+
+@pytest.mark.parametrize("decimals", [6, None])
+def test_no_number_has_an_exponent_or_is_minus_nothing(decimals: int | None, tmp_path: Path) -> None:
+    """Numbers as small and as large as there are, in rows, OFFSETs, End Sites and the frame time."""
+    clip, path = read_bvh(FIXTURES / "still_root.bvh"), tmp_path / "clip.bvh"
+    odd = np.array([3e-6, -9e-6, 1e-5, -4e-7, 5e-324, 1.5e16, -1.7e308, 1e22, 0.1 + 0.2])
+    angles, offsets = np.resize(odd, clip.angles.shape), np.resize(odd[::-1], clip.skeleton.offsets.shape)
+    translations = np.resize(odd[1:], clip.translations.shape)
+    tips = tuple(replace(end, offset=(1e-7, -2e-6, 3e20)) for end in clip.skeleton.end_sites)
+    assert tips
+    channels = tuple(tuple(CHANNEL_NAMES) for _ in clip.skeleton.names)
+    skeleton = replace(clip.skeleton, offsets=offsets, end_sites=tips, channels=channels)
+    wild = Clip(skeleton, 2e-6, angles, translations)
+    write_bvh(wild, path, decimals=decimals)
+    written = numbers_of(path)
+    assert len(written) >= angles.size + translations.size + offsets.size
+    assert not [number for number in written if "e" in number.lower()]
+    if decimals is None:
+        assert_same(read_bvh(path), wild)
+    else:
+        assert not [number for number in written if float(number) == 0 and number.startswith("-")]
+        assert read_bvh(path).frame_time == 2e-6
+    write_bvh(read_bvh(path), tmp_path / "again.bvh", decimals=decimals)
+    assert (tmp_path / "again.bvh").read_bytes() == path.read_bytes()

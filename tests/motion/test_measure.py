@@ -14,6 +14,7 @@ from motionsynth.motion.clip import Clip
 from motionsynth.motion.measure import (
     UNITS,
     detect_units,
+    find_mover,
     moving_joint,
     skeleton_height,
     stretching_bones,
@@ -110,7 +111,47 @@ def test_the_moving_joint_is_the_child_of_a_root_that_stands_still() -> None:
     clip = walk(30)
     assert trunk(clip.skeleton) == (0, 1)
     assert moving_joint(clip) == 1
-    assert moving_joint(with_translations(clip, 0, np.linspace(0, 50, 90).reshape(30, 3))) == 0
+
+
+ROOTED = {"still": np.zeros((30, 3)), "over the ground": np.linspace((0, 0, 0), (50, 0, 90), 30)}
+LIFTED = {"still": np.zeros((30, 3)), "up and down": (0, 1, 0) * np.sin(np.arange(30))[:, None] * 3}
+
+
+@pytest.mark.parametrize(
+    ("root", "hips", "expected"),
+    [
+        ("still", "up and down", "Hips"),
+        ("over the ground", "still", "Reference"),
+        ("over the ground", "up and down", "Hips"),
+    ],
+)
+def test_the_trajectory_is_that_of_the_last_joint_on_the_trunk_that_moves(root: str, hips: str, expected: str) -> None:
+    clip = with_translations(standing(), 0, ROOTED[root])
+    clip = with_translations(clip, 1, clip.skeleton.offsets[1] + LIFTED[hips])
+    assert find_mover(clip) == (clip.skeleton.names.index(expected), True)
+    assert stretching_bones(clip) == []
+    assert stretching_bones(clip, mover=0) == (["Hips"] if hips == "up and down" else [])
+
+
+def test_hips_that_shake_less_than_a_bone_may_hang_on_the_root_that_moves() -> None:
+    clip = with_translations(standing(), 0, ROOTED["over the ground"])
+    shaken = clip.skeleton.offsets[1] + np.linspace(0, 0.05, 30)[:, None]
+    assert clip.skeleton.names[moving_joint(with_translations(clip, 1, shaken))] == "Reference"
+
+
+def test_a_spine_without_legs_that_stretches_is_no_trajectory() -> None:
+    clip = with_translations(standing(), 0, ROOTED["over the ground"])
+    skeleton = clip.skeleton
+    bust = replace(
+        clip,
+        skeleton=Skeleton(skeleton.names[:14], skeleton.parents[:14], skeleton.offsets[:14], skeleton.channels[:14]),
+        angles=clip.angles[:, :14],
+        translations=clip.translations[:, :14],
+    )
+    stretched = with_translations(bust, 2, skeleton.offsets[2] + LIFTED["up and down"])
+    assert trunk(bust.skeleton) == (0, 1, 2, 3)
+    assert moving_joint(stretched) == 0
+    assert stretching_bones(stretched) == ["Spine"]
 
 
 def test_a_stretching_bone_is_not_taken_for_the_trajectory() -> None:

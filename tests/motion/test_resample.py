@@ -99,6 +99,15 @@ def test_the_last_frame_is_the_last_moment_within_the_clip(frames: int, frame_ra
     np.testing.assert_allclose(out.positions()[0], clip.positions()[0], atol=1e-6)
 
 
+@pytest.mark.parametrize(("written", "rate"), [(0.033333, 60), (0.008333, 30), (0.016667, 24), (0.04, 100)])
+def test_a_frame_time_with_few_digits_means_its_whole_rate(written: float, rate: float) -> None:
+    exact = walk(121, round(1 / written), seed=3)
+    out, expected = (resample(clip, rate) for clip in (replace(exact, frame_time=written), exact))
+    np.testing.assert_allclose(out.positions(), expected.positions(), rtol=0, atol=1e-9)
+    ntsc = resample(replace(exact, frame_time=1001 / 30000), 15)
+    assert len(ntsc) == 61 and not np.allclose(ntsc.positions()[-1], exact.positions()[-1], atol=1e-6)
+
+
 def test_halving_keeps_every_second_frames_moment() -> None:
     assert len(resample(walk(61, 60.0), 30.0)) == 31
     assert len(resample(walk(60, 60.0), 30.0)) == 30

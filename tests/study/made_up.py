@@ -50,6 +50,14 @@ def study(**changes: Any) -> StudyConfig:
             "ali": {"title": "ALI", "family": "ali", "tier": "B", "seeds": 3},
         },
         "useful": {"figure": "fidelity/frechet.pca", "share": 0.5, "of": "mean_clip"},
+        "contrast": ["gan", "vae"],
+        "caveats": ["All of this is made up."],
+        "cut": {
+            "aae-drops": {
+                "says": "The AAE drops modes.", "endpoint": {"dose": "drop"}, "first": "aae", "second": "gan",
+                "direction": "greater", "margin": 0.1, "why": "Cut before anything was made up.",
+            },
+        },
         "hypotheses": {
             "vae-blurs": {
                 "says": "VAE samples are more blurred than GAN samples.",

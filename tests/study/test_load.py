@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from motionsynth.config import read_yaml
 from motionsynth.errors import ConfigError
 from motionsynth.families import FAMILIES, family_class
 from motionsynth.families.base import Draw, MotionShape
 from motionsynth.study.check import check_views
-from motionsynth.study.load import Document, load_study, plan_cells
+from motionsynth.study.load import load_study, plan_cells, read_study
 from motionsynth.study.plan import ArmConfig, StudyConfig, ViewConfig
 from motionsynth.training.determinism import build_family
 from motionsynth.workflow import resolve_config
+from motionsynth.yaml_files import read_yaml
 from tests.study.small import CALIBRATION
 
 STUDY = """\
@@ -115,6 +115,25 @@ WRONG: dict[str, tuple[str, str, str]] = {
     "a key that stands twice": ("question: Does it load?", "name: again", "the key name stands on line 1 already"),
     "a key that there is not": ("    family: gan", "    famly: gan", "did you mean family"),
     "a grid for a landmark": ("  real:\n    landmark: real", REAL + "corpora: [line]}", "line is no motion"),
+    "a pair that there is not": ("hypotheses:\n", "contrast: [gan, vea]\nhypotheses:\n", "did you mean vae"),
+    "a test that stands twice": (
+        "  known:\n",
+        "  again:\n    says: It is rougher.\n    endpoint: {metric: smoothness/energy_above_3hz, axis: blur}\n"
+        "    first: gan\n    second: vae@mean\n    direction: greater\n    margin: 0.2\n  known:\n",
+        "is the same test as blur on walkers: both compare smoothness/energy_above_3hz of the same two",
+    ),
+    "a dose that stands twice": (
+        "  known:\n",
+        "  again:\n    says: It is rougher.\n    endpoint: {dose: jitter}\n    first: vae@back\n    second: vae\n"
+        "    direction: differ\n    margin: 0.2\n  known:\n",
+        "is the same test as dose on walkers: both compare the dose of jitter",
+    ),
+    "a cut statement of no arm": (
+        "hypotheses:\n",
+        "cut:\n  gone: {says: So., why: It was., endpoint: {dose: blur}, first: vae, second: gna, direction: less,"
+        " margin: 1}\nhypotheses:\n",
+        "did you mean gan",
+    ),
     "a plan that is none": ("plan: calibration.yaml", "plan: small.yaml", "doses: is missing"),
     "three components for eight modes": ("components: 2", "components: 3", "must divide 8"),
 }
@@ -125,6 +144,10 @@ ELSEWHERE = {
     "usefulness by an arm elsewhere": "useful:",
     "an axis without the suite": "useful:",
     "arms that never meet": "  blur:",
+    "a pair that there is not": "contrast: [gan, vea]",
+    "a test that stands twice": "  again:",
+    "a dose that stands twice": "  again:",
+    "a cut statement of no arm": "  gone:",
 }
 """What the line that is told says, where it is not what was made wrong."""
 
@@ -158,6 +181,29 @@ def test_what_is_wrong_is_refused_with_its_line(what: str) -> None:
     assert message in str(refused.value)
     told = int(str(refused.value).removeprefix("small.yaml:").partition(":")[0])
     assert ELSEWHERE.get(what, wrong) in text.splitlines()[told - 1]
+
+
+def test_other_figures_and_other_views_are_other_tests() -> None:
+    again = "  again:\n    says: It is rougher.\n    endpoint: {METRIC}\n    first: SIDE\n    second: gan\n" \
+        "    direction: less\n    margin: 0.2\n  known:\n"  # fmt: skip
+    for metric, side in (
+        ("metric: smoothness/energy_above_5hz, axis: blur", "vae"),
+        ("metric: smoothness/energy_above_3hz, axis: blur", "vae@raw"),
+    ):
+        loaded(STUDY.replace("  known:\n", again.replace("METRIC", metric).replace("SIDE", side)))
+
+
+def test_a_dose_and_the_figure_that_speaks_for_it_are_one_test(folder: Path) -> None:
+    """On walkers ``smoothness/energy_above_5hz_within`` speaks for blur, by the calibration that is there."""
+    committed = Path(__file__).parents[2] / "docs" / "calibration" / "walkers.json"
+    twice = STUDY.replace("window_frames: 32}\n", f"window_frames: 32}}\n    calibration: {committed}\n").replace(
+        "metric: smoothness/energy_above_3hz, axis: blur", "dose: blur"
+    )
+    figure = "  again:\n    says: Less.\n    endpoint: {metric: smoothness/energy_above_5hz_within, axis: blur}\n" \
+        "    first: vae\n    second: gan\n    direction: less\n    margin: 0.2\n  known:\n"  # fmt: skip
+    with pytest.raises(ConfigError, match=r"again: is the same test as blur on walkers: .*energy_above_5hz_within"):
+        loaded(twice.replace("  known:\n", figure))
+    loaded(twice.replace("  known:\n", figure.replace("above_5hz", "above_8hz")))
 
 
 def test_an_axis_needs_the_suite() -> None:
@@ -206,7 +252,7 @@ def test_no_yaml_has_a_key_twice(folder: Path, text: str) -> None:
 
 def test_merged_mappings_may_be_merged_again(folder: Path) -> None:
     (folder / "merged.yaml").write_text("a: &a {x: 1, y: 1}\nb: &b {<<: *a, x: 2}\nc: {<<: *b, y: 3}\nd: *b\n")
-    assert read_yaml(folder / "merged.yaml") == {
+    assert read_yaml(folder / "merged.yaml", aliases=True).value == {
         "a": {"x": 1, "y": 1},
         "b": {"x": 2, "y": 1},
         "c": {"x": 2, "y": 3},
@@ -230,7 +276,7 @@ def test_views_are_refused_where_drawing_would_be(name: str, folder: Path) -> No
     labels = {*own.get("condition", ()), *([own["domain"]] if "domain" in own else [])}
     family = build_family(config.family, MotionShape(config.data.window_frames, 40, dict.fromkeys(labels, 2)), 0)
     (folder / "views.yaml").write_text("arms: {}\n")
-    document = Document(folder / "views.yaml")
+    document = read_study(folder / "views.yaml")
     for prior in {*family.priors, "normal", "fitted", "codes", "windows"}:
         for show in ("mean", "sample"):
             arm = ArmConfig(family=name, views={"drawn": ViewConfig(prior=prior, show=show)})  # type: ignore[arg-type]

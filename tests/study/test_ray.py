@@ -11,6 +11,7 @@ import pytest
 
 from motionsynth.errors import BvhError, MotionSynthError
 from motionsynth.study.engines import WorkerDiedError, as_ended, engine_for
+from tests.hostile import fill_with_modules, modules_run
 from tests.study.tasks import die_at_two, node_of, square, train_until_stopped, unusable
 from tests.tracking.conftest import wait_for
 
@@ -67,8 +68,11 @@ def test_leaving_by_an_error_lets_trainings_write_their_checkpoints(cluster: str
     assert (tmp_path / "a.saved").read_text() == "SIGINT"
 
 
-def test_a_ray_of_its_own_on_this_machine() -> None:
+def test_a_ray_of_its_own_on_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ray")
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    monkeypatch.chdir(tmp_path)
+    fill_with_modules(tmp_path)  # none of which Ray's processes may import
     with engine_for("ray", jobs=2) as engine:
         assert engine.slots == 2
         assert {value: future.result() for value, future in as_ended(engine, square, range(4))} == {
@@ -77,6 +81,7 @@ def test_a_ray_of_its_own_on_this_machine() -> None:
             2: 4,
             3: 9,
         }
+    assert not modules_run(tmp_path)
 
 
 @pytest.mark.parametrize(("address", "message"), [("127.0.0.1:1", "no Ray answers there"), ("nowhere", "HOST:PORT")])

@@ -79,6 +79,16 @@ def test_verdicts_are_told_in_sentences(text: str) -> None:
     assert "4 supported, 2 refuted, 2 equivalent, 2 without verdict" in text
 
 
+def test_what_to_know_comes_before_the_verdicts_and_the_pair_is_taken_apart(text: str) -> None:
+    before = text.partition("## Verdicts")[0]
+    assert "All of this is made up." in before
+    assert "Cut before anything was made up." in section(text, "Statements that were cut")
+    for where in ("walkers (procedural)", "motion capture"):
+        apart = section(text, f"GAN less VAE, figure by figure: {where}")
+        assert "**What counts as covering a kind**" in apart and "corrected for nothing" in apart
+        assert f"![Realism against missing mass on {where}]" in section(text, where)
+
+
 def test_an_arm_that_is_not_trained_to_use_is_marked_and_carries_no_verdict(text: str) -> None:
     assert "The AAE blurs more than the GAN: no verdict" in text
     ledger = section(text, "Ledger")

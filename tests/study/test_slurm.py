@@ -11,6 +11,7 @@ import pytest
 from motionsynth.errors import BvhError
 from motionsynth.study.engines import Engine, WorkerDiedError, as_ended
 from motionsynth.study.on_slurm import SlurmEngine
+from tests.hostile import fill_with_modules, modules_run
 from tests.study.tasks import die_at_two, square, train_until_stopped, unusable
 from tests.tracking.conftest import wait_for
 
@@ -26,7 +27,11 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], E
     return lambda jobs: SlurmEngine(jobs, cluster="local", minutes=5, logs=tmp_path / "logs")
 
 
-def test_jobs_end_as_cells_of_other_engines_do(engine: Callable[[int], Engine]) -> None:
+def test_jobs_end_as_cells_of_other_engines_do(
+    engine: Callable[[int], Engine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    fill_with_modules(tmp_path)  # none of which a job may import
     with engine(3) as slurm:
         (_, failed), *_ = as_ended(slurm, unusable, [Path("walk.bvh")])
         found = dict(as_ended(slurm, die_at_two, range(1, 4)))
@@ -34,6 +39,7 @@ def test_jobs_end_as_cells_of_other_engines_do(engine: Callable[[int], Engine]) 
     assert (found[1].result(), found[3].result()) == (square(1), square(3))
     with pytest.raises(WorkerDiedError, match="ended without a result, see "):
         found[2].result()
+    assert not modules_run(tmp_path)
 
 
 def test_leaving_by_an_error_ends_the_jobs(engine: Callable[[int], Engine], tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from motionsynth.cli.study_tables import StudyBar
 from motionsynth.study.load import load_study
 from motionsynth.study.runner import Places, Plan, make_plan
 from motionsynth.study.status import CellStatus, cell_statuses, time_left
+from tests.records import change_record
 from tests.study.small import STUDY
 
 
@@ -35,8 +36,7 @@ def train(places: Places, plan: Plan, name: str, step: int, **record: Any) -> No
     (cell,) = (cell for cell in plan.cells if cell.name == name)
     folder = places.runs / cell.key
     folder.mkdir(parents=True)
-    process = {"pid": os.getpid(), "host": socket.gethostname()}
-    (folder / "run.json").write_text(json.dumps({"tracking_id": "a", "state": "running", **process, **record}))
+    change_record(folder, **{"pid": os.getpid(), "host": socket.gethostname(), **record})
     row = {"step": step, "time": 1.7e9, "metrics": {"budget/minutes": 1.0}}
     (folder / "metrics.jsonl").write_text(json.dumps(row) + "\n")
 

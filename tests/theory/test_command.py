@@ -53,7 +53,7 @@ def test_the_table_has_a_row_for_each_with_claim_place_error_and_verdict(invoke:
 
 
 def test_a_narrow_terminal_keeps_every_word(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("motionsynth.cli.figures.console", lambda: Console(width=80, highlight=False))
+    monkeypatch.setattr("motionsynth.cli.theory.console", lambda: Console(width=80, highlight=False))
     result = invoke("--only", "proximal")
     lines = result.out.splitlines()
     assert result.code == 0 and max(map(len, lines)) <= 80

@@ -15,6 +15,9 @@ from typing import Any
 import pytest
 
 from motionsynth.tracking import store
+from tests.records import change_record
+
+__all__ = ["change_record"]
 
 GIF = bytes.fromhex("47494638396101000100800000000000ffffff2c00000000010001000002024401003b")
 
@@ -55,15 +58,6 @@ def write_rows(run_dir: Path, steps: range, **extra: Any) -> None:
             journal.write(json.dumps({"step": step, "time": 1.7e9 + step * 0.25, "metrics": metrics}) + "\n")
 
 
-def change_record(run_dir: Path, **changes: Any) -> None:
-    """Rewrite entries of ``run.json`` as a trainer does: a new file under the old name."""
-    path = run_dir / "run.json"
-    record = json.loads(path.read_text()) if path.exists() else {}
-    temporary = run_dir / ".run.json.tmp"
-    temporary.write_text(json.dumps({**record, **changes}))
-    temporary.replace(path)
-
-
 @pytest.fixture
 def make_run(tmp_path: Path) -> RunMaker:
     """Make a run directory; by default one whose trainer is this test process."""
@@ -80,21 +74,7 @@ def make_run(tmp_path: Path) -> RunMaker:
         (run_dir / "samples" / "preview.gif").write_bytes(GIF)
         (run_dir / "samples" / "clip_000.bvh").write_text("HIERARCHY\n")
         (run_dir / "samples" / ".clip_001.bvh.1.tmp").write_text("half")
-        defaults = {
-            "format": 1,
-            "family": "vae",
-            "config_hash": "ab" * 32,
-            "corpus_path": "data/walkers",
-            "corpus_fingerprint": "cd" * 32,
-            "tracking_id": uuid.uuid4().hex,
-            "state": "running",
-            "pid": os.getpid(),
-            "host": socket.gethostname(),
-            "created": "2026-01-01T00:00:00+00:00",
-            "motionsynth": "0.1.0",
-            "git_commit": "0123456789" * 4,
-            "labels": {"style": ["calm", "tired"]},
-        }
+        defaults = {"tracking_id": uuid.uuid4().hex, "pid": os.getpid(), "host": socket.gethostname()}
         change_record(run_dir, **{**defaults, **record})
         write_rows(run_dir, range(rows))
         return run_dir

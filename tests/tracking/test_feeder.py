@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -14,14 +15,16 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from motionsynth.tracking.feeder import start_feeder
+from motionsynth.tracking.feeder import patience_seconds, start_feeder
 from motionsynth.tracking.liveness import process_alive
 from motionsynth.tracking.sync import sync_run
+from tests.hostile import fill_with_modules, modules_run
 
 from .conftest import RunMaker, change_record, journal_points, points, run_count, wait_for, write_rows
 
 
 def test_it_follows_a_run_to_its_end(sqlite_uri: str, make_run: RunMaker) -> None:
+    fill_with_modules(Path.cwd())  # none of which it may import
     run_dir = make_run(rows=3)
     feeder = start_feeder(run_dir)
     assert os.getpgid(feeder.pid) != os.getpgid(0)  # Ctrl-C in a terminal goes to the trainer's group
@@ -36,6 +39,9 @@ def test_it_follows_a_run_to_its_end(sqlite_uri: str, make_run: RunMaker) -> Non
     assert process_alive(feeder.pid, socket.gethostname()) is False
     assert points(sqlite_uri, str(report.run_id)) == journal_points(run_dir)
     assert MlflowClient(sqlite_uri).get_run(str(report.run_id)).info.status == "FINISHED"
+    assert not modules_run(Path.cwd())
+    subprocess.run([sys.executable, "-m", "motionsynth.tracking.feed", str(run_dir)], capture_output=True, check=False)
+    assert modules_run(Path.cwd()), "as it would where it is started without care"
 
 
 def test_killed_at_any_moment_then_sync(sqlite_uri: str, make_run: RunMaker) -> None:
@@ -88,6 +94,70 @@ def test_a_server_that_never_answers_is_left_in_time(
         report = feeder.close(timeout=1.0)
         assert time.monotonic() - start < 8.0
     assert "no end after 1 s" in str(report.warning) and report.pending_rows == 30
+
+
+def test_the_end_waits_no_longer_for_a_server_that_never_answers(
+    sqlite_uri: str, make_run: RunMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_dir = make_run()
+    monkeypatch.setenv("MOTIONSYNTH_TRACKING_WAIT", "1")  # 10 where nobody says so
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{mute.getsockname()[1]}")
+        feeder = start_feeder(run_dir)
+        mute.settimeout(60)
+        probe, _ = mute.accept()  # asks whether anybody listens
+        asked, _ = mute.accept()  # the first request, which would be waited for 15 s, and then once more
+        start = time.monotonic()
+        report = feeder.close()
+        assert 1.0 <= time.monotonic() - start < 6.0
+        probe.close()
+        asked.close()
+    assert "(no answer for 1 s)" in str(report.warning) and report.pending_rows == 30
+    assert f"motionsynth runs sync {run_dir}" in str(report.warning)
+
+
+@pytest.mark.parametrize("given", ["", "soon", "-1", "nan"])
+def test_patience_is_ten_seconds_where_nothing_else_is_said(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOTIONSYNTH_TRACKING_WAIT", given)
+    assert patience_seconds() == 10.0
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [OSError(errno.EAGAIN, "Resource temporarily unavailable"), OSError(errno.ENOMEM, "Cannot allocate memory")],
+)
+def test_a_feeder_that_cannot_be_started_is_one_warning(
+    fault: OSError, sqlite_uri: str, make_run: RunMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise fault
+
+    run_dir = make_run()
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    report = start_feeder(run_dir).close()
+    assert f"its feeder cannot be started: {fault.strerror}" in str(report.warning) and report.pending_rows == 30
+    assert f"motionsynth runs sync {run_dir}" in str(report.warning)
+    monkeypatch.undo()
+
+
+@pytest.mark.parametrize("interpreter", ["/nowhere/python", "", None])
+def test_nor_does_a_missing_interpreter_end_the_training(
+    interpreter: str | None, sqlite_uri: str, make_run: RunMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", interpreter)
+    assert "its feeder cannot be started: " in str(start_feeder(make_run()).close().warning)
+
+
+def test_a_store_that_a_person_must_put_right_is_named_while_training_goes_on(
+    sqlite_uri: str, make_run: RunMaker, caplog: pytest.LogCaptureFixture
+) -> None:
+    Path("mlflow.db").write_bytes(b"this is no database" * 100)
+    feeder = start_feeder(make_run())
+    assert wait_for(lambda: "file is not a database" in caplog.text, 60)
+    assert "training goes on" in caplog.text
+    start = time.monotonic()
+    assert "file is not a database" in str(feeder.close().warning)
+    assert time.monotonic() - start < 6.0
 
 
 def test_a_store_that_comes_back_is_fed_while_training_goes_on(

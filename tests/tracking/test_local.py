@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from motionsynth.cli.app import app
 from motionsynth.tracking.journal import read_rows
 from motionsynth.tracking.local import find_run_dirs, list_runs, summarise_run
 from motionsynth.tracking.store import artifact_location, prepare_environment, shown_uri, tracking_uri
@@ -44,6 +46,14 @@ def test_a_run_whose_process_is_gone_is_shown_as_killed(make_run: RunMaker) -> N
     child.wait()
     change_record(run_dir, pid=child.pid)
     assert summarise_run(run_dir).state == "killed"
+
+
+def test_why_a_run_failed_is_shown(make_run: RunMaker) -> None:
+    failed = make_run("failed", state="failed", error="step 7, phase all: loss is nan", pid=None)
+    assert summarise_run(failed).reason == "step 7, phase all: loss is nan"
+    shown = CliRunner().invoke(app, ["runs", "show", str(failed)])
+    assert shown.exit_code == 0 and "reason  step 7, phase all: loss is nan" in shown.stdout
+    assert "reason" not in CliRunner().invoke(app, ["runs", "show", str(make_run("well"))]).stdout
 
 
 def test_the_newest_values_of_a_long_journal(make_run: RunMaker) -> None:

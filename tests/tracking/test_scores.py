@@ -118,10 +118,11 @@ def test_a_dead_server_is_one_warning(
 ) -> None:
     from motionsynth.evaluation.evaluate import _deliver
     from motionsynth.run import Run, RunRecord
+    from motionsynth.run_files import RunFiles
 
     run_dir = make_run()
     record = RunRecord.model_construct(tracking_id="x")
-    run = Run(run_dir, record, None)  # type: ignore[arg-type]
+    run = Run(RunFiles(run_dir), record, None)  # type: ignore[arg-type]
     write_scores(run_dir, FIGURES)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{closed_port}")
     assert _deliver(run, run_dir, None) == ()  # that store has no entry of the run

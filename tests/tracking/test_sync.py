@@ -241,6 +241,11 @@ def test_a_changed_artifact_is_replaced(sqlite_uri: str, make_run: RunMaker, tmp
     assert copy.read_text() == "HIERARCHY\nROOT"
 
 
+def test_a_lock_that_cannot_be_taken_is_one_warning(sqlite_uri: str, make_run: RunMaker) -> None:
+    (run_dir := make_run()).joinpath(".tracking.lock").mkdir()
+    assert ".tracking.lock: is a folder, not a file" in str(sync_run(run_dir).warning)
+
+
 def test_not_a_run_directory(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"no run\.json"):
         sync_run(tmp_path)

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
+import math
 import shutil
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from motionsynth.errors import RunError
+from motionsynth.errors import MotionSynthError, RunError
+from motionsynth.fit import train_run
+from motionsynth.run import Run
 from motionsynth.training import checkpoint as module
 from motionsynth.training.checkpoint import Checkpoint, load_newest, save_checkpoint
+from motionsynth.training.trainer import Trainer
+from tests.training.toy_family import make_config, make_run, make_windows
 
 FILES = ("weights.safetensors", "state.pt", "manifest.json")
 
@@ -143,3 +152,75 @@ def test_a_step_is_replaced_and_later_ones_of_an_abandoned_past_go(folder: Path)
     found = load_newest(folder)
     assert found and found.step == 30
     assert sorted(path.name for path in folder.iterdir()) == ["25", "30"]
+
+
+class Call:
+    """Pickled as a call."""
+
+    def __init__(self, function: Any, *arguments: Any) -> None:
+        self.called = (function, arguments)
+
+    def __reduce__(self) -> Any:
+        return self.called
+
+
+@pytest.mark.parametrize("call", [Call(bytearray, 10**8), Call(torch.Tensor, 10**8), Call(torch.UntypedStorage, 10**8)])
+def test_a_state_that_asks_for_memory_gets_none(folder: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = folder / "30" / "state.pt"
+    torch.save({"elapsed": call}, state)
+    manifest = json.loads((folder / "30" / "manifest.json").read_text())
+    manifest["sha256"]["state.pt"] = module.hash_bytes(state.read_bytes())
+    (folder / "30" / "manifest.json").write_text(json.dumps(manifest))
+    shutil.rmtree(folder / "20")
+    with pytest.raises(RunError, match=r"calls (__builtin__|builtins|torch).*, which no state needs"):
+        load_newest(folder)
+    monkeypatch.setattr(module, "_refuse_calls", lambda _: None)  # the control
+    found = load_newest(folder)
+    assert found and len(found.state["elapsed"]) == 10**8
+
+
+def places(node: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Places of all that a state holds, containers too."""
+    for key, value in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
+        yield (*above, key)
+        yield from places(value, (*above, key))
+
+
+STRANGE = (None, -1, 10**12, math.nan, "x", [], {}, torch.zeros(1), torch.full((50,), 7), torch.zeros(3, 3, 3))
+
+
+@pytest.mark.usefixtures("toy_known")
+def test_a_state_that_says_nonsense_does_not_fit_and_no_more(tmp_path: Path) -> None:
+    """Each value of a state in turn is another one: training goes on, or says that it does not fit."""
+    run = make_run(tmp_path / "run", make_config(steps=8))
+    train_run(run, make_windows())
+    folder = run.checkpoints_path
+    whole = load_newest(folder)
+    assert whole
+    seen: Counter[str] = Counter()
+    for place in places(whole.state):
+        for strange in STRANGE:
+            state = copy.deepcopy(whole.state)
+            node = state
+            for key in place[:-1]:
+                node = node[key]
+            node[place[-1]] = strange
+            try:
+                trainer = resumed(run, whole._replace(state=state))
+                trainer._take_step()
+                trainer._take_step()
+                trainer.rule.collect(0.5)
+                seen["went on"] += 1
+            except MotionSynthError as error:
+                seen[type(error).__name__ if "\n" not in str(error) else str(error)] += 1
+    assert set(seen) <= {"RunError", "went on", "DivergedError"}
+    assert seen["RunError"] > 300 and seen["went on"]
+
+
+def resumed(run: Run, checkpoint: Checkpoint) -> Trainer:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("motionsynth.training.trainer.load_newest", lambda _: checkpoint)
+        config = run.config
+        trainer = Trainer(run.build_family(), config.family, config.train, make_windows(), checkpoints=Path("here"))
+        trainer.resume()
+    return trainer

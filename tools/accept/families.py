@@ -44,6 +44,7 @@ from motionsynth.families.base import Draw, Family
 from motionsynth.families.capabilities import Reconstructs, Translates
 from motionsynth.files import write_bytes
 from motionsynth.generation import generate, reconstruct
+from motionsynth.processes import safe_children
 from motionsynth.run import Run
 from motionsynth.sampling import draw_from, draw_samples
 from motionsynth.training.determinism import build_family
@@ -137,7 +138,7 @@ def run_jobs(jobs: Sequence[Job], processes: int) -> list[Result]:
     """Every job, several at a time, each told on the way; one that fails keeps none of the others."""
     results = []
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max(1, processes), mp_context=context) as pool:
+    with safe_children(), ProcessPoolExecutor(max(1, processes), mp_context=context) as pool:
         for result in pool.map(accept, jobs):
             word = result.error or f"{result.seconds:.0f} s, {result.steps} steps"
             print(f"{result.name}: {word}", file=sys.stderr, flush=True)
@@ -173,7 +174,7 @@ def measure(job: Job, run: Run, result: Result) -> None:
     family = run.load_family()
     result.parameters = family.sizes()
     for prior in family.priors:
-        generate(run.path, CLIPS, seed=1, out=job.folder / "clips" / prior, prior=prior, device="cpu")
+        generate(run.path, CLIPS, seed=1, out=job.folder / "clips" / prior, prior=prior, device="cpu", overwrite=True)
     result.commands.append("generate")
     fresh = build_family(run.config.family, run.shape, run.config.train.seed).eval()
     if isinstance(family, Translates) and isinstance(fresh, Translates):
@@ -187,7 +188,7 @@ def measure(job: Job, run: Run, result: Result) -> None:
             result.quality[prior] = bench.quality(draw_samples(run, COUNT, 0, how=Draw(prior=prior)).motion_NTD)
     if isinstance(family, Reconstructs):
         clips = [bench.corpus.path(name) for name in bench.corpus.clips("test")[:SHOWN]]
-        reconstruct(run.path, clips, job.folder / "clips" / "reconstructed", device="cpu")
+        reconstruct(run.path, clips, job.folder / "clips" / "reconstructed", device="cpu", overwrite=True)
         result.commands.append("reconstruct")
         result.reconstruction = reconstruction_error(family, bench.corpus.windows("test"))
     result.mean_clip = bench.mean_clip_error()
@@ -210,7 +211,8 @@ def _measure_translator(job: Job, run: Run, family: Translates, fresh: Translate
         bench = Bench.open(job.config.data, job.whole, (label, to))
         held, train = bench.corpus.windows("test"), bench.corpus.windows("train")
         others = [clip for clip in bench.corpus.clips("test") if clip in _clips_of(held, label, 1 - to)]
-        translate(run.path, [bench.corpus.path(clip) for clip in others[:SHOWN]], name, job.folder / "clips" / name)
+        clips = [bench.corpus.path(clip) for clip in others[:SHOWN]]
+        translate(run.path, clips, name, job.folder / "clips" / name, overwrite=True)
         qualities.append(bench.quality(translated(family, held, to)))
         untrained = bench.quality(translated(fresh, held, to))
         rows.append(bench.baselines(job.folder.parent) | {"untrained": untrained})

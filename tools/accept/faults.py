@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import shutil
 import signal
@@ -27,6 +26,7 @@ from pathlib import Path
 import torch
 
 from motionsynth.files import hash_bytes, write_bytes
+from motionsynth.processes import child_environment, module_command
 
 CHECKPOINT_STEPS = 25
 
@@ -41,7 +41,7 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         command = [
-            *(sys.executable, "-m", "motionsynth", "train", options.family, "--data", str(options.data.resolve())),
+            *module_command("motionsynth", "train", options.family, "--data", str(options.data.resolve())),
             *("--set", f"train.steps={options.steps}", "--set", f"train.checkpoint_every_steps={CHECKPOINT_STEPS}"),
             *("--set", "train.log_every_steps=1", "--set", "train.threads=1"),
         ]
@@ -55,7 +55,7 @@ def kills(folder: Path, command: list[str], steps: int, chance: random.Random) -
     whole, broken, control = (folder / name for name in ("whole", "broken", "control"))
     train(command, whole, "--no-track")
     kill_steps = sorted([chance.randrange(2, CHECKPOINT_STEPS), *chance.sample(range(CHECKPOINT_STEPS + 2, steps), 2)])
-    resume = [*command[:5], "--resume", "--no-track"]
+    resume = [*command[:6], "--resume", "--no-track"]
     for number, step in enumerate(kill_steps):
         seen = kill_at(step, [*(resume if number else [*command, "--no-track"]), "--run-dir", str(broken)], broken)
         print(f"killed at step {seen} (wanted {step})")
@@ -73,7 +73,9 @@ def kills(folder: Path, command: list[str], steps: int, chance: random.Random) -
 
 def kill_at(step: int, command: list[str], run_dir: Path) -> int:
     """Start a training, kill it once its journal has reached a step, and return the step it had reached."""
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        command, env=child_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
         while journal_step(run_dir) < step and process.poll() is None:
             time.sleep(0.002)
         process.send_signal(signal.SIGKILL)
@@ -111,8 +113,8 @@ def closed_port(folder: Path, command: list[str]) -> bool:
     warnings = without.stderr.count("warning:")
     print(f"training with a store {times[0]:.1f} s, at a closed port {times[1]:.1f} s; {warnings} warning")
     sync = subprocess.run(
-        [*command[:3], "runs", "sync", str(folder / "untracked")],
-        env={**os.environ, "MLFLOW_TRACKING_URI": store},
+        [*command[:4], "runs", "sync", str(folder / "untracked")],
+        env={**child_environment(), "MLFLOW_TRACKING_URI": store},
         cwd=folder,
     )
     rows = (folder / "untracked" / "metrics.jsonl").read_text().splitlines()
@@ -129,7 +131,7 @@ def closed_port(folder: Path, command: list[str]) -> bool:
 
 def train(command: list[str], run_dir: Path, *options: str, uri: str | None = None) -> subprocess.CompletedProcess[str]:
     """Train to the end."""
-    environment = {**os.environ, **({"MLFLOW_TRACKING_URI": uri} if uri else {})}
+    environment = {**child_environment(), **({"MLFLOW_TRACKING_URI": uri} if uri else {})}
     arguments = [*command, *options, "--run-dir", str(run_dir)]
     return subprocess.run(arguments, env=environment, cwd=run_dir.parent, check=True, capture_output=True, text=True)
 

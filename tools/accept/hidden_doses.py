@@ -28,6 +28,7 @@ from motionsynth.calibration.reading import load_calibration, read_figure, refus
 from motionsynth.calibration.record import Calibration
 from motionsynth.corpus.corpus import open_corpus
 from motionsynth.extractors import extractor_for
+from motionsynth.files import write_bytes
 from motionsynth.metrics.registry import choose
 
 CUT_OFFS_HZ = (8.0, 5.0, 3.2, 2.0, 1.1)
@@ -87,7 +88,7 @@ def main() -> int:
             print_headline(calibration, axis, found)
     print_summary(calibration, found)
     if arguments.out:
-        arguments.out.write_text(json.dumps([as_json(r) for r in found], indent=1) + "\n")
+        write_bytes(arguments.out, (json.dumps([as_json(r) for r in found], indent=1) + "\n").encode())
     return 0 if all(headline_holds(calibration, axis, found) for axis in ("blur", "drop")) else 1
 
 

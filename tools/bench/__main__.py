@@ -13,6 +13,8 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+from motionsynth.processes import child_environment, module_command
+
 
 def main() -> int:
     """Run the benchmarks one after the other; 1 where one fails."""
@@ -36,7 +38,7 @@ def main() -> int:
     failed = []
     for name, arguments in runs.items():
         print(f"\n== {name}", flush=True)
-        if subprocess.run([sys.executable, "-m", f"tools.bench.{name}", *arguments]).returncode:
+        if subprocess.run(module_command(f"tools.bench.{name}", *arguments), env=child_environment()).returncode:
             failed.append(name)
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)

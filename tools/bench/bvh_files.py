@@ -29,6 +29,7 @@ from motionsynth.motion.bvh import read_bvh, write_bvh
 from motionsynth.motion.clip import Clip
 from motionsynth.motion.portable import to_portable
 from motionsynth.motion.skeleton import Skeleton
+from motionsynth.processes import child_environment
 
 __all__ = ["main"]
 
@@ -188,8 +189,8 @@ print(peak() - before, len(clip) * clip.skeleton.channel_count * 8, path.stat().
 def _report_memory(long_file: Path) -> None:
     """Peak resident memory of reading one file in a fresh process, above what a small file takes."""
     small = _long_copy(long_file, long_file.with_name("small.bvh"), 10)
-    command = [sys.executable, "-c", _MEMORY_PROBE, str(long_file), str(small)]
-    answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    command = [sys.executable, "-P", "-c", _MEMORY_PROBE, str(long_file), str(small)]
+    answer = subprocess.run(command, env=child_environment(), check=True, capture_output=True, text=True).stdout
     peak, array, text = map(int, answer.split())
     print(f"memory: peak {peak / 1e6:.0f} MB; text {text / 1e6:.0f} MB, float array {array / 1e6:.0f} MB")
     print(f"  peak = text + {(peak - text) / array:.2f} x array (bound: 3)")

@@ -6,6 +6,7 @@ Without ``--corpus`` 840 clips of the embedded walkers are made. Imports are not
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import tempfile
 import time
@@ -18,6 +19,7 @@ import torch
 
 from motionsynth.config import DataConfig
 from motionsynth.corpus.corpus import Corpus, open_corpus
+from motionsynth.corpus.store import refuse_changed
 from motionsynth.corpus.walkers import make_walkers
 from motionsynth.features.encode import decode, encode
 from motionsynth.motion.measure import skeleton_height
@@ -48,11 +50,17 @@ def _bench_opening(config: DataConfig, scratch: Path) -> None:
     one, _ = _timed(lambda: _open(config, scratch / "one", workers=1))
     cold, _ = _timed(lambda: _open(config, scratch / "all", workers=None))
     warm, corpus = min((_timed(lambda: _open(config, scratch / "all", workers=None)) for _ in range(5)), key=_seconds)
+    sha256 = hashlib.sha256(corpus.store.rows.data).hexdigest()
+    check = min(_timed(lambda: refuse_changed(corpus.store.rows, sha256))[0] for _ in range(5))
     cut, _ = _timed(lambda: [corpus.windows(split) for split in ("train", "validation", "test")])
     print(f"{corpus.report.files} files, {size / 1e6:.0f} MB, {corpus.report.frames} frames in the splits")
     print(f"open, one process     {one:8.3f} s")
     print(f"open, all cores       {cold:8.3f} s")
     print(f"open, from the cache  {warm:8.3f} s   (with the normaliser fitted)")
+    kept = corpus.store.rows.nbytes
+    print(
+        f"  of it the check     {check:8.3f} s   that {kept / 1e6:.0f} MB are as written, {kept / check / 1e9:.2f} GB/s"
+    )
     print(f"cut all windows       {cut:8.3f} s   {corpus.report.windows}")
     print(f"constant columns      {len(corpus.report.constant_columns):8d} of {corpus.spec.width}")
     _bench_coding(corpus)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import subprocess
-import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -28,6 +27,7 @@ from torch import Tensor
 from motionsynth.metrics import c2st, sliced
 from motionsynth.metrics.frechet import Moments
 from motionsynth.metrics.kid import kernel_distance
+from motionsynth.processes import child_environment, module_command
 
 MANY = 20_000
 Run = Callable[[], object]
@@ -109,8 +109,8 @@ def bench_kernel(rounds: int, count: int, size: int) -> None:
 
 def bench_memory(size: int, threads: int) -> None:
     """In a process of its own: what the kernel distance of many windows holds beside them."""
-    command = [sys.executable, "-m", "tools.bench.distances", "--memory", str(size), "--threads", str(threads)]
-    print(subprocess.run(command, check=True, capture_output=True, text=True).stdout, end="")
+    command = module_command("tools.bench.distances", "--memory", str(size), "--threads", str(threads))
+    print(subprocess.run(command, env=child_environment(), check=True, capture_output=True, text=True).stdout, end="")
 
 
 def memory(size: int) -> None:

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from motionsynth.metrics.manifold import NEIGHBOURS, Manifold, manifold
+from motionsynth.processes import safe_children
 
 PEER_LIMIT, PRODUCTS_LIMIT, MEMORY_LIMIT_MIB = 0.6, 1.3, 1024
 
@@ -58,7 +59,8 @@ def peak_mib(way: str, count: int, size: int, threads: int) -> float:
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_peak, args=(sender, way, count, size, threads))
-    process.start()
+    with safe_children():
+        process.start()
     sender.close()
     try:
         mib: float = receiver.recv()

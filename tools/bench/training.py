@@ -188,10 +188,12 @@ def _trained(
 
         feeder = start_feeder(run.path)
     try:
-        train_run(run, setting.corpus.windows("train"), device=setting.device, listener=watch)
+        result = train_run(run, setting.corpus.windows("train"), device=setting.device, listener=watch)
     finally:
         if feeder:
             feeder.close()
+    if result.exit_code:  # a training notes Ctrl-C and SIGTERM by itself, and returns with fewer rows
+        raise SystemExit(result.exit_code)
     return watch.seconds(), read_journal(run.journal_path)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from motionsynth.study.evidence import Doubt, not_useful
+from motionsynth.study.outcomes import Doubt, not_useful
 from motionsynth.study.plan import ArmConfig, Cell, StudyConfig
 from motionsynth.study.results import CellResult, DoseReading, ViewResult
 from motionsynth.study.statistics import t_interval

@@ -20,9 +20,12 @@ def changed_hypotheses(gathered: Gathered) -> str:
     if not before or not gathered.study.hypotheses:
         return ""
     last = max(result.created for result in before)
+    study = gathered.study
+    told = any(of.was for of in study.hypotheses.values()) or study.cut
+    where = " What was changed and what was cut is told below." if told else ""
     return (
         f"The hypotheses were changed after {len(before)} of {len(gathered.cells)} runs had ended (the last of these "
-        f"on {last}): for these they are not pre-registered."
+        f"on {last}): for these they are not pre-registered.{where}"
     )
 
 

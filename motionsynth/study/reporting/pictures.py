@@ -82,32 +82,48 @@ def _endpoint(gathered: Gathered, verdict: Verdict) -> str:
 
 
 def spectra_pictures(gathered: Gathered, corpus: str, entries: Sequence[Entry], *, tier: str = "") -> Iterator[Picture]:
-    """Spectra against real motion: every arm as it is shown first, then each arm with several views by itself."""
+    """Spectra against real motion by power and by logarithms: of every arm, then of each arm with several views."""
     shown = [entry for entry in entries if entry.main]
-    lines = [line for entry in shown if (line := _spectrum(entry, entry.title)) is not None]
     where = gathered.corpus_title(corpus)
-    if lines:
-        caption = (
-            "Spectrum of joint velocities in decibels against real motion: mean of logarithms, so that every window "
-            "weighs the same, and mean over seeds. Falling away to the right: blur. Rising: jitter. Lower everywhere: "
-            "subdued motion."
-        )
-        svg = _decibels(lines, _WIDE, _TALL)
-        yield Picture(svg, f"Spectra on {where}", caption, wide=True, file=f"spectra {corpus} {tier}")
+    for key, (words, how) in _SPECTRA.items():
+        lines = [line for entry in shown if (line := _spectrum(entry, entry.title, key)) is not None]
+        if lines:
+            svg = _decibels(lines, _WIDE, _TALL)
+            title, file = f"Spectra {words} on {where}", " ".join(("spectra", corpus, tier, *words.split()[1:]))
+            yield Picture(svg, title, f"{how} {_SPECTRA_CAPTION}", wide=True, file=file)
     for entry in shown:
         views = [other for other in entries if other.arm == entry.arm]
-        lines = [line for other in views if (line := _spectrum(other, other.view.replace("_", " "))) is not None]
-        if len(lines) > 1:
-            svg = _decibels(lines, 460.0, 300.0)
-            yield Picture(svg, f"Spectra of {entry.title}", "Its views.", file=f"spectra {corpus} {entry.arm}")
+        for key, (words, _) in _SPECTRA.items():
+            drawn = [_spectrum(other, other.view.replace("_", " "), key) for other in views]
+            lines = [line for line in drawn if line is not None]
+            if len(lines) > 1:
+                svg = _decibels(lines, 460.0, 300.0)
+                file = " ".join(("spectra", corpus, entry.arm, *words.split()[1:]))
+                yield Picture(svg, f"Spectra of {entry.title} {words}", "Its views.", file=file)
 
 
-def _spectrum(entry: Entry, name: str) -> Line | None:
-    spectra = [view.spectrum for view in entry.views if view.spectrum]
+_SPECTRA: Final = {
+    "decibels": (
+        "by power",
+        "Mean energy of joint velocities in decibels against real motion: brisk windows weigh most.",
+    ),
+    "decibels_log": (
+        "by logarithms",
+        "Mean logarithm of that energy against real motion's: every window weighs the same, so that much too much in "
+        "calm windows hides a little too little in brisk ones.",
+    ),
+}  # fmt: skip
+_SPECTRA_CAPTION: Final = (
+    "Mean over seeds. Falling away to the right: blur. Rising: jitter. Lower everywhere: subdued motion. An error that "
+    "is added to motion hides a lack of detail under it."
+)
+
+
+def _spectrum(entry: Entry, name: str, key: str) -> Line | None:
+    spectra = [view.spectrum for view in entry.views if key in view.spectrum]
     if not spectra:
         return None
     hertz = np.asarray(spectra[0]["frequencies_hz"], np.float64)
-    key = "decibels_log" if all("decibels_log" in spectrum for spectrum in spectra) else "decibels"
     decibels = np.stack([np.asarray(s[key], np.float64) for s in spectra if len(s[key]) == len(hertz)])
     return Line(name, hertz, decibels.mean(0), role="reference" if entry.config.landmark == "real" else "")
 

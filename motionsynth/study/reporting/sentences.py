@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from motionsynth.study.plan import StudyConfig
 from motionsynth.study.reporting.words import figure_words
+from motionsynth.study.statistics import compare, detectable
 from motionsynth.study.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def verdict_sentence(study: StudyConfig, verdict: Verdict) -> str:
     if known is None or known.mean is None:
         return f"{head}{verdict.barred}."
     first, second = (_shown(study, side) for side in (verdict.first, verdict.second))
-    says = _ratio if verdict.log else _difference
+    says = _off_axis if verdict.off_axis else _ratio if verdict.log else _difference
     side = "; both are off real motion the other way" if on_other_side(verdict) else ""
     return f"{head}{says(first, second, verdict, known)}, {_consequence(verdict, known)}{side}."
 
@@ -62,13 +63,35 @@ def _difference(first: str, second: str, verdict: Verdict, known: Comparison) ->
 
 def _ratio(first: str, second: str, verdict: Verdict, known: Comparison) -> str:
     """Of an endpoint whose logarithm is compared: its difference is the logarithm of a ratio of geometric means."""
-    what = _what(verdict)[0]
-    comma = "," if "," in what else ""
-    much = f"has {factor(known.mean or 0.0):.3g} times as much {what}{comma} as {second}"
-    return f"{first} {much} ({_interval(verdict, known)})"
+    return f"{first} has {_times(known.mean, _what(verdict)[0])} as {second} ({_interval(verdict, known)})"
+
+
+def _times(difference: float | None, what: str) -> str:
+    """Such as ``1.49 times as much jerk, within cells,``: of a ratio to real motion the thing itself is said."""
+    what = what.replace(" ratio", "")
+    return f"{factor(difference or 0.0):.3g} times as much {what}{',' * (',' in what)}"
+
+
+def _off_axis(first: str, second: str, verdict: Verdict, known: Comparison) -> str:
+    """The figure itself, as a ratio, of doses that lie off the calibrated axis, before what the axis goes on to."""
+    assert verdict.off_axis is not None
+    key, pairs = verdict.off_axis
+    ratio = compare([one - two for one, two in pairs], margin=1.0, confidence=1 - verdict.alpha)
+    ends = f" ({_ratio_interval(verdict, ratio.low, ratio.high)})" if ratio.low is not None else ""
+    return (
+        f"{first} has {_times(ratio.mean, figure_words(key))} as {second}{ends}; that is off the calibrated axis, "
+        f"which would go on to a difference of {known.mean or 0.0:.3g} ({_interval(verdict, known)})"
+    )
+
+
+def _ratio_interval(verdict: Verdict, low: float | None, high: float | None) -> str:
+    ends = [factor(end or 0.0) for end in (low, high)]
+    return f"{1 - verdict.alpha:.0%} interval {ends[0]:.3g} to {ends[1]:.3g} times"
 
 
 def _interval(verdict: Verdict, known: Comparison) -> str:
+    if known.method == "exact":
+        return f"the same from all {known.count} starts: exact"
     pairs = f"{known.count} seed pairs"
     if known.low is None or known.high is None:
         return f"the same in all {pairs}, so judged by its sign alone"
@@ -98,6 +121,8 @@ def _consequence(verdict: Verdict, known: Comparison) -> str:
     mean = known.mean or 0.0
     ends = sorted((known.low, known.high)) if known.low is not None and known.high is not None else [mean, mean]
     differs = min(decision.p_adjusted, decision.p_opposite) <= verdict.alpha
+    if known.method == "exact":
+        return _exact(verdict, mean, margin)
     if decision.kind == "equivalent":
         zero = f", though not {'equal' if log else 0}" if differs else ""
         return f"less than {margin}{zero} (TOST, adjusted {_p(decision.p_equivalent)})"
@@ -120,7 +145,23 @@ def _consequence(verdict: Verdict, known: Comparison) -> str:
             f"which by itself is less than {margin}, but not surely so among {decision.tests // 2} statements "
             f"(TOST, adjusted {_p(decision.p_equivalent)})"
         )
-    return f"which excludes neither {'equality' if log else 0} nor {margin}"
+    seen = _detectable(verdict, known)
+    return f"which excludes neither {'equality' if log else 0} nor {margin}{seen}"
+
+
+def _exact(verdict: Verdict, mean: float, margin: str) -> str:
+    if abs(mean) < verdict.margin * (1 - 1e-9):
+        return f"less than {margin}"
+    return f"{'more than' if abs(mean) > verdict.margin * (1 + 1e-9) else 'which reaches'} {margin}"
+
+
+def _detectable(verdict: Verdict, known: Comparison) -> str:
+    """What difference these pairs could have seen: an undecided statement is no evidence of none."""
+    if known.method != "t" or not known.deviation:
+        return ""
+    least = detectable(known.deviation, known.count, verdict.alpha / verdict.decision.tests)
+    amount = f"a factor of {factor(least):.3g}" if verdict.log else f"{least:.2g}"
+    return f"; {amount} is what so many pairs with this spread would find in four studies of five"
 
 
 def _p(value: float) -> str:

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Literal
 
-from motionsynth.study.plan import UsefulConfig
+from motionsynth.study.plan import EndpointConfig, UsefulConfig
 from motionsynth.study.reporting.gather import Gathered
 from motionsynth.study.reporting.sentences import factor, on_other_side, verdict_sentence
 from motionsynth.study.reporting.words import axis_words, figure_words
-from motionsynth.study.verdicts import Verdict, judge
+from motionsynth.study.verdicts import Verdict, judge, judge_cut
 from motionsynth.view.forest import Tone
 from motionsynth.view.numbers import number_text
 from motionsynth.view.page import Block, Cell, Column, Notes, Paragraph, Table, figure_cell
@@ -18,7 +18,17 @@ from motionsynth.view.page import Block, Cell, Column, Notes, Paragraph, Table, 
 if TYPE_CHECKING:
     from motionsynth.study.statistics import Kind
 
-__all__ = ["TONES", "contrast", "endpoint_words", "factor_text", "glance", "summary", "verdict_blocks", "verdicts_of"]
+__all__ = [
+    "TONES",
+    "contrast",
+    "cut_blocks",
+    "endpoint_words",
+    "factor_text",
+    "glance",
+    "summary",
+    "verdict_blocks",
+    "verdicts_of",
+]
 
 TONES: Final[Mapping[Kind, Tone]] = {
     "supported": "for",
@@ -75,8 +85,50 @@ def verdict_blocks(gathered: Gathered, verdicts: Sequence[Verdict]) -> list[Bloc
     for name in dict.fromkeys(verdict.name for verdict in verdicts):
         mine = [verdict for verdict in verdicts if verdict.name == name]
         blocks.append(Paragraph(mine[0].says))
+        if was := gathered.study.hypotheses[name].was:
+            blocks.append(Paragraph(f"Changed after results had been seen. {was}", quiet=True))
         blocks.append(Notes([verdict_sentence(gathered.study, verdict) for verdict in mine], quiet=False))
     return [*blocks, _table(gathered, verdicts), *_reservations(gathered, verdicts)]
+
+
+def cut_blocks(gathered: Gathered) -> list[Block]:
+    """Statements that are no longer made: why, and what they come to now, by themselves; none where none was cut."""
+    study = gathered.study
+    if not study.cut:
+        return []
+    results = {result.key: result for result in gathered.cells}
+    rows: list[list[Cell | str | float | None]] = [
+        _cut_row(gathered, verdict) for verdict in judge_cut(study, results, gathered.calibrations)
+    ]
+    columns = [
+        Column("statement", figure=False), Column("corpus", figure=False),
+        Column("difference", f"{study.confidence:.0%} interval"), Column("p", "uncorrected"),
+        Column("points", figure=False), Column("metric", figure=False),
+    ]  # fmt: skip
+    notes = ["They count in no family and carry no verdict. p is two-sided and of the statement by itself."]
+    told = [f"{cut.says.rstrip('.')} ({name}): {cut.why}" for name, cut in study.cut.items()]
+    caption = "What they come to, exploratory"
+    return [Notes(told, quiet=False), Table(columns, rows, caption=caption, notes=notes)]
+
+
+def _cut_row(gathered: Gathered, verdict: Verdict) -> list[Cell | str | float | None]:
+    name, where = Cell(contrast(gathered, verdict), note=verdict.name), gathered.corpus_title(verdict.corpus)
+    known = verdict.comparison
+    if known is None or known.mean is None:
+        return [name, where, Cell("–", note=verdict.barred, tone="dim"), "–", "", verdict.endpoint]
+    low, high = verdict.interval or (None, None)
+    way = (
+        ""
+        if low is None or high is None or low <= 0 <= high
+        else _WAYS[(known.mean > 0) == (verdict.direction == "greater")]
+    )
+    p = min(1.0, 2 * min(known.greater, known.less))
+    figure = verdict.valid if verdict.endpoint.startswith("dose.") else ""
+    return [name, where, figure_cell(known.mean, low, high), _probability(p), way or "neither way",
+            Cell(_endpoint_words(gathered.study.cut[verdict.name].endpoint), note=figure)]  # fmt: skip
+
+
+_WAYS: Final = {True: "as it says", False: "the other way"}
 
 
 def contrast(gathered: Gathered, verdict: Verdict) -> str:
@@ -90,7 +142,10 @@ def contrast(gathered: Gathered, verdict: Verdict) -> str:
 
 def endpoint_words(gathered: Gathered, verdict: Verdict) -> str:
     """The endpoint in words."""
-    endpoint = gathered.study.hypotheses[verdict.name].endpoint
+    return _endpoint_words(gathered.study.hypotheses[verdict.name].endpoint)
+
+
+def _endpoint_words(endpoint: EndpointConfig) -> str:
     words = axis_words(endpoint.dose) if endpoint.dose is not None else figure_words(endpoint.metric or "")
     return f"log of {words}" if endpoint.log else words
 
@@ -140,23 +195,32 @@ def _table(gathered: Gathered, verdicts: Sequence[Verdict]) -> Table:
 def _row(gathered: Gathered, verdict: Verdict) -> list[Cell | str | float | None]:
     low, high = verdict.interval or (None, None)
     tested = verdict.comparison is not None and verdict.kind != "none"
-    decision, effect = verdict.decision, verdict.effect
+    effect = verdict.effect
     machines = f"on {', '.join(verdict.machines)}" if verdict.machines else "no pair is measured"
     where = f"{verdict.valid}; {machines}"
     ends = f"{number_text(effect.low, 2)} to {number_text(effect.high, 2)}" if effect else ""
     ratio = f"× {factor_text(verdict)}; " if verdict.log and verdict.mean is not None else ""
-    p = decision.p_opposite if verdict.kind == "refuted" else decision.p_adjusted
+    p, equal = _probabilities(verdict)
     return [
         Cell(contrast(gathered, verdict), note=verdict.name, tip=verdict.says),
         Cell(_WORDS[verdict.kind], tip=verdict_sentence(gathered.study, verdict), tone=_MARKS.get(verdict.kind, "")),
         figure_cell(verdict.mean, low, high, f"{ratio}margin {number_text(verdict.margin, padded=False)}"),
-        _probability(p) if tested else "–",
-        _probability(decision.p_equivalent) if tested else "–",
+        p if tested else "–",
+        equal if tested else "–",
         Cell(number_text(effect.g, 2) if effect else "–", tip=ends),
         Cell(str(len(verdict.seeds)), tip=f"seeds {', '.join(map(str, verdict.seeds))}"),
         Cell(endpoint_words(gathered, verdict), note=where, tip=verdict.endpoint),
         *([_quality(gathered, verdict, key)] if (key := _quality_key(gathered)) else []),
     ]
+
+
+def _probabilities(verdict: Verdict) -> tuple[str, str]:
+    """p of the difference and of equivalence; of what is exact none."""
+    decision, known = verdict.decision, verdict.comparison
+    if known is not None and known.method == "exact":
+        return "exact", "exact"
+    p = decision.p_opposite if verdict.kind == "refuted" else decision.p_adjusted
+    return _probability(p), _probability(decision.p_equivalent)
 
 
 def _quality_key(gathered: Gathered) -> str:

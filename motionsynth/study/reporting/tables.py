@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from motionsynth.study.outcomes import COVERAGE, SPREAD, covers_next_to_nothing
 from motionsynth.study.plan import Cell as PlannedCell
 from motionsynth.study.reporting.gather import Entry, Gathered, mean_of
 from motionsynth.study.reporting.words import axes_of, axis_words, dose_text, figure_words, keys_of, metric_of
@@ -20,10 +21,6 @@ Row = list[Cell | str | float | None]
 _MOST: Final = 8
 """Figures side by side."""
 _DOUBTS: Final = {True: "not trained to use", False: "quality not known"}
-_COLLAPSE: Final = ("drop", "collapse")
-"""Axes beyond whose strongest dose a run covers next to nothing."""
-_SPREAD: Final = "modes/multimodality_within.pca"
-"""By which runs that cover next to nothing are told apart: collapsed below 1, real motion's; else off real motion."""
 _SHARE: Final = "smoothness/share_above_5hz_within"
 """By which runs that lack fast motion are told apart: blurred below 1, real motion's; else all motion is weak."""
 _VARIANCE: Final = "smoothness/variance_within_clip_ratio_within"
@@ -234,15 +231,14 @@ def _outcomes(gathered: Gathered, result: CellResult) -> list[tuple[str, str]]:
 
 def _collapse(view: ViewResult) -> tuple[str, str] | None:
     """What became of a run that covers less than the strongest dose leaves, and by which figures."""
-    told = [
-        view.doses[axis].sentence for axis in _COLLAPSE if axis in view.doses and view.doses[axis].state == "beyond"
-    ]
-    if not told:
+    outcome = covers_next_to_nothing(view)
+    if not outcome:
         return None
-    spread = view.figures.get(_SPREAD)
+    told = [view.doses[axis].sentence for axis in COVERAGE if axis in view.doses and view.doses[axis].state == "beyond"]
+    spread = view.figures.get(SPREAD)
     if spread is not None:
         told.append(f"varies {number_text(spread)} times as much within a cell as real motion")
-    return "collapsed" if spread is None or spread < 1 else "off real motion", "; ".join(told)
+    return outcome, "; ".join(told)
 
 
 def _subdued(view: ViewResult) -> tuple[str, str] | None:

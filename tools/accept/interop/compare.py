@@ -2,9 +2,9 @@
 
     python tools/accept/interop/compare.py FOLDER [--work build/interop] [--reader blender]...
 
-Makes an environment for each reader under ``--work`` (pybvh, upc-pymotion, Blender's bpy, three.js under node), lets it
-read every BVH file of FOLDER, and prints the largest difference of any joint at any frame as a share of the skeleton's
-height. Exits with 1 where a reader differs by more than 1e-4.
+Makes an environment for each reader under ``--work`` (pybvh, bvhsdk, upc-pymotion, Blender's bpy, three.js under node),
+lets it read every BVH file of FOLDER, and prints the largest difference of any joint at any frame as a share of the
+skeleton's height. Exits with 1 where a reader differs by more than 1e-4.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from motionsynth.motion.measure import skeleton_height
 HERE = Path(__file__).parent
 PACKAGES = {
     "pybvh": ["pybvh==0.9.0"],
+    "bvhsdk": ["bvhsdk==0.2.1"],
     "pymotion": ["torch==2.13.0", "upc-pymotion==0.3.4"],
     "blender": ["bpy==5.0.1"],
 }

@@ -1,0 +1,66 @@
+"""Options of the commands that write clips of a run, and what they say of joint names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from motionsynth.cli.terminal import echo
+
+if TYPE_CHECKING:
+    from motionsynth.export import Export
+
+__all__ = ["Axis", "FrameRate", "KeepNames", "Unit", "UpAxis", "export_of", "print_renamed"]
+
+
+class Axis(StrEnum):
+    """Axes that may point up."""
+
+    Y = "y"
+    Z = "z"
+
+
+UpAxis = Annotated[Axis | None, typer.Option("--up", help="Axis that points up.", show_default="as in the corpus")]
+FrameRate = Annotated[
+    float | None, typer.Option("--fps", min=0.1, help="Frames a second.", show_default="as in the corpus")
+]
+Unit = Annotated[
+    str | None, typer.Option("--units", help="Unit of length: m, cm, mm or in.", show_default="as in the corpus")
+]
+KeepNames = Annotated[
+    bool, typer.Option("--keep-names", help="Leave joint names as they are, though programs may mix them up.")
+]
+
+
+def export_of(up: Axis | None, fps: float | None, units: str | None, keep_names: bool) -> Export:
+    """What the options ask for.
+
+    Raises:
+        MotionSynthError: there is no such unit.
+    """
+    from motionsynth.errors import MotionSynthError
+    from motionsynth.export import Export
+    from motionsynth.motion.transform import unit_metres
+
+    try:
+        if units is not None:
+            unit_metres(units)
+    except ValueError as error:
+        raise MotionSynthError(f"--units: {error}") from error
+    return Export(None if up is None else up.value, fps, units, keep_names)
+
+
+def print_renamed(renamed: Sequence[tuple[str, str]], most: int | None = None) -> None:
+    """List on stderr the joints whose names have changed, ``most`` of them; all where None."""
+    if not renamed:
+        return
+    echo(f"{len(renamed)} joint names changed, so that every program keeps them apart (or --keep-names):", err=True)
+    shown = renamed[:most]
+    width = max(len(repr(own)) for own, _ in shown)
+    for own, new in shown:
+        echo(f"  {own!r:{width}}  {new!r}", err=True)
+    if len(shown) < len(renamed):
+        echo(f"  and {len(renamed) - len(shown)} more", err=True)

@@ -1,0 +1,103 @@
+"""The one place where commands print: names out of files reach a terminal as text, never as what steers it.
+
+File, joint, label and run names come from whoever made a corpus. Printed as they are, escape sequences in them move the
+cursor or change the window, newlines forge lines, and overrides of direction show another name than there is.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from motionsynth.printable import escape_with, printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["console", "document", "echo", "escaped", "log_to_terminal", "print_json", "print_traceback"]
+
+_FILE_WIDTH = 200
+"""Columns where the output goes to a file or a pipe, so that no name is cut."""
+
+
+def echo(text: object = "", *, err: bool = False, fg: str | None = None, bold: bool | None = None) -> None:
+    """Print one line, whatever is in ``text``.
+
+    Args:
+        text: the line.
+        err: whether it goes to stderr.
+        fg: colour on a terminal.
+        bold: whether it is bold there.
+    """
+    typer.secho(printable(str(text)), err=err, fg=fg, bold=bold)
+
+
+def document(text: str, *, err: bool = False) -> None:
+    """Print text of several lines that this package wrote, such as a configuration; on stderr where ``err``."""
+    typer.echo(printable(text, keep="\n"), err=err, nl=not text.endswith("\n"))
+
+
+def print_json(value: Any) -> None:
+    """Print JSON that reads back to the very value, names with control characters included."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    # what is left of them stands in strings alone, where JSON knows them by their numbers
+    typer.echo(escape_with(lambda character: json.dumps(character)[1:-1], text, keep="\n"))
+
+
+def print_traceback(error: BaseException) -> None:
+    """Print where an error comes from, on stderr."""
+    document(_traceback(error), err=True)
+
+
+def _traceback(error: BaseException) -> str:
+    parts = traceback.TracebackException.from_exception(error).format()
+    # a part is a frame, of several lines of our own, or a message, which may quote anything
+    return "".join(part if part.startswith("  File ") else f"{printable(part.strip(chr(10)))}\n" for part in parts)
+
+
+def escaped(text: str) -> str:
+    """Text to stand in rich's markup: shown as it is, on one line."""
+    from rich.markup import escape
+
+    return escape(printable(text))
+
+
+def console(*, err: bool = False, soft_wrap: bool = False) -> Console:
+    """A console that cuts nothing where the output goes to a file or a pipe, and obeys nothing but markup.
+
+    Args:
+        err: whether it prints to stderr.
+        soft_wrap: whether the terminal wraps long lines.
+    """
+    from rich.console import Console
+
+    class Plain(Console):
+        def render_str(self, text: str, *arguments: Any, **options: Any) -> Any:
+            """What is printed without ``escaped``; lines may end."""
+            return super().render_str(printable(text, keep="\n"), *arguments, **options)
+
+    out = Plain(highlight=False, soft_wrap=soft_wrap, stderr=err)
+    if not out.is_terminal and not err:
+        out.width = _FILE_WIDTH
+    return out
+
+
+class _Formatter(logging.Formatter):
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's name
+        """The message on one line."""
+        return printable(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - the library's name
+        """The traceback on many."""
+        return _traceback(ei[1])
+
+
+def log_to_terminal(level: int) -> None:
+    """Print log messages of at least ``level`` on stderr."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Formatter("%(levelname)s: %(message)s"))
+    logging.basicConfig(level=level, handlers=[handler])

@@ -1,0 +1,96 @@
+"""Converting files, one or a folder of them with its labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from motionsynth.corpus.finding import BadFiles, find_files
+from motionsynth.corpus.tables import LABELS, Matcher, Table, find_table, read_table, write_table
+from motionsynth.errors import MotionSynthError
+from motionsynth.files import write_bytes
+from motionsynth.motion.bvh import read_bvh, write_bvh
+from motionsynth.motion.convert import Conversion
+from motionsynth.output import clip_folder, distinct_paths, refuse_filled
+
+__all__ = ["Converted", "convert_path"]
+
+
+class Converted(NamedTuple):
+    """What a conversion wrote."""
+
+    paths: list[Path]
+    """The clips, and the labels of a folder."""
+    notes: tuple[str, ...]
+    """What a person should know."""
+
+
+def convert_path(
+    source: Path, target: Path, conversion: Conversion, *, overwrite: bool = False, bad: BadFiles | None = None
+) -> Converted:
+    """Convert a file; or every BVH file below a folder to the same place below another, with the rows of its labels.
+
+    Args:
+        source: a file, or a folder.
+        target: the file or, for a folder, the folder to write, which is missing or empty.
+        conversion: what is done to each clip.
+        overwrite: whether what this package wrote into a folder before is replaced.
+        bad: takes the files of a folder that cannot be read or converted; any stops the work, with nothing written,
+            where None.
+
+    Raises:
+        BvhError: the file cannot be read or written.
+        CorpusError: files of a folder cannot be used, it holds none, or its ``labels.csv`` is malformed.
+        MotionSynthError: the file cannot be converted, or the folder to write is not empty or lies inside the other.
+    """
+    source, target = Path(source), Path(target)
+    if source.is_dir():
+        return _convert_folder(source, target, conversion, overwrite, bad or BadFiles())
+    try:
+        clip = conversion.apply(read_bvh(source))
+    except ValueError as error:
+        raise MotionSynthError(f"{source}: {error}") from error
+    out = target / source.name if target.is_dir() else target
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_bvh(clip, out)
+    return Converted([out], ())
+
+
+def _convert_folder(source: Path, target: Path, conversion: Conversion, overwrite: bool, bad: BadFiles) -> Converted:
+    if target.resolve().is_relative_to(source.resolve()):
+        raise MotionSynthError(f"{target}: lies inside {source}, whose clips are converted; name a folder beside it")
+    refuse_filled(target, overwrite=overwrite)
+    found = find_files(source)
+    labels = find_table(source)
+    table = read_table(labels) if labels else None
+    for place, reason in found.faults.items():
+        bad.add(source / place, reason)
+    written: dict[str, str] = {}
+    with clip_folder(target, overwrite=overwrite) as folder:
+        for file, name in zip(found.files, distinct_paths(found.files), strict=True):
+            clip = None
+            with bad.collecting(source / file):
+                clip = conversion.apply(read_bvh(source / file))
+            if clip is not None:
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                write_bvh(clip, folder / name)
+                written[file] = name
+        bad.settle(len(written))
+        notes = [f"{file} is written as {name}" for file, name in written.items() if file != name]
+        if table:
+            notes += _carry_labels(table, found.files, written, folder)
+    paths = [target / name for name in written.values()]
+    return Converted([*paths, *([target / LABELS] if table else [])], tuple(notes))
+
+
+def _carry_labels(table: Table, files: list[str], written: dict[str, str], folder: Path) -> list[str]:
+    """Write the rows of the clips that were written, under their new names; says which rows have no file."""
+    matcher = Matcher(files)
+    meant = [(row, matcher.find(row.file)) for row in table.rows]
+    rows = [row._replace(file=written[file]) for row, file in meant if file in written]
+    write_bytes(folder / LABELS, write_table(table, rows))
+    present = set(files)
+    strange = [
+        f"{table.path}:{row.line}: there is no such file: {row.file}" for row, file in meant if file not in present
+    ]
+    return [f"{line}; the row is left out" for line in strange]
