@@ -69,6 +69,8 @@ def train_run(
         TrainingError: a loss or a gradient is not finite, or the disk is full; the run's state is then ``failed``.
     """
     ranks = ranks or Ranks()
+    if basis := run.basis():
+        windows, validation = basis.project(windows), basis.project(validation) if validation else None
     if not ranks.first:
         return _assist(run, windows, device, ranks)
     with run.lock(), way_back(run):

@@ -204,7 +204,8 @@ def reconstruct(
         feature_TD = read_features(run, path)
         windows = clip_windows(run, path, feature_TD, labels or {}, length=length, also=also)
         with torch.no_grad():
-            back_NTD = family.reconstruct(windows.to(device).batch(torch.arange(len(windows)))).float().cpu()
+            batch = family.project(windows.to(device).batch(torch.arange(len(windows))))
+            back_NTD = family.expand(family.reconstruct(batch).float()).cpu()
         back_TD = torch.zeros_like(feature_TD)
         for start, back in zip(windows.start_N.tolist(), back_NTD, strict=True):
             back_TD[start : start + length] = back[: len(feature_TD) - start]

@@ -219,7 +219,7 @@ def _encoded(model: _Model, path: Path, labels: Mapping[str, str]) -> Place:
         raise RunError(run.path, reason + families_that(Encodes))
     length = run.record.frames
     windows = clip_windows(run, path, read_features(run, path)[:length], labels, length=length)
-    batch = windows.to(next(family.parameters()).device).batch(torch.arange(1))
+    batch = family.project(windows.to(next(family.parameters()).device).batch(torch.arange(1)))
     with torch_threads(run.config.train.threads), torch.no_grad():
         z_1Z, side_1S = family.encode(batch).float(), model.latents.side(batch)
     return z_1Z[0], None if side_1S is None else side_1S[0]
@@ -280,7 +280,7 @@ def _decoded(model: _Model, z_NZ: Tensor, side_NS: Tensor | None) -> Tensor:
     from motionsynth.training.determinism import torch_threads
 
     with torch_threads(model.run.config.train.threads), torch.no_grad():
-        motion_NTD = model.latents.decode(z_NZ, side_NS).float().cpu()
+        motion_NTD = model.family.expand(model.latents.decode(z_NZ, side_NS).float()).cpu()
     if not motion_NTD.isfinite().all():
         raise RunError(model.run.path, "decodes values that are not finite: its training has diverged")
     return motion_NTD

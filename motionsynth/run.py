@@ -3,6 +3,7 @@
     run.json                what it is (format 1), its state, and a checksum of both
     config.yaml             the resolved configuration
     normaliser.safetensors  what features are divided by
+    basis.safetensors       what windows are coefficients of, where the networks see those
     skeleton.bvh            what features are decoded onto
     splits.json             which clips were trained on, chosen by, and held out
     weights.safetensors     what was learnt; the moving average as ``ema.*``
@@ -35,6 +36,7 @@ from motionsynth.families.base import Family, MotionShape
 from motionsynth.files import hash_bytes, locked, new_folder, parse_json, write_bytes, write_synced
 from motionsynth.provenance import git_commit
 from motionsynth.run_files import (
+    BASIS,
     CONFIG,
     FORMAT,
     NORMALISER,
@@ -52,6 +54,7 @@ from motionsynth.training.checkpoint import numbers_kept, pack_weights, unpack_w
 from motionsynth.training.determinism import build_family
 
 if TYPE_CHECKING:
+    from motionsynth.corpus.basis import WindowBasis
     from motionsynth.features.normalise import Normaliser
     from motionsynth.features.spec import FeatureSpec
     from motionsynth.motion.skeleton import Skeleton
@@ -73,12 +76,32 @@ class Run:
     def __init__(self, files: RunFiles, record: RunRecord, config: RunConfig) -> None:
         self.files, self.path, self.record, self.config = files, files.path, record, config
         self._locks = 0
+        self._basis: WindowBasis | None = None
 
     @property
     def shape(self) -> MotionShape:
-        """Size of the windows the family is built for."""
+        """Size of the windows the family is built for, and the basis that its networks see them in."""
         classes = {name: len(names) for name, names in self.record.labels.items()}
-        return MotionShape(self.record.frames, self.record.width, classes)
+        return MotionShape(self.record.frames, self.record.width, classes, self.basis())
+
+    def basis(self) -> WindowBasis | None:
+        """What maps windows to the coefficients that the family's networks see; None where they see windows.
+
+        Raises:
+            RunError: it is missing or damaged, or does not fit the windows.
+        """
+        if self.config.family.basis and self._basis is None:
+            from motionsynth.corpus.basis import WindowBasis
+
+            try:
+                basis = WindowBasis.from_tensors(load_tensors(self.files.read_checked(BASIS, self.record)))
+            except ValueError as error:
+                raise RunError(self.path / BASIS, f"is damaged: {error}") from error
+            if (basis.frames, basis.features) != (self.record.frames, self.record.width):
+                reason = f"is of windows of {basis.frames} x {basis.features}, but {RECORD} has others"
+                raise RunError(self.path / BASIS, reason)
+            self._basis = basis
+        return self._basis
 
     @property
     def data(self) -> DataConfig:
@@ -266,6 +289,7 @@ def create_run(
     normaliser: Mapping[str, Tensor],
     corpus_fingerprint: str,
     splits: Mapping[str, Any],
+    basis: Mapping[str, Tensor] | None = None,
     write_skeleton: Callable[[Path], None],
     tags: Mapping[str, str] | None = None,
 ) -> Run:
@@ -280,6 +304,7 @@ def create_run(
         normaliser: tensors of the fitted normaliser.
         corpus_fingerprint: identity of the clips.
         splits: the record of which clips were trained on, chosen by, and held out.
+        basis: tensors of the basis that the networks see windows in; None where they see the windows.
         write_skeleton: writes the skeleton as BVH to the path it is given.
         tags: what it belongs to, such as ``{"study": "smoke", "arm": "vae"}``; none where None.
 
@@ -289,8 +314,9 @@ def create_run(
     path = Path(path)
     files = {
         CONFIG: dump_config(config).encode(),
-        NORMALISER: save_tensors({k: v.detach().cpu().clone().contiguous() for k, v in normaliser.items()}),
+        NORMALISER: _tensors(normaliser),
         SPLITS: _json(splits),
+        **({BASIS: _tensors(basis)} if basis else {}),
     }
     record = RunRecord(
         format=FORMAT,
@@ -364,6 +390,10 @@ def open_run(path: str | Path) -> Run:
         if said != meant:
             raise RunError(files.path / RECORD, f"is damaged: its {key} is {said}, but that of {CONFIG} is {meant}")
     return Run(files, record, config)
+
+
+def _tensors(values: Mapping[str, Tensor]) -> bytes:
+    return save_tensors({name: value.detach().cpu().clone().contiguous() for name, value in values.items()})
 
 
 def _json(value: Any) -> bytes:

@@ -22,6 +22,7 @@ from motionsynth.errors import RunError
 from motionsynth.files import hash_bytes, parse_json, read_regular, refuse_irregular
 
 __all__ = [
+    "BASIS",
     "CONFIG",
     "FORMAT",
     "NORMALISER",
@@ -40,6 +41,7 @@ RECORD: Final = "run.json"
 CONFIG: Final = "config.yaml"
 WEIGHTS: Final = "weights.safetensors"
 NORMALISER: Final = "normaliser.safetensors"
+BASIS: Final = "basis.safetensors"
 SKELETON: Final = "skeleton.bvh"
 SPLITS: Final = "splits.json"
 
@@ -48,6 +50,7 @@ _LARGEST: Final = {
     RECORD: 16 * _MEGABYTE,
     CONFIG: _MEGABYTE,
     NORMALISER: 16 * _MEGABYTE,
+    BASIS: 1024 * _MEGABYTE,
     SKELETON: 16 * _MEGABYTE,
     SPLITS: 64 * _MEGABYTE,
     "scores.json": 16 * _MEGABYTE,

@@ -187,6 +187,7 @@ def new_run(run_dir: Path, config: RunConfig, corpus: Corpus, tags: Mapping[str,
         width=corpus.spec.width,
         labels=corpus.label_names,
         normaliser=corpus.normaliser.tensors(),
+        basis=basis.tensors() if (basis := corpus.basis(config.family.basis)) else None,
         corpus_fingerprint=corpus.fingerprint,
         splits=corpus.splits,
         write_skeleton=lambda path: write_bvh(corpus.spec.reference_clip(), path),
@@ -353,7 +354,7 @@ def _sample_score(run: Run, corpus: Corpus) -> Score | None:
     def score(family: Family, averages: Mapping[str, Tensor]) -> dict[str, float]:
         judged.load_state_dict(averages or family.state_dict())
         if isinstance(judged, FitsPrior) and judged.priors[0] == "fitted":
-            judged.fit_prior(train, generator=torch.Generator().manual_seed(0))
+            judged.fit_prior(judged.project_all(train), generator=torch.Generator().manual_seed(0))
         samples_NTD = draw_from(judged, SCORE_SAMPLES, seed=0)
         if not samples_NTD.isfinite().all():
             return {"frechet": math.inf}

@@ -100,11 +100,12 @@ def _density(family: Family, run: Run, metric: Metric, seed: int, device: str) -
     if getattr(run.config.family, "condition", ()):
         return None, f"{name} was trained under labels, and has a density of windows given those alone"
     if metric is LOG_DENSITY and isinstance(family, Scores):
-        return family.log_density, ""
+        density = family.log_density
+        return lambda batch: density(family.project(batch)), ""
     if metric is LOG_DENSITY_BOUND and isinstance(family, Bounds):
         generator = torch.Generator(device).manual_seed(seed)
         bound = family.log_likelihood_bound
-        return lambda batch: bound(batch, BOUND_SAMPLES, generator=generator), ""
+        return lambda batch: bound(family.project(batch), BOUND_SAMPLES, generator=generator), ""
     if isinstance(family, Scores):
         return None, f"{name} has a density, which needs no bound"
     if isinstance(family, Bounds):

@@ -343,6 +343,10 @@ class Family(nn.Module):
         coded_B1K = self.basis.encode(batch.motion_BTD, batch.mask_BT)
         return Batch(coded_B1K, torch.ones_like(coded_B1K[..., 0], dtype=torch.bool), batch.labels)
 
+    def project_all(self, windows: WindowSet) -> WindowSet:
+        """The same of a whole set of windows."""
+        return windows if self.basis is None else self.basis.project(windows)
+
     def expand(self, motion_BTD: Tensor, frames: int | None = None) -> Tensor:
         """Map what the family gives to normalised features, cut to their first ``frames`` where given."""
         return motion_BTD if self.basis is None else self.basis.decode(motion_BTD)[:, :frames]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from motionsynth.corpus.motions import MotionSet
+    from motionsynth.families.base import Family
     from motionsynth.run import Run
     from motionsynth.study.plan import ViewConfig
     from motionsynth.study.world import World
@@ -182,7 +183,7 @@ def _shown(job: CellJob, world: World, run: Run, view: ViewConfig) -> MotionSet:
     return drawn_motions(run.normaliser().denormalise(drawn_NTD), run.spec(), job.cell.key)
 
 
-def _reconstructed(world: World, run: Run, family: Any) -> MotionSet:
+def _reconstructed(world: World, run: Run, family: Family) -> MotionSet:
     """Held-out windows there and back, with the takes that they are of."""
     from dataclasses import replace
 
@@ -200,7 +201,8 @@ def _reconstructed(world: World, run: Run, family: Any) -> MotionSet:
         for part_BTD in torch.split(normaliser.normalise(held.features_NTD), 256):
             mask_BT = torch.ones(part_BTD.shape[:2], dtype=torch.bool)
             labels = {name: value[len(parts) * 256 :][:256] for name, value in held.labels.items()}
-            parts.append(family.reconstruct(Batch(part_BTD, mask_BT, labels)).float())
+            batch = family.project(Batch(part_BTD, mask_BT, labels))
+            parts.append(family.expand(family.reconstruct(batch).float()))
     return replace(held, features_NTD=normaliser.denormalise(torch.cat(parts)))
 
 

@@ -100,8 +100,9 @@ def _untrained(like: RunConfig, corpus: Corpus, count: int, seed: int) -> Motion
     from motionsynth.sampling import draw_from
     from motionsynth.training.determinism import build_family
 
-    family = build_family(like.family, corpus.shape, seed)
-    family.begin(corpus.windows("train"))
+    shape = replace(corpus.shape, basis=corpus.basis(like.family.basis))
+    family = build_family(like.family, shape, seed)
+    family.begin(family.project_all(corpus.windows("train")))
     # nothing is fitted on the latents of an untrained network
     prior = next((prior for prior in family.priors if prior != "fitted"), None)
     drawn_NTD = corpus.normaliser.denormalise(draw_from(family, count, seed, Draw(prior=prior)))

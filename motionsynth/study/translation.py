@@ -189,7 +189,8 @@ class Translator:
             batch._replace(labels=batch.labels | {self.label: torch.full((len(batch.motion_BTD),), index)})
             for index in (own, to)
         ]
-        return family.decode(family.encode(under[0]), family.side(under[1]), batch.motion_BTD.shape[1])
+        before, after = map(self.family.project, under)
+        return self.family.expand(family.decode(family.encode(before), family.side(after)), batch.mask_BT.shape[1])
 
     def _batches(self, motions: MotionSet, labels: Mapping[str, Sequence[str]]) -> Iterator[Batch]:
         """Windows as the run's family takes them, with the other labels that it is told."""
