@@ -82,12 +82,14 @@ class Export:
         frame_rate: frames a second; as in the corpus where None.
         units: unit of length: ``m``, ``cm``, ``mm`` or ``in``.
         keep_names: whether joints keep the names that they have in the corpus, though not all programs keep them apart.
+        clean_feet: whether planted feet are made to stand, see ``motion.feet``; has no effect where no leg is found.
     """
 
     up: Literal["y", "z"] | None = None
     frame_rate: float | None = None
     units: str | None = None
     keep_names: bool = False
+    clean_feet: bool = False
     renamed: list[tuple[str, str]] = field(default_factory=list)
     """Filled by :meth:`apply`: joint name in the corpus and in the files, where they differ."""
 
@@ -103,11 +105,14 @@ class Export:
             ValueError: the unit is unknown, or the frame rate a hundred times the run's.
         """
         from motionsynth.features.placement import ORIGIN, place
+        from motionsynth.motion.feet import clean_feet
         from motionsynth.motion.names import note_renamed, portable_names, rename_joints
         from motionsynth.motion.resample import resample
         from motionsynth.motion.transform import scale_lengths, unit_metres
 
         spec, record = run.spec(), run.record
+        if self.clean_feet:
+            clip = clean_feet(clip)
         clip = place(clip, spec, source.start if source else ORIGIN, self.up or (source.up if source else record.up))
         clip = resample(clip, self.frame_rate or record.source_rate or spec.frame_rate)
         if self.units is not None:

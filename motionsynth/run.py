@@ -23,10 +23,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
-from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from motionsynth import __version__
@@ -48,7 +47,7 @@ from motionsynth.run_files import (
     RunRecord,
     sealed,
 )
-from motionsynth.tensor_files import count_numbers, load_tensors
+from motionsynth.tensor_files import count_numbers, dump_tensors, load_tensors
 from motionsynth.training.bounds import SLACK
 from motionsynth.training.checkpoint import numbers_kept, pack_weights, unpack_weights
 from motionsynth.training.determinism import build_family
@@ -62,6 +61,7 @@ if TYPE_CHECKING:
 __all__ = ["FORMAT", "Run", "RunRecord", "create_run", "open_run", "refuse_taken"]
 
 _LOCK = ".lock"
+_Built = TypeVar("_Built")
 
 
 class Run:
@@ -80,27 +80,17 @@ class Run:
 
     @property
     def shape(self) -> MotionShape:
-        """Size of the windows the family is built for, and the basis that its networks see them in."""
+        """Size of the windows, and the basis that the networks see them in."""
         classes = {name: len(names) for name, names in self.record.labels.items()}
         return MotionShape(self.record.frames, self.record.width, classes, self.basis())
 
     def basis(self) -> WindowBasis | None:
-        """What maps windows to the coefficients that the family's networks see; None where they see windows.
-
-        Raises:
-            RunError: it is missing or damaged, or does not fit the windows.
-        """
+        """What maps windows to the coefficients that the family's networks see; None where they see windows."""
         if self.config.family.basis and self._basis is None:
             from motionsynth.corpus.basis import WindowBasis
 
-            try:
-                basis = WindowBasis.from_tensors(load_tensors(self.files.read_checked(BASIS, self.record)))
-            except ValueError as error:
-                raise RunError(self.path / BASIS, f"is damaged: {error}") from error
-            if (basis.frames, basis.features) != (self.record.frames, self.record.width):
-                reason = f"is of windows of {basis.frames} x {basis.features}, but {RECORD} has others"
-                raise RunError(self.path / BASIS, reason)
-            self._basis = basis
+            size = (self.record.frames, self.record.width)
+            self._basis = self._built(BASIS, lambda content: WindowBasis.from_tensors(load_tensors(content), size))
         return self._basis
 
     @property
@@ -219,34 +209,30 @@ class Run:
             raise RunError(path, "is missing: training has not finished; go on with train --resume")
         family = self.build_family()
         largest = 2 * sum(value.nbytes for value in family.state_dict().values()) + SLACK
-        weights, averages = self._unpacked(self.files.read_checked(WEIGHTS, self.record, limit=largest))
+        weights, averages = self._built(WEIGHTS, unpack_weights, limit=largest)
         return family, weights, averages
-
-    def _unpacked(self, content: bytes) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        try:
-            return unpack_weights(content)
-        except ValueError as error:
-            raise RunError(self.path / WEIGHTS, f"is damaged: {error}") from error
 
     def normaliser_tensors(self) -> dict[str, Tensor]:
         """What ``normaliser.safetensors`` holds."""
-        try:
-            return load_tensors(self.files.read_checked(NORMALISER, self.record))
-        except ValueError as error:
-            raise RunError(self.path / NORMALISER, f"is damaged: {error}") from error
+        return self._built(NORMALISER, load_tensors)
 
     def normaliser(self) -> Normaliser:
         """What maps features to those the family learnt, and back."""
         from motionsynth.features.normalise import Normaliser
 
-        try:
-            normaliser = Normaliser.from_tensors(self.normaliser_tensors())
-        except ValueError as error:
-            raise RunError(self.path / NORMALISER, f"is damaged: {error}") from error
+        normaliser = self._built(NORMALISER, lambda content: Normaliser.from_tensors(load_tensors(content)))
         if len(normaliser.mean_D) != self.record.width:
             reason = f"is of {len(normaliser.mean_D)} features, but {RECORD} has {self.record.width}"
             raise RunError(self.path / NORMALISER, reason)
         return normaliser
+
+    def _built(self, name: str, build: Callable[[bytes], _Built], limit: int | None = None) -> _Built:
+        """What a function makes of the content of a file, which is as it was written."""
+        content = self.files.read_checked(name, self.record, limit=limit)
+        try:
+            return build(content)
+        except ValueError as error:
+            raise RunError(self.path / name, f"is damaged: {error}") from error
 
     def spec(self) -> FeatureSpec:
         """What the features are."""
@@ -270,10 +256,7 @@ class Run:
 
     def splits(self) -> dict[str, Any]:
         """The record of which clips were trained on, chosen by, and held out."""
-        try:
-            splits = parse_json(self.files.read_checked(SPLITS, self.record))
-        except ValueError as error:
-            raise RunError(self.path / SPLITS, f"is damaged: {error}") from error
+        splits = self._built(SPLITS, parse_json)
         if not isinstance(splits, dict):
             raise RunError(self.path / SPLITS, "is damaged: not the record of a split")
         return splits
@@ -314,9 +297,9 @@ def create_run(
     path = Path(path)
     files = {
         CONFIG: dump_config(config).encode(),
-        NORMALISER: _tensors(normaliser),
+        NORMALISER: dump_tensors(normaliser),
         SPLITS: _json(splits),
-        **({BASIS: _tensors(basis)} if basis else {}),
+        **({BASIS: dump_tensors(basis)} if basis else {}),
     }
     record = RunRecord(
         format=FORMAT,
@@ -390,10 +373,6 @@ def open_run(path: str | Path) -> Run:
         if said != meant:
             raise RunError(files.path / RECORD, f"is damaged: its {key} is {said}, but that of {CONFIG} is {meant}")
     return Run(files, record, config)
-
-
-def _tensors(values: Mapping[str, Tensor]) -> bytes:
-    return save_tensors({name: value.detach().cpu().clone().contiguous() for name, value in values.items()})
 
 
 def _json(value: Any) -> bytes:

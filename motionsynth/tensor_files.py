@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load
+from safetensors.torch import load, save
 from torch import Tensor
 
 from motionsynth.files import refuse_irregular
 
-__all__ = ["count_numbers", "load_tensors"]
+__all__ = ["count_numbers", "dump_tensors", "load_tensors"]
 
 
 def count_numbers(path: Path) -> int:
@@ -39,6 +40,12 @@ def load_tensors(content: bytes) -> dict[str, Tensor]:
         return load(content)
     except Exception as error:  # beside its own the library lets through what torch and its table of types raise
         raise ValueError(_line(error)) from error
+
+
+def dump_tensors(tensors: Mapping[str, Tensor]) -> bytes:
+    """The content of a safetensors file that holds these tensors."""
+    # cloned because safetensors refuses tensors that share memory, as tied weights do
+    return save({name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()})
 
 
 def _line(error: Exception) -> str:

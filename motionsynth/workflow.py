@@ -354,7 +354,9 @@ def _sample_score(run: Run, corpus: Corpus) -> Score | None:
     def score(family: Family, averages: Mapping[str, Tensor]) -> dict[str, float]:
         judged.load_state_dict(averages or family.state_dict())
         if isinstance(judged, FitsPrior) and judged.priors[0] == "fitted":
-            judged.fit_prior(judged.project_all(train), generator=torch.Generator().manual_seed(0))
+            judged.fit_prior(
+                basis.project(train) if (basis := judged.basis) else train, generator=torch.Generator().manual_seed(0)
+            )
         samples_NTD = draw_from(judged, SCORE_SAMPLES, seed=0)
         if not samples_NTD.isfinite().all():
             return {"frechet": math.inf}

@@ -34,6 +34,7 @@ from motionsynth.run_files import RunFiles, sealed
 from motionsynth.training.checkpoint import Checkpoint, load_newest, save_checkpoint
 from motionsynth.training.determinism import build_family
 from motionsynth.workflow import baseline
+from tests.bases import plain_basis
 from tests.damage import (
     MOST_MIB,
     HangError,
@@ -65,6 +66,8 @@ def spec() -> FeatureSpec:
 def make_run(path: Path, config: RunConfig) -> Path:
     """A small run that is as if it had been trained."""
     features = spec()
+    size = config.data.window_frames, features.width
+    components = config.family.basis and min(config.family.basis.components, size[0] * size[1])
     run = create_run(
         path,
         config,
@@ -73,6 +76,7 @@ def make_run(path: Path, config: RunConfig) -> Path:
         labels={"style": ("calm", "tired")},
         normaliser=Normaliser.fit([torch.randn(50, features.width, generator=torch.Generator())]).tensors(),
         corpus_fingerprint="0" * 64,
+        basis=plain_basis(*size, components).tensors() if components else None,
         splits={"seed": 0, "splits": {"train": [{"file": "a.bvh", "cell": "walk", "take": None}]}, "dropped": {}},
         write_skeleton=lambda place: write_bvh(features.reference_clip(), place),
     )

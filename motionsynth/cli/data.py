@@ -10,7 +10,7 @@ import typer
 
 from motionsynth.cli.commands import Commands
 from motionsynth.cli.download import download
-from motionsynth.cli.exporting import print_renamed
+from motionsynth.cli.exporting import CleanFeet, print_renamed
 from motionsynth.cli.files import OnBadFile, Overwrite, Policy, print_skipped
 from motionsynth.cli.terminal import echo, print_json
 
@@ -85,6 +85,7 @@ def convert(
         str | None, typer.Option("--slice", metavar="A:B", help="Keep frames A to B-1 of IN, counted from 0.")
     ] = None,
     mirror: Annotated[bool, typer.Option("--mirror", help="Exchange left and right.")] = False,
+    clean_feet: CleanFeet = False,
     on_bad_file: OnBadFile = Policy.STOP,
     overwrite: Overwrite = False,
 ) -> None:
@@ -97,6 +98,8 @@ def convert(
     `motionsynth data convert walk.bvh walk60.bvh --fps 60 --units m --portable --slice 10:120`
 
     `motionsynth data convert ~/mocap mocap60 --fps 60 --on-bad-file skip`
+
+    `motionsynth data convert sliding.bvh standing.bvh --clean-feet`
     """
     from motionsynth.corpus.convert import convert_path
     from motionsynth.corpus.finding import BadFiles
@@ -106,6 +109,7 @@ def convert(
         frames=_slice(frames),
         frame_rate=fps,
         mirror=mirror,
+        clean_feet=clean_feet,
         units=units,
         from_units=from_units,
         portable=portable,

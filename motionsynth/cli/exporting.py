@@ -33,9 +33,13 @@ Unit = Annotated[
 KeepNames = Annotated[
     bool, typer.Option("--keep-names", help="Leave joint names as they are, though programs may mix them up.")
 ]
+CleanFeet = Annotated[
+    bool,
+    typer.Option("--clean-feet/--raw-feet", help="Hold planted feet that slide more than in motion capture."),
+]
 
 
-def export_of(up: Axis | None, fps: float | None, units: str | None, keep_names: bool) -> Export:
+def export_of(up: Axis | None, fps: float | None, units: str | None, keep_names: bool, clean_feet: bool) -> Export:
     """What the options ask for.
 
     Raises:
@@ -50,7 +54,7 @@ def export_of(up: Axis | None, fps: float | None, units: str | None, keep_names:
             unit_metres(units)
     except ValueError as error:
         raise MotionSynthError(f"--units: {error}") from error
-    return Export(None if up is None else up.value, fps, units, keep_names)
+    return Export(None if up is None else up.value, fps, units, keep_names, clean_feet)
 
 
 def print_renamed(renamed: Sequence[tuple[str, str]], most: int | None = None) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from motionsynth.cli.exporting import FrameRate, KeepNames, Unit, UpAxis, export_of, print_renamed
+from motionsynth.cli.exporting import CleanFeet, FrameRate, KeepNames, Unit, UpAxis, export_of, print_renamed
 from motionsynth.cli.files import Overwrite, pairs
 from motionsynth.cli.terminal import echo
 
@@ -42,6 +42,7 @@ def generate(
     fps: FrameRate = None,
     units: Unit = None,
     keep_names: KeepNames = False,
+    clean_feet: CleanFeet = False,
 ) -> None:
     """Draw clips from a trained model and write them as BVH that Blender opens.
 
@@ -58,7 +59,7 @@ def generate(
     """
     from motionsynth import generation
 
-    export = export_of(up, fps, units, keep_names)
+    export = export_of(up, fps, units, keep_names, clean_feet)
     paths = generation.generate(
         run,
         count,

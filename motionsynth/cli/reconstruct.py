@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from motionsynth.cli.exporting import FrameRate, KeepNames, Unit, UpAxis, export_of, print_renamed
+from motionsynth.cli.exporting import CleanFeet, FrameRate, KeepNames, Unit, UpAxis, export_of, print_renamed
 from motionsynth.cli.files import OnBadFile, Overwrite, Policy, pairs, print_skipped
 from motionsynth.cli.terminal import echo
 
@@ -29,6 +29,7 @@ def reconstruct(
     fps: FrameRate = None,
     units: Unit = None,
     keep_names: KeepNames = False,
+    clean_feet: CleanFeet = False,
 ) -> None:
     """Send real clips through a model's encoder and decoder, and write what comes back as BVH.
 
@@ -41,7 +42,7 @@ def reconstruct(
     from motionsynth import generation
     from motionsynth.corpus.finding import BadFiles, find_clips
 
-    export = export_of(up, fps, units, keep_names)
+    export = export_of(up, fps, units, keep_names, clean_feet)
     bad = BadFiles(on_bad_file.value)
     paths = generation.reconstruct(
         run,

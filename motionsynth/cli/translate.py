@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from motionsynth.cli.exporting import FrameRate, KeepNames, Unit, UpAxis, export_of, print_renamed
+from motionsynth.cli.exporting import CleanFeet, FrameRate, KeepNames, Unit, UpAxis, export_of, print_renamed
 from motionsynth.cli.files import OnBadFile, Overwrite, Policy, pairs, print_skipped
 from motionsynth.cli.terminal import echo
 
@@ -30,6 +30,7 @@ def translate(
     fps: FrameRate = None,
     units: Unit = None,
     keep_names: KeepNames = False,
+    clean_feet: CleanFeet = False,
 ) -> None:
     """Bring clips to another style, or to how another corpus moves, and write them as BVH.
 
@@ -42,7 +43,7 @@ def translate(
     from motionsynth.corpus.finding import BadFiles, find_clips
     from motionsynth.translation import translate as translate_clips
 
-    export = export_of(up, fps, units, keep_names)
+    export = export_of(up, fps, units, keep_names, clean_feet)
     bad = BadFiles(on_bad_file.value)
     paths = translate_clips(
         run,

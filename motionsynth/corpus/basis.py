@@ -13,74 +13,28 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import torch
 from torch import Tensor
 
+from motionsynth.corpus.motion_metric import MotionMetric, bin_hz
 from motionsynth.corpus.windows import WindowSet
+from motionsynth.errors import ConfigError
 
 if TYPE_CHECKING:
+    from motionsynth.families.backbone import BasisConfig
     from motionsynth.features.normalise import Normaliser
     from motionsynth.features.spec import FeatureSpec
 
-__all__ = ["MotionMetric", "WindowBasis", "cosine_transform"]
+__all__ = ["WindowBasis", "cosine_transform", "fit_basis"]
 
 _MOST: Final = 4096
 """Windows that components are fitted to at most, evenly from all, as neighbours overlap."""
-_POSES: Final = 512
-"""Training poses that the metric is averaged over."""
-_FLOOR: Final = 1e-3
-"""Smallest weight of a feature, as a share of the largest: what moves no joint is not worth a component."""
 _EXACT: Final = 2048
 """Numbers in a band up to which its components are found exactly."""
 _BLOCK: Final = 1024
 """Windows mapped at a time."""
-
-
-class MotionMetric(NamedTuple):
-    """Squared error of a window, in square metres: ``joints |dp|^2 + feet |dp_feet|^2``, and as much of velocities.
-
-    ``p`` are positions of joints relative to where the root should be; each term is a mean over joints.
-    """
-
-    joints: float = 1.0
-    """Weight of the mean over all joints."""
-    feet: float = 3.0
-    """Weight of the mean over the foot joints."""
-    velocities: float = 0.08
-    """Seconds that a velocity is multiplied by to count as a distance: positions count more below 2 Hz."""
-
-    def weights(self, spec: FeatureSpec, normaliser: Normaliser, windows_NTD: Tensor) -> Tensor:
-        """Find how much one unit of each feature at each frequency counts.
-
-        With ``a`` the root mean square over joints and poses of ``|dp / dx|``, found by differentiating the forward
-        kinematics, and f the frequency of the bin:
-
-            w^2 = (joints a_joints^2 + feet a_feet^2) (1 + (2 pi f velocities)^2)
-
-        The root's velocities move joints by what they add up to: by ``1 / (2 pi f)`` of themselves.
-
-        Args:
-            spec: what a row holds.
-            normaliser: of the features.
-            windows_NTD: normalised training windows.
-
-        Returns:
-            (F, D) float32, in metres.
-        """
-        frames = windows_NTD.shape[1]
-        rate = 2 * math.pi * _bin_hz(frames, spec.frame_rate).clamp(min=spec.frame_rate / (4 * frames))
-        poses_PD = windows_NTD.flatten(0, 1)[:: max(1, windows_NTD[..., 0].numel() // _POSES)]
-        effect_2D, radius_2 = _effects(spec, normaliser, poses_PD)
-        effect_2FD = effect_2D[:, None].repeat(1, frames, 1)
-        planar, yaw = spec.slices["root_velocity_m_s"], spec.slices["root_yaw_velocity_rad_s"]
-        effect_2FD[:, :, planar] = normaliser.scale_D[planar] / rate[:, None]
-        effect_2FD[:, :, yaw] = radius_2[:, None, None] * normaliser.scale_D[yaw] / rate[:, None]
-        squared_FD = self.joints * effect_2FD[0].square() + self.feet * effect_2FD[1].square()
-        weight_FD = (squared_FD * (1 + (rate[:, None] * self.velocities).square())).sqrt()
-        weight_FD[:, normaliser.constant_D] = 0.0
-        return weight_FD.clamp(min=float(weight_FD.max()) * _FLOOR)
 
 
 DEFAULT_METRIC: Final = MotionMetric()
@@ -156,7 +110,7 @@ class WindowBasis:
         bins_NFD = cosine_transform(frames) @ sample_NTD
         mean_FD = bins_NFD.mean(0)
         off_NFD = bins_NFD.sub_(mean_FD).mul_(weight_FD)
-        cuts = torch.bucketize(torch.tensor(list(bands_hz)), _bin_hz(frames, spec.frame_rate)).tolist()
+        cuts = torch.bucketize(torch.tensor(list(bands_hz)), bin_hz(frames, spec.frame_rate)).tolist()
         bands = [slice(a, b) for a, b in zip([0, *cuts], [*cuts, frames], strict=True) if b > a]
         found = [_principal_axes(off_NFD[:, band].flatten(1), components) for band in bands]
         least = torch.cat([value for value, _ in found]).sort(descending=True).values[:components][-1]
@@ -252,8 +206,12 @@ class WindowBasis:
         }
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Self:
+    def from_tensors(cls, tensors: Mapping[str, Tensor], size: tuple[int, int] | None = None) -> Self:
         """Rebuild from :meth:`tensors`.
+
+        Args:
+            tensors: by name.
+            size: T and D that it must have; any where None.
 
         Raises:
             ValueError: a tensor is missing or does not fit.
@@ -263,6 +221,8 @@ class WindowBasis:
             raise ValueError(f"not a basis: lacks {', '.join(sorted(missing))}")
         axes = tuple(tensors[f"axes.{n}"] for n in range(sum(name.startswith("axes.") for name in tensors)))
         mean_FD, unit_K = tensors["mean_FD"], tensors["unit_K"]
+        if size not in (None, tuple(mean_FD.shape)):
+            raise ValueError(f"a basis of windows of {tuple(mean_FD.shape)} numbers, not {size}")
         rows, columns = sum(map(len, axes)), sum(part.shape[1] for part in axes)
         if columns != mean_FD.numel() or rows != len(unit_K) or not (unit_K > 0).all():
             raise ValueError(f"not a basis: axes of {rows} by {columns} for {len(unit_K)} coefficients")
@@ -307,17 +267,33 @@ class WindowBasis:
         return self._maps[device]
 
 
+def fit_basis(windows: WindowSet, spec: FeatureSpec, normaliser: Normaliser, config: BasisConfig) -> WindowBasis:
+    """Fit a basis as the settings of a backbone have it.
+
+    Raises:
+        ConfigError: there are too few whole windows for it.
+    """
+    weighted = config.joints or config.feet
+    try:
+        return WindowBasis.fit(
+            windows,
+            spec,
+            normaliser,
+            components=config.components,
+            bands_hz=config.bands_hz,
+            metric=MotionMetric(config.joints, config.feet, config.velocities) if weighted else None,
+            whitening=config.whitening,
+        )
+    except ValueError as error:
+        raise ConfigError(None, "family.backbone", str(error)) from error
+
+
 def cosine_transform(frames: int) -> Tensor:
     """(F, T) orthonormal cosine transform over time (DCT-II): bin k has the frequency ``k rate / (2 T)``."""
     bin_F1, time_T = torch.arange(frames, dtype=torch.float64)[:, None], torch.arange(frames, dtype=torch.float64)
     cosine_FT = torch.cos(math.pi * (time_T + 0.5) * bin_F1 / frames) * math.sqrt(2 / frames)
     cosine_FT[0] /= math.sqrt(2)
     return cosine_FT.float()
-
-
-def _bin_hz(frames: int, frame_rate: float) -> Tensor:
-    """(F,) frequencies of the bins of the cosine transform."""
-    return torch.arange(frames) * (frame_rate / (2 * frames))
 
 
 def _principal_axes(off_NX: Tensor, components: int) -> tuple[Tensor, Tensor]:
@@ -334,31 +310,3 @@ def _principal_axes(off_NX: Tensor, components: int) -> tuple[Tensor, Tensor]:
 
     _, singular, axes = randomized_svd(off_NX.numpy(), count, n_iter=2, power_iteration_normalizer="QR", random_state=0)
     return torch.from_numpy(singular).square() / len(off_NX), torch.from_numpy(axes.copy())
-
-
-def _effects(spec: FeatureSpec, normaliser: Normaliser, poses_PD: Tensor) -> tuple[Tensor, Tensor]:
-    """Find how far one unit of each normalised feature moves joints, and how far from the root these are.
-
-    Args:
-        spec: what a row holds.
-        normaliser: of the features.
-        poses_PD: normalised poses.
-
-    Returns:
-        (2, D) metres and (2,) metres: root mean squares over poses and over all joints, and over the foot joints.
-    """
-    from motionsynth.features.geometry import joint_positions_m
-
-    poses_P1D = poses_PD[:, None].clone().requires_grad_()
-    positions_PJ3 = joint_positions_m(normaliser.denormalise(poses_P1D), spec)[:, 0]
-    moving = [spec.moving_joint, *spec.joints_below]
-    groups = (moving, list(spec.contact_joints) or moving)
-    squared_JD = torch.zeros(len(spec.names), poses_PD.shape[1])
-    for joint in moving:
-        for axis in range(3):
-            (slope_P1D,) = torch.autograd.grad(positions_PJ3[:, joint, axis].sum(), poses_P1D, retain_graph=True)
-            squared_JD[joint] += slope_P1D[:, 0].square().mean(0)
-    away_PJ3 = (positions_PJ3 - positions_PJ3[:, [spec.moving_joint]]).detach()
-    away_J = away_PJ3[..., ::2].square().sum(2).mean(0)
-    effect_2D = torch.stack([squared_JD[joints].mean(0).sqrt() for joints in groups])
-    return effect_2D, torch.stack([away_J[joints].mean().sqrt() for joints in groups])

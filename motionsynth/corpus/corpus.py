@@ -20,7 +20,7 @@ from motionsynth.corpus.report import CorpusReport, SkippedFile
 from motionsynth.corpus.sources import Sources, find_sources, join_stores, split_sources
 from motionsynth.corpus.split import SPLITS, Split, SplitName, Take
 from motionsynth.corpus.store import FeatureStore, StoredClip
-from motionsynth.errors import ConfigError, CorpusError
+from motionsynth.errors import CorpusError
 from motionsynth.features.encode import FEATURES_VERSION
 from motionsynth.features.normalise import Normaliser
 from motionsynth.features.spec import FeatureSpec
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from motionsynth.config import DataConfig
     from motionsynth.corpus.basis import WindowBasis
     from motionsynth.corpus.windows import WindowSet
-    from motionsynth.families.base import BasisFit, MotionShape
+    from motionsynth.families.backbone import BasisConfig
+    from motionsynth.families.base import MotionShape
     from motionsynth.motion.clip import Clip
 
 __all__ = ["Corpus", "file_up", "open_corpus", "prepare_clip"]
@@ -66,7 +67,7 @@ class Corpus:
     skipped: tuple[SkippedFile, ...]
     _stored: dict[str, StoredClip] = field(repr=False)
     _windows: dict[str, WindowSet] = field(default_factory=dict, repr=False)
-    _bases: dict[BasisFit, WindowBasis] = field(default_factory=dict, repr=False)
+    _bases: dict[BasisConfig, WindowBasis] = field(default_factory=dict, repr=False)
 
     @property
     def spec(self) -> FeatureSpec:
@@ -86,31 +87,13 @@ class Corpus:
         counts = {name: len(classes) for name, classes in self.label_names.items()}
         return MotionShape(self.config.window_frames, self.spec.width, counts)
 
-    def basis(self, fit: BasisFit | None) -> WindowBasis | None:
-        """The basis of windows fitted to the training split, once for each way to fit it; None for none.
+    def basis(self, config: BasisConfig | None) -> WindowBasis | None:
+        """The basis of windows fitted to the training split, once for each way to fit it; None for none."""
+        if config is not None and config not in self._bases:
+            from motionsynth.corpus.basis import fit_basis
 
-        Raises:
-            ConfigError: there are too few whole windows for it.
-        """
-        if fit is None:
-            return None
-        if fit not in self._bases:
-            from motionsynth.corpus.basis import MotionMetric, WindowBasis
-
-            weighted = fit.joints or fit.feet
-            try:
-                self._bases[fit] = WindowBasis.fit(
-                    self.windows("train"),
-                    self.spec,
-                    self.normaliser,
-                    components=fit.components,
-                    bands_hz=fit.bands_hz,
-                    metric=MotionMetric(fit.joints, fit.feet, fit.velocities) if weighted else None,
-                    whitening=fit.whitening,
-                )
-            except ValueError as error:
-                raise ConfigError(None, "family.backbone", str(error)) from error
-        return self._bases[fit]
+            self._bases[config] = fit_basis(self.windows("train"), self.spec, self.normaliser, config)
+        return None if config is None else self._bases[config]
 
     @property
     def up(self) -> Literal["y", "z"]:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from motionsynth.families.base import BasisFit, FrozenConfig, MotionShape
+from motionsynth.families.base import FrozenConfig, MotionShape
 from motionsynth.nn.attention import TransformerDecoder, TransformerTrunk
 from motionsynth.nn.convolution import Upsampling
 from motionsynth.nn.critic import Critic
@@ -100,11 +100,23 @@ class TransformerConfig(_StepConfig):
         return self
 
 
-class BasisConfig(BasisFit):
-    """Dense layers on the coefficients of windows in a fixed basis."""
+class BasisConfig(FrozenConfig):
+    """Dense layers on the coefficients of windows in a fixed basis; see ``motionsynth.corpus.basis``."""
 
     kind: Literal["basis"] = "basis"
     """Which backbone."""
+    components: int = Field(576, ge=1)
+    """K, coefficients of a window."""
+    bands_hz: tuple[Annotated[float, Field(gt=0)], ...] = (2.0, 5.0)
+    """Frequencies that part the bands, each of which has components of its own; none for one band."""
+    joints: float = Field(1.0, ge=0)
+    """Weight of joint positions in the metric; 0 here and for ``feet`` weighs normalised features alike."""
+    feet: float = Field(3.0, ge=0)
+    """Weight of the feet's positions."""
+    velocities: float = Field(0.08, ge=0)
+    """Seconds that velocities are multiplied by to count as distances."""
+    whitening: float = Field(0.5, ge=0, le=1)
+    """Power of its standard deviation that a coefficient is divided by."""
     width: int = Field(512, ge=1)
     """Numbers in each hidden layer."""
     layers: int = Field(3, ge=1)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, NamedTuple, Self, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, get_args
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -29,9 +29,11 @@ from motionsynth.families.capabilities import (
     Scores,
 )
 
+if TYPE_CHECKING:
+    from motionsynth.families.backbone import BasisConfig
+
 __all__ = [
     "AdamConfig",
-    "BasisFit",
     "Bounds",
     "Decodes",
     "Draw",
@@ -196,23 +198,6 @@ class AdamConfig(FrozenConfig):
     """Last share of the budget over which the step size falls linearly to zero."""
 
 
-class BasisFit(FrozenConfig):
-    """How the basis of windows is fitted; see ``motionsynth.corpus.basis``."""
-
-    components: int = Field(576, ge=1)
-    """K, coefficients of a window."""
-    bands_hz: tuple[Annotated[float, Field(gt=0)], ...] = (2.0, 5.0)
-    """Frequencies that part the bands, each of which has components of its own; none for one band."""
-    joints: float = Field(1.0, ge=0)
-    """Weight of joint positions in the metric; 0 here and for ``feet`` weighs normalised features alike."""
-    feet: float = Field(3.0, ge=0)
-    """Weight of the feet's positions."""
-    velocities: float = Field(0.08, ge=0)
-    """Seconds that velocities are multiplied by to count as distances."""
-    whitening: float = Field(0.5, ge=0, le=1)
-    """Power of its standard deviation that a coefficient is divided by."""
-
-
 class FamilyConfig(FrozenConfig):
     """What every family's ``Config`` has; the fields ``name`` and ``optimise`` are narrowed by each family."""
 
@@ -230,7 +215,7 @@ class FamilyConfig(FrozenConfig):
         return None
 
     @property
-    def basis(self) -> BasisFit | None:
+    def basis(self) -> BasisConfig | None:
         """How the basis is fitted whose coefficients the networks see; None where they see windows."""
         return None
 
@@ -342,10 +327,6 @@ class Family(nn.Module):
             return batch
         coded_B1K = self.basis.encode(batch.motion_BTD, batch.mask_BT)
         return Batch(coded_B1K, torch.ones_like(coded_B1K[..., 0], dtype=torch.bool), batch.labels)
-
-    def project_all(self, windows: WindowSet) -> WindowSet:
-        """The same of a whole set of windows."""
-        return windows if self.basis is None else self.basis.project(windows)
 
     def expand(self, motion_BTD: Tensor, frames: int | None = None) -> Tensor:
         """Map what the family gives to normalised features, cut to their first ``frames`` where given."""

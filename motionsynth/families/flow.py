@@ -15,7 +15,6 @@ from motionsynth.corpus.windows import Batch, WindowSet
 from motionsynth.families.backbone import BasisConfig
 from motionsynth.families.base import (
     AdamConfig,
-    BasisFit,
     Draw,
     Family,
     FamilyConfig,
@@ -70,7 +69,7 @@ class Flow(Family):
         """Adam by phase."""
 
         @property
-        def basis(self) -> BasisFit | None:
+        def basis(self) -> BasisConfig | None:
             """That of the backbone."""
             return self.backbone
 

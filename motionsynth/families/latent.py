@@ -13,7 +13,7 @@ from torch import Tensor
 
 from motionsynth.corpus.windows import Batch, WindowSet
 from motionsynth.families.backbone import BackboneConfig, BasisConfig, ConvConfig
-from motionsynth.families.base import BasisFit, Draw, Family, FamilyConfig, FrozenConfig, MotionShape
+from motionsynth.families.base import Draw, Family, FamilyConfig, FrozenConfig, MotionShape
 from motionsynth.families.condition import Condition
 from motionsynth.families.latent_density import LatentDensity
 
@@ -33,7 +33,7 @@ class LatentConfig(FamilyConfig):
     """Labels that every network is told, such as ``[content, style]``."""
 
     @property
-    def basis(self) -> BasisFit | None:
+    def basis(self) -> BasisConfig | None:
         """That of a backbone with one."""
         return self.backbone if isinstance(self.backbone, BasisConfig) else None
 

@@ -100,9 +100,9 @@ def _untrained(like: RunConfig, corpus: Corpus, count: int, seed: int) -> Motion
     from motionsynth.sampling import draw_from
     from motionsynth.training.determinism import build_family
 
-    shape = replace(corpus.shape, basis=corpus.basis(like.family.basis))
-    family = build_family(like.family, shape, seed)
-    family.begin(family.project_all(corpus.windows("train")))
+    basis, windows = corpus.basis(like.family.basis), corpus.windows("train")
+    family = build_family(like.family, replace(corpus.shape, basis=basis), seed)
+    family.begin(basis.project(windows) if basis else windows)
     # nothing is fitted on the latents of an untrained network
     prior = next((prior for prior in family.priors if prior != "fitted"), None)
     drawn_NTD = corpus.normaliser.denormalise(draw_from(family, count, seed, Draw(prior=prior)))

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from motionsynth.errors import RunError
@@ -27,7 +26,7 @@ from motionsynth.files import (
     sweep_temporaries,
     write_synced,
 )
-from motionsynth.tensor_files import count_numbers, load_tensors
+from motionsynth.tensor_files import count_numbers, dump_tensors, load_tensors
 
 __all__ = [
     "AVERAGE_PREFIX",
@@ -61,8 +60,7 @@ class Checkpoint(NamedTuple):
 def pack_weights(weights: Mapping[str, Tensor], averages: Mapping[str, Tensor]) -> bytes:
     """Weights and their moving average, the latter as ``ema.*``, as one safetensors file."""
     named = {**weights, **{AVERAGE_PREFIX + name: value for name, value in averages.items()}}
-    # cloned because safetensors refuses tensors that share memory, as tied weights do
-    return save_tensors({name: value.detach().cpu().clone().contiguous() for name, value in named.items()})
+    return dump_tensors(named)
 
 
 def unpack_weights(content: bytes) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

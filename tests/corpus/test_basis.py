@@ -9,7 +9,8 @@ import pytest
 import torch
 from scipy.fft import dct
 
-from motionsynth.corpus.basis import MotionMetric, WindowBasis, cosine_transform
+from motionsynth.corpus.basis import WindowBasis, cosine_transform
+from motionsynth.corpus.motion_metric import MotionMetric
 from motionsynth.corpus.walkers import plan_walkers, walker_clip
 from motionsynth.corpus.windows import WindowSet, cut_windows
 from motionsynth.features.encode import encode

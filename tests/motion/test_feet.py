@@ -9,6 +9,7 @@ import pytest
 
 from motionsynth.corpus.walkers import plan_walkers, walker_clip
 from motionsynth.motion.clip import Clip
+from motionsynth.motion.convert import Conversion
 from motionsynth.motion.feet import clean_feet, find_legs
 from motionsynth.motion.kinematics import world_transforms
 from motionsynth.motion.skeleton import Skeleton
@@ -95,6 +96,15 @@ def test_a_motion_without_legs_is_left_alone() -> None:
     bone = Skeleton(("Root", "Tip"), (-1, 0), np.zeros((2, 3)), (("Xposition", "Yposition", "Zposition"), ()))
     clip = Clip(bone, 1 / 30, np.zeros((20, 2, 3)), np.random.default_rng(0).normal(size=(20, 2, 3)))
     assert clean_feet(clip) is clip
+
+
+def test_clips_are_cleaned_by_convert(walker: Clip) -> None:
+    slid = sliding(walker, 30.0)
+    assert planted_speed(Conversion(clean_feet=True).apply(slid)) == planted_speed(clean_feet(slid))
+    assert Conversion().apply(slid) is slid
+    bone = Skeleton(("Root", "Tip"), (-1, 0), np.ones((2, 3)), (("Xposition", "Yposition", "Zposition"), ()))
+    with pytest.raises(ValueError, match="no leg is found"):
+        Conversion(clean_feet=True).apply(Clip(bone, 1 / 30, np.zeros((20, 2, 3)), np.ones((20, 2, 3))))
 
 
 def test_arbitrary_motion_stays_finite() -> None:
