@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from motionsynth.corpus.cache import default_cache, open_features
 from motionsynth.corpus.conform import conform
 from motionsynth.corpus.facts import fact_notes
+from motionsynth.corpus.finding import count_bad
 from motionsynth.corpus.labels import Labels
 from motionsynth.corpus.plan import EncodeSettings, Plan
 from motionsynth.corpus.reading import Progress
@@ -345,10 +346,8 @@ def file_up(clip: Clip, config: DataConfig, known: Literal["y", "z"] | None) -> 
 
 
 def _refusal(path: Path, skipped: dict[str, str], files: int) -> str:
-    reasons = list(skipped.values())
-    more = f" (and {len(reasons) - 3} more)" if len(reasons) > 3 else ""
     return (
-        f"{path}: {len(reasons)} of {files} files cannot be used: {'; '.join(reasons[:3])}{more}; "
+        f"{path}: {count_bad(list(skipped.values()), files)}; "
         "--on-bad-file skip, or data.on_bad_file=skip (by --set, or in a YAML), leaves such files out"
     )
 

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Final, NamedTuple
 
+from motionsynth.errors import list_first
+
 __all__ = ["Facts", "fact_notes"]
 
 _SHOWN: Final = 3
@@ -120,5 +122,4 @@ def _are(files: Collection[str]) -> str:
 
 
 def _some(files: Collection[str]) -> str:
-    more = f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""
-    return ", ".join(list(files)[:_SHOWN]) + more
+    return list_first(list(files), _SHOWN)

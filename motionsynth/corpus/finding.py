@@ -17,7 +17,7 @@ from typing import Final, Literal, NamedTuple
 
 from motionsynth.errors import ConfigError, CorpusError, MotionSynthError, RunError
 
-__all__ = ["BadFiles", "Found", "OnBadFile", "find_clips", "find_files", "is_bvh", "is_litter"]
+__all__ = ["BadFiles", "Found", "OnBadFile", "count_bad", "find_clips", "find_files", "is_bvh", "is_litter"]
 
 OnBadFile = Literal["stop", "skip"]
 """Whether a file that cannot be used stops the work, or is left out and listed."""
@@ -152,13 +152,17 @@ class BadFiles:
 
 
 def _refusal(reasons: Sequence[str], used: int) -> str:
-    """What to say where some of several files cannot be used: the first few, how many, and the way on."""
+    """One sentence for files that cannot be used, and the way on."""
     if len(reasons) == 1 and not used:
         return reasons[0]
-    more = f" (and {len(reasons) - _NAMED} more)" if len(reasons) > _NAMED else ""
     way = "; --on-bad-file skip leaves such files out and lists them" if used else ""
-    total = used + len(reasons)
-    return f"{len(reasons)} of {total} files cannot be used: {'; '.join(reasons[:_NAMED])}{more}{way}"
+    return count_bad(reasons, used + len(reasons)) + way
+
+
+def count_bad(reasons: Sequence[str], files: int) -> str:
+    """The number of files that cannot be used, among ``files`` in all, and the reasons of the first few."""
+    more = f" (and {len(reasons) - _NAMED} more)" if len(reasons) > _NAMED else ""
+    return f"{len(reasons)} of {files} files cannot be used: {'; '.join(reasons[:_NAMED])}{more}"
 
 
 def find_clips(paths: Iterable[Path], bad: BadFiles) -> list[Path]:

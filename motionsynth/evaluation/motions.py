@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from motionsynth.errors import BvhError, CorpusError
+from motionsynth.errors import BvhError, CorpusError, list_first
 
 if TYPE_CHECKING:
     import numpy as np
@@ -170,10 +170,9 @@ def _short_note(files: Sequence[str], used: set[str], length: int) -> list[str]:
     short = [file for file in files if file not in used]
     if not short:
         return []
-    more = f" and {len(short) - _LISTED} more" if len(short) > _LISTED else ""
     return [
         f"{len(short)} of {len(files)} files are shorter than a window of {length} frames and left out: "
-        f"{', '.join(short[:_LISTED])}{more}"
+        f"{list_first(short, _LISTED)}"
     ]
 
 
