@@ -8,7 +8,6 @@ Every reader of a file that may come from someone else goes through ``read_regul
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import re
@@ -24,7 +23,6 @@ __all__ = [
     "TEMPORARY_SUFFIX",
     "from_home",
     "full_disk",
-    "hash_bytes",
     "locked",
     "naming",
     "new_folder",
@@ -373,8 +371,3 @@ def locked(path: str | Path, *, wait_seconds: float = 0.0) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def hash_bytes(content: bytes) -> str:
-    """SHA-256 in hexadecimal."""
-    return hashlib.sha256(content).hexdigest()

@@ -19,7 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from motionsynth import __version__
 from motionsynth.errors import RunError
-from motionsynth.files import hash_bytes, parse_json, read_regular, refuse_irregular
+from motionsynth.files import parse_json, read_regular, refuse_irregular
+from motionsynth.hashes import hash_bytes
 
 __all__ = [
     "CONFIG",

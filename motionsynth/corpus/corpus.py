@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -25,6 +23,7 @@ from motionsynth.errors import CorpusError
 from motionsynth.features.encode import FEATURES_VERSION
 from motionsynth.features.normalise import Normaliser
 from motionsynth.features.spec import FeatureSpec
+from motionsynth.hashes import hash_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -121,7 +120,7 @@ class Corpus:
         own = {file: clip.facts for file, clip in sorted(self._stored.items())}
         if odd := {file: [one.own_up, one.scale] for file, one in own.items() if one.own_up or one.scale != 1.0}:
             content["own"] = odd  # a corpus all of one kind is what it was before files were looked at one by one
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode("ascii")).hexdigest()
+        return hash_json(content)
 
     def clips(self, split: SplitName) -> tuple[str, ...]:
         """The files of a split, as paths inside the corpus' folder; of two corpora behind the name of theirs."""

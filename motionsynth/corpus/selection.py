@@ -6,13 +6,13 @@ say nothing. Its order decides nothing.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 from motionsynth.corpus.tables import MOST_BYTES, Matcher, decode
 from motionsynth.errors import ConfigError, CorpusError, list_first
 from motionsynth.files import read_regular
+from motionsynth.hashes import hash_bytes
 
 __all__ = ["choose_files", "names_sha256", "read_clip_names"]
 
@@ -46,7 +46,7 @@ def read_clip_names(path: Path) -> tuple[str, ...]:
 
 def names_sha256(names: Sequence[str]) -> str:
     """Identity of a choice of clips, wherever its list lies."""
-    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()
+    return hash_bytes("\n".join(sorted(names)).encode())
 
 
 def choose_files(path: Path, found: Sequence[str], listing: Path) -> list[str]:

@@ -36,7 +36,8 @@ def open_world(data: DataConfig, measure: MeasureConfig, calibration: Path | Non
     from motionsynth.corpus.corpus import open_corpus
     from motionsynth.evaluation.reference import Reference
     from motionsynth.extractors import extractor_for
-    from motionsynth.files import hash_bytes, read_regular
+    from motionsynth.files import read_regular
+    from motionsynth.hashes import hash_bytes
 
     corpus = open_corpus(data)
     curves = load_calibration(calibration) if calibration else None

@@ -174,7 +174,8 @@ def prepare(
 
 def read_on(plan: Plan, places: Places) -> dict[str, Path]:
     """Corpus -> the calibration that its finished cells were read on, where that very file is at hand."""
-    from motionsynth.files import hash_bytes, read_regular
+    from motionsynth.files import read_regular
+    from motionsynth.hashes import hash_bytes
 
     found: dict[str, Path] = {}
     for corpus, entry in plan.study.corpora.items():

@@ -19,7 +19,6 @@ from torch import Tensor
 
 from motionsynth.errors import RunError
 from motionsynth.files import (
-    hash_bytes,
     new_folder,
     parse_json,
     read_regular,
@@ -27,6 +26,7 @@ from motionsynth.files import (
     sweep_temporaries,
     write_synced,
 )
+from motionsynth.hashes import hash_bytes
 from motionsynth.tensor_files import count_numbers, load_tensors
 
 __all__ = [
