@@ -19,8 +19,9 @@ from motionsynth.families import FAMILIES, family_class
 from motionsynth.families.base import FamilyConfig, FrozenConfig
 from motionsynth.files import from_home
 from motionsynth.hashes import hash_json
+from motionsynth.printable import shown
 from motionsynth.settings import Setting, Settings, WrongSettingError, config_error, located, parse_setting
-from motionsynth.yaml_files import YAML_SUFFIXES, dump_yaml, read_yaml, shown
+from motionsynth.yaml_files import YAML_SUFFIXES, dump_yaml, read_yaml
 
 __all__ = [
     "DataConfig",

@@ -18,7 +18,8 @@ from pydantic import BaseModel, ValidationError
 
 from motionsynth.errors import ConfigError, unknown_word
 from motionsynth.files import from_home
-from motionsynth.yaml_files import Key, YamlFile, dotted, parents, parse_value, shown
+from motionsynth.printable import shown
+from motionsynth.yaml_files import Key, YamlFile, dotted, parents, parse_value
 
 __all__ = ["Setting", "Settings", "WrongSettingError", "config_error", "located", "parse_setting"]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from motionsynth.errors import ConfigError, RunError, unknown_word
-from motionsynth.yaml_files import shown
+from motionsynth.printable import shown
 
 if TYPE_CHECKING:
     from torch import Tensor
