@@ -273,7 +273,7 @@ def sweep_temporaries(folder: str | Path, *, of: str | None = None) -> None:
 
 
 def _writes_now(pid: int) -> bool:
-    """Whether a process may be there; not this one, which sweeps before it writes."""
+    """Test whether a process may be there; not this one, which sweeps before it writes."""
     if pid == os.getpid() or os.name == "nt":  # there, asking a process by signal 0 ends it
         return False
     try:

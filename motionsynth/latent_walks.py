@@ -180,7 +180,7 @@ class _Row(NamedTuple):
     captions: list[str]
     motion_NTD: Tensor
     sources: list[Source] | None = None
-    """What each clip starts as; the origin where None."""
+    """Start of each clip; the origin where None."""
 
 
 def _sources(run: Run, ends: tuple[Path, Path] | tuple[int, int], count: int) -> list[Source] | None:

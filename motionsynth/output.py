@@ -1,4 +1,4 @@
-"""Where clips are written: folders that hold the clips of one command alone, under names that every system keeps apart.
+"""Folders of clips: each holds those of one command alone, under names that every system keeps apart.
 
 A folder of clips comes to be as a whole. Everything is written into a hidden folder inside it and moved to its final
 names at the end, so that what is seen is complete; ``.motionsynth.json`` lists it with its checksums. By that list a
@@ -248,7 +248,7 @@ def _twice(names: Sequence[str]) -> set[str]:
 
 
 def _key(name: str) -> str:
-    """What two names have in common that some file system takes for one."""
+    """Key that two names share where some file system takes them for one."""
     plain = "".join(letter for letter in name if unicodedata.category(letter) != "Cf")
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", plain).casefold())
 

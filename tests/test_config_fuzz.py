@@ -71,7 +71,7 @@ KINDS: dict[str, tuple[Callable[[Path], Any], list[Path]]] = {
 
 
 def faults(kind: str, folder: Path, count: int) -> tuple[list[str], int]:
-    """What went wrong, and how many mutations loaded."""
+    """Failures, and the number of mutations that loaded."""
     load, originals = KINDS[kind]
     (folder / "run").mkdir(exist_ok=True)
     (folder / "run" / "run.json").touch()

@@ -29,11 +29,11 @@ class Facts(NamedTuple):
     unit: str = ""
     """The name of that unit, where it is known."""
     reordered: bool = False
-    """Whether it lists the joints in another order; they were matched by name."""
+    """True where it lists the joints in another order; they were matched by name."""
     mover: str = ""
     """The last joint on the trunk that moves; empty where none does."""
     jumps: bool = False
-    """Whether frame 0 stands far off frame 1, as where a rest pose comes first."""
+    """True where frame 0 stands far off frame 1, as where a rest pose comes first."""
 
 
 def fact_notes(facts: Mapping[str, Facts], mover: str, frame_rate: float) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Which BVH files a path stands for, and what becomes of those that cannot be used: one rule for every command.
+"""BVH files that a path stands for, and the ones among them that cannot be used: one rule for every command.
 
 Below a folder every file counts whose name ends in ``.bvh``, in any case and at any depth. Hidden names and
 ``__MACOSX``, which operating systems leave behind, do not. What should be a file and is none (a dead link, a named
@@ -20,7 +20,7 @@ from motionsynth.errors import ConfigError, CorpusError, MotionSynthError, RunEr
 __all__ = ["BadFiles", "Found", "OnBadFile", "count_bad", "find_clips", "find_files", "is_bvh", "is_litter"]
 
 OnBadFile = Literal["stop", "skip"]
-"""Whether a file that cannot be used stops the work, or is left out and listed."""
+"""A file that cannot be used stops the work, or is left out and listed."""
 
 _SUFFIX: Final = ".bvh"
 _LITTER: Final = "__MACOSX"
@@ -35,7 +35,7 @@ class Found(NamedTuple):
     files: list[str]
     """POSIX paths inside the folder, sorted."""
     faults: dict[str, str]
-    """What in the folder may hold clips and cannot be looked into: POSIX path -> why."""
+    """Folders inside that cannot be looked into and may hold clips: POSIX path -> reason."""
 
 
 def find_files(path: Path) -> Found:
@@ -100,12 +100,12 @@ def _look_into(found: Found, place: str) -> tuple[list[str], list[str]]:
 
 
 def is_bvh(name: str) -> bool:
-    """Whether a name ends as that of a BVH file, in any case."""
+    """Test whether a name ends as that of a BVH file, in any case."""
     return name.lower().endswith(_SUFFIX)
 
 
 def is_litter(name: str) -> bool:
-    """Whether a name is hidden, or one that operating systems leave behind."""
+    """Test whether a name is hidden, or one that operating systems leave behind."""
     return name.startswith(".") or name == _LITTER
 
 

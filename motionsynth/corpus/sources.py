@@ -53,7 +53,7 @@ class Source:
     single: bool
     """Whether it was named as one file, and not as a folder."""
     closed: int = 0
-    """What in it may hold clips and cannot be looked into."""
+    """Folders in it that cannot be looked into and may hold clips."""
 
     def place(self, file: str) -> str:
         """Where a clip, or what a table lists, should lie."""

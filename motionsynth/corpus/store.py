@@ -43,7 +43,7 @@ FEATURES: Final = "features.f32"
 
 @dataclass(frozen=True, slots=True)
 class StoredClip:
-    """Where a file's rows are."""
+    """Place of a file's rows."""
 
     file: str
     start: int

@@ -31,12 +31,12 @@ _MARKS: Final = (
 )
 _DELIMITERS: Final = ",;\t"
 _SEP: Final = re.compile(r'"?sep=(.)"?[ \t]*(?:\r\n|\r|\n)', re.IGNORECASE)
-"""What Excel writes above a table to tell its delimiter."""
+"""The line that Excel writes above a table, with its delimiter."""
 _KNOWN: Final = ("file", "take", "content", "style")
 
 
 def find_table(folder: Path) -> Path | None:
-    """Where the labels of a folder lie, whatever the case of the name; None where it has none."""
+    """Path of a folder's table of labels, whatever the case of its name; None where it has none."""
     if os.path.lexists(folder / LABELS):
         return folder / LABELS
     with suppress(OSError):

@@ -151,7 +151,7 @@ def gather(study: StudyConfig, hypothesis: HypothesisConfig, corpus: str, cells:
 
 
 def _unreal(study: StudyConfig, endpoint: EndpointConfig, side: _Side, used: Iterable[tuple[_Side, CellResult]]) -> str:
-    """Why a dose of lost coverage says nothing of an arm most of whose windows are unlike real ones."""
+    """Reason against a dose of lost coverage for an arm most of whose windows are unlike real ones."""
     if endpoint.dose not in COVERAGE:
         return ""
     cells = {cell.key: cell for of, cell in used if of is side}.values()

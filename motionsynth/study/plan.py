@@ -227,7 +227,7 @@ class HypothesisConfig(FrozenConfig):
     margin: float = Field(gt=0)
     """Smallest difference of interest, in the endpoint's unit: within it the two are equivalent."""
     was: str = ""
-    """How it stood before, where it was changed after results had been seen: the report says so beside the verdict."""
+    """Its earlier form, where it was changed after results had been seen: the report says so beside the verdict."""
 
 
 class CutConfig(HypothesisConfig):
@@ -263,7 +263,7 @@ class StudyConfig(FrozenConfig):
     contrast: tuple[str, str] | None = None
     """``ARM`` or ``ARM@VIEW``, twice: the pair whose difference the report takes apart, figure by figure."""
     caveats: tuple[str, ...] = ()
-    """What a reader should know before the verdicts, as sentences."""
+    """Sentences that a reader should know before the verdicts."""
 
     @property
     def hypotheses_sha256(self) -> str:

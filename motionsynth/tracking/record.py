@@ -31,7 +31,7 @@ __all__ = [
 
 RUN_FILE = RECORD
 ERROR_TAG = "motionsynth.error"
-"""Why a run failed; a run that goes on has none."""
+"""Tag with the reason of a run's failure; a run that goes on has none."""
 FINAL_STATES = frozenset({"finished", "stopped", "failed"})
 MAX_PARAM, MAX_TAG, MAX_KEY = 6000, 5000, 250
 
