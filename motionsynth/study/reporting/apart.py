@@ -169,7 +169,7 @@ def _table(
         known = difference(first, second, figure)
         if known is None:
             continue
-        says = _compared(first, second, figure, known)
+        says = _effect(first, second, figure, known)
         means = [_mean(entry, figure) for entry in (first, second, *beside)]
         rows.append([Cell(figure.name, note=figure.note), *means, _difference(figure, known), _p(known), says])
     if not rows:
@@ -194,9 +194,7 @@ def _accepted(gathered: Gathered, corpus: str, first: Entry, second: Entry, besi
         for verdict in calibration.verdicts
         if verdict.axis == "drop" and verdict.kind in ("valid", "range")
     ]
-    told = [
-        _compared(first, second, figure, known) for figure in figures if (known := difference(first, second, figure))
-    ]
+    told = [_effect(first, second, figure, known) for figure in figures if (known := difference(first, second, figure))]
     table = _table(
         first, second, beside, figures, "Figures that calibration accepts for dropped modes", [_ACCEPTED_NOTE]
     )
@@ -269,7 +267,7 @@ def _p(known: Comparison) -> str:
     return "< 0.001" if p < 0.001 else number_text(p, 2)
 
 
-def _compared(first: Entry, second: Entry, figure: Figure, known: Comparison) -> str:
+def _effect(first: Entry, second: Entry, figure: Figure, known: Comparison) -> str:
     """The arm that is the worse by a figure, where the interval leaves no doubt of its side."""
     if not figure.worse:
         return ""
