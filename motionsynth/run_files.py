@@ -104,7 +104,7 @@ class RunRecord(BaseModel):
     up: Literal["y", "z"] = "y"
     """Axis that points up in the corpus' files: exports keep it."""
     source_rate: float | None = Field(default=None, gt=0, le=1e6, allow_inf_nan=False)
-    """Frames a second of the corpus' files: exports keep it; None in early runs."""
+    """Frames a second of the corpus' files: exports keep it; they have the model's where None."""
     tags: dict[str, str] = Field(default_factory=dict)
     """Names and values that a tracker shows, such as the arm of a study."""
 
