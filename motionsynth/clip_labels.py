@@ -19,7 +19,6 @@ __all__ = ["class_indices", "clip_windows"]
 
 def class_indices(run: Run, names: Mapping[str, str]) -> dict[str, int]:
     """Indices of a run's classes by name, such as ``{"style": "elderly"}``; ``ConfigError`` where one is unknown."""
-
     classes = run.record.labels
     for label, name in names.items():
         for what, word, known in (("label", label, tuple(classes)), ("class", name, classes.get(label, ()))):

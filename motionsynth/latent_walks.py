@@ -251,7 +251,6 @@ def _limited(axes: list[Axis], limits: tuple[float, float] | None) -> list[Axis]
 
 def _named(word: str, axes: list[Axis], numbers: list[Axis]) -> Axis:
     """The code of that name, or the latent number of that place."""
-
     found = [axis for axis in axes if axis.name == word]
     if found:
         return found[0]

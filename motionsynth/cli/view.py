@@ -10,6 +10,7 @@ import typer
 from motionsynth.cli.files import OnBadFile, print_skipped
 from motionsynth.cli.terminal import echo
 from motionsynth.corpus.finding import BadFiles, find_clips
+from motionsynth.files import refuse_unwritable
 
 __all__ = ["view"]
 
@@ -25,7 +26,6 @@ def view(
 
     Example: `motionsynth view data/walkers/walk_normal_001.bvh runs/vae/samples/0000.bvh`
     """
-    from motionsynth.files import refuse_unwritable
     from motionsynth.motion.bvh import read_bvh
     from motionsynth.view.player import write_player
 

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from motionsynth.corpus.finding import BadFiles, find_files
 from motionsynth.errors import BvhError, CorpusError, list_first
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     from motionsynth.corpus.corpus import Corpus
     from motionsynth.corpus.facts import Facts
-    from motionsynth.corpus.finding import BadFiles
     from motionsynth.corpus.motions import MotionSet
     from motionsynth.corpus.plan import Plan
     from motionsynth.run import Run
@@ -65,7 +65,6 @@ def file_motions(
     import numpy as np
     import torch
 
-    from motionsynth.corpus.finding import BadFiles, find_files
     from motionsynth.corpus.motions import MotionSet
     from motionsynth.corpus.plan import Plan
     from motionsynth.corpus.reading import over_files
