@@ -105,10 +105,12 @@ def read_table(path: Path) -> Table:
         raise CorpusError(f"{path}: cannot be read: {error.strerror or error}") from error
     except ValueError as error:
         raise CorpusError(f"{path}:{error}") from error
+    # Excel may name the delimiter in a line above the header
     declared = _SEP.match(text)
     text = text[declared.end() :] if declared else text
     delimiter = declared[1] if declared else _delimiter(text)
     above = 1 if declared else 0
+    # the first line that holds anything names the columns
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
     columns: list[str] = []
     rows: list[Row] = []

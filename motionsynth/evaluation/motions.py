@@ -69,6 +69,7 @@ def file_motions(
     from motionsynth.corpus.plan import Plan
     from motionsynth.corpus.reading import over_files
 
+    # read all files; those that cannot be used end the work, or are left out
     bad = bad or BadFiles()
     root, files, faults = find_files(path)
     real = _real_clips(root, files)
@@ -81,6 +82,7 @@ def file_motions(
             bad.add(root / file, reason)
     usable = {file: item for file, item in zip(files, encoded, strict=True) if not item.reason}
     bad.settle(len(usable))
+    # cut them into windows
     windows, takes, names = [], [], []
     for file, item in usable.items():
         for start in range(0, len(item.features_TD) - length + 1, length):
@@ -93,6 +95,7 @@ def file_motions(
             f"{path}: none of its {len(usable)} files is as long as a window of {length} frames; "
             f"the longest has {longest} at {spec.frame_rate:g} frames a second"
         )
+    # what was found in the files that gave any
     used = set(takes)
     facts = {file: item.facts for file, item in usable.items() if file in used and item.facts}
     return MotionSet(
