@@ -1,4 +1,4 @@
-"""Labels that a finished run is told with a clip: those given, or the clip's own."""
+"""Labels that a conditional run takes with a clip: those given, or the clip's own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ __all__ = ["class_indices", "clip_windows"]
 
 def class_indices(run: Run, names: Mapping[str, str]) -> dict[str, int]:
     """Indices of a run's classes by name, such as ``{"style": "elderly"}``; ``ConfigError`` where one is unknown."""
-
     classes = run.record.labels
     for label, name in names.items():
         for what, word, known in (("label", label, tuple(classes)), ("class", name, classes.get(label, ()))):
@@ -51,7 +50,7 @@ def clip_windows(
 
 
 def _clip_classes(run: Run, path: Path, given: Mapping[str, str], also: tuple[str, ...]) -> dict[str, int]:
-    """Indices of the classes of a clip that a conditional run is told: those given, else the clip's own.
+    """Indices of the classes that a conditional run takes with a clip: those given, else the clip's own.
 
     Args:
         run: its family says which labels it is told.
@@ -83,7 +82,7 @@ def _clip_classes(run: Run, path: Path, given: Mapping[str, str], also: tuple[st
 
 
 def _own_classes(run: Run, path: Path) -> dict[str, str]:
-    """What labels say of a clip, looked for as in the run's corpus; empty where they say nothing."""
+    """Classes of a clip by its labels, looked for as in the run's corpus; empty where it has none."""
     from motionsynth.corpus.labels import read_labels
     from motionsynth.corpus.sources import CORPUS, corpus_names, corpus_places
     from motionsynth.corpus.tables import find_table

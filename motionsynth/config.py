@@ -7,8 +7,6 @@ train:   budget, batch, seed, precision, checkpoints
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,8 +18,10 @@ from motionsynth.errors import unknown_word
 from motionsynth.families import FAMILIES, family_class
 from motionsynth.families.base import FamilyConfig, FrozenConfig
 from motionsynth.files import from_home
+from motionsynth.hashes import hash_json
+from motionsynth.printable import shown
 from motionsynth.settings import Setting, Settings, WrongSettingError, config_error, located, parse_setting
-from motionsynth.yaml_files import YAML_SUFFIXES, dump_yaml, read_yaml, shown
+from motionsynth.yaml_files import YAML_SUFFIXES, dump_yaml, read_yaml
 
 __all__ = [
     "DataConfig",
@@ -213,7 +213,7 @@ def dump_config(config: RunConfig) -> str:
 
 def config_hash(config: RunConfig) -> str:
     """SHA-256 over the canonical JSON of the resolved configuration: the identity of a run."""
-    return hashlib.sha256(json.dumps(plain_config(config), sort_keys=True).encode()).hexdigest()
+    return hash_json(plain_config(config))
 
 
 def plain_config(config: RunConfig) -> dict[str, Any]:

@@ -21,7 +21,7 @@ where a training diverged, 1 where something failed, such as a disk that is full
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -39,6 +39,7 @@ __all__ = [
     "StudyError",
     "TrackingError",
     "TrainingError",
+    "list_first",
     "unknown_word",
 ]
 
@@ -143,6 +144,11 @@ class DivergedError(TrainingError):
     """A loss or a gradient stopped being finite: an outcome of the run, and no fault of the machine."""
 
     exit_code = 3
+
+
+def list_first(words: Sequence[str], most: int) -> str:
+    """The first ``most`` words, and the number of the others: ``a, b and 3 more``."""
+    return ", ".join(words[:most]) + (f" and {len(words) - most} more" if len(words) > most else "")
 
 
 def unknown_word(what: str, word: str, known: Iterable[str]) -> str:

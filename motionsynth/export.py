@@ -21,7 +21,7 @@ _SAME_UNIT = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What clips made of a real one have from it.
+    """The place, axis and scale that a clip passes on to those made of it.
 
     Args:
         start: place and heading of its first frame, with y up, in the corpus' unit.
@@ -54,7 +54,7 @@ class Source:
         return cls(placement_of(scale_lengths(first, 1 / scale), spec), up, scale)
 
     def toward(self, other: Source, share: float) -> Source:
-        """What lies a share of the way from this to another, from 0 to 1: on a straight line, by the shorter turn."""
+        """Interpolate from this (0) to another (1): on a straight line, by the shorter turn."""
         a, b = self.start, other.start
         turn = math.remainder(b.heading - a.heading, math.tau)
         start = replace(a, x=a.x + share * (b.x - a.x), z=a.z + share * (b.z - a.z), heading=a.heading + share * turn)
@@ -75,7 +75,7 @@ def _bone_ratio(clip: Clip, spec: FeatureSpec) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """How clips leave; what is None is as in the corpus of the run, or in the clip that one was made of.
+    """Axis, rate, unit and names of clips that leave; where None, as in the corpus of the run, or in their source.
 
     Args:
         up: axis that points up, ``y`` or ``z``.

@@ -8,7 +8,6 @@ Every reader of a file that may come from someone else goes through ``read_regul
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import re
@@ -24,7 +23,6 @@ __all__ = [
     "TEMPORARY_SUFFIX",
     "from_home",
     "full_disk",
-    "hash_bytes",
     "locked",
     "naming",
     "new_folder",
@@ -275,7 +273,7 @@ def sweep_temporaries(folder: str | Path, *, of: str | None = None) -> None:
 
 
 def _writes_now(pid: int) -> bool:
-    """Whether a process may be there; not this one, which sweeps before it writes."""
+    """Test whether a process may be there; not this one, which sweeps before it writes."""
     if pid == os.getpid() or os.name == "nt":  # there, asking a process by signal 0 ends it
         return False
     try:
@@ -373,8 +371,3 @@ def locked(path: str | Path, *, wait_seconds: float = 0.0) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def hash_bytes(content: bytes) -> str:
-    """SHA-256 in hexadecimal."""
-    return hashlib.sha256(content).hexdigest()

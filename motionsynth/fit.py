@@ -31,7 +31,7 @@ _PARTS = {
     "run.json": "state",
     "weights.safetensors": "weights",
 }
-"""What a run directory's files are called in errors; others by their own names."""
+"""Names of a run directory's files in errors; others go by their own."""
 
 
 def train_run(

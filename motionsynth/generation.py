@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from motionsynth.clip_labels import class_indices, clip_windows
+from motionsynth.corpus.finding import BadFiles, find_files
 from motionsynth.errors import MotionSynthError, RunError
+from motionsynth.files import read_regular, refuse_unwritable, write_bytes
 from motionsynth.output import clip_folder, distinct_names
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from motionsynth.corpus.corpus import Corpus
-    from motionsynth.corpus.finding import BadFiles
     from motionsynth.export import Export, Source
     from motionsynth.motion.clip import Clip
     from motionsynth.run import Run
@@ -101,9 +102,7 @@ def generate(
         RunError: no run, no weights, or damaged ones.
         MotionSynthError: the family cannot draw so, the run knows no such label or class, or the folder is not empty.
     """
-    from motionsynth.corpus.finding import find_files
     from motionsynth.families.base import Draw
-    from motionsynth.files import read_regular, refuse_unwritable, write_bytes
     from motionsynth.run import open_run
     from motionsynth.sampling import draw_samples
     from motionsynth.training.device import resolve_device
@@ -185,7 +184,6 @@ def reconstruct(
     import torch
 
     from motionsynth.families.capabilities import Reconstructs, Translates
-    from motionsynth.files import refuse_unwritable
     from motionsynth.run import open_run
     from motionsynth.training.device import resolve_device
 
@@ -239,7 +237,6 @@ def write_each(
         CorpusError: clips cannot be used.
         MotionSynthError: the folder is not empty.
     """
-    from motionsynth.corpus.finding import BadFiles
     from motionsynth.export import Source
 
     bad = bad or BadFiles()

@@ -25,7 +25,7 @@ _NOT_FINITE: Final = ("NaN", "Infinity", "-Infinity")
 
 
 class JournalRow(NamedTuple):
-    """What was measured at one step."""
+    """Figures of one step."""
 
     step: int
     """Optimiser steps taken."""
@@ -40,7 +40,7 @@ class JournalLine(NamedTuple):
     content: bytes
     """With its newline; of a line longer than a row may be, only the end."""
     end: int
-    """Where in the file it ends."""
+    """Byte of the file at which it ends."""
     too_long: bool = False
 
     def parse(self) -> JournalRow:

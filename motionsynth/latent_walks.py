@@ -180,7 +180,7 @@ class _Row(NamedTuple):
     captions: list[str]
     motion_NTD: Tensor
     sources: list[Source] | None = None
-    """What each clip starts as; the origin where None."""
+    """Start of each clip; the origin where None."""
 
 
 def _sources(run: Run, ends: tuple[Path, Path] | tuple[int, int], count: int) -> list[Source] | None:
@@ -251,7 +251,6 @@ def _limited(axes: list[Axis], limits: tuple[float, float] | None) -> list[Axis]
 
 def _named(word: str, axes: list[Axis], numbers: list[Axis]) -> Axis:
     """The code of that name, or the latent number of that place."""
-
     found = [axis for axis in axes if axis.name == word]
     if found:
         return found[0]

@@ -1,4 +1,4 @@
-"""Where clips are written: folders that hold the clips of one command alone, under names that every system keeps apart.
+"""Folders of clips: each holds those of one command alone, under names that every system keeps apart.
 
 A folder of clips comes to be as a whole. Everything is written into a hidden folder inside it and moved to its final
 names at the end, so that what is seen is complete; ``.motionsynth.json`` lists it with its checksums. By that list a
@@ -7,7 +7,6 @@ later command with ``--overwrite`` knows what it may remove, and refuses to touc
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import secrets
@@ -21,7 +20,8 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from motionsynth.errors import BvhError, MotionSynthError
-from motionsynth.files import TEMPORARY_SUFFIX, locked, read_regular, sync_folder, write_bytes
+from motionsynth.files import TEMPORARY_SUFFIX, locked, parse_json, read_regular, sync_folder, write_bytes
+from motionsynth.hashes import hash_bytes, hash_file
 
 __all__ = ["MANIFEST", "clip_folder", "distinct_names", "distinct_paths", "refuse_filled"]
 
@@ -108,9 +108,9 @@ def refuse_filled(folder: Path, *, overwrite: bool = False) -> None:
 def _read_manifest(folder: Path) -> dict[str, str]:
     """Path inside a folder -> SHA-256; empty where there is no intact list."""
     try:
-        listed = json.loads(read_regular(folder / MANIFEST, limit=_MOST_MANIFEST, follow_links=False))["files"]
+        listed = parse_json(read_regular(folder / MANIFEST, limit=_MOST_MANIFEST, follow_links=False))["files"]
         return {str(name): str(digest) for name, digest in listed.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
 
 
@@ -131,10 +131,8 @@ def _files_in(folder: Path) -> list[str]:
 
 
 def _sha256(path: Path) -> str:
-    if not stat.S_ISREG(path.lstat().st_mode):
-        return ""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """SHA-256 of a file; empty for a link and for what is no file."""
+    return hash_file(path) if stat.S_ISREG(path.lstat().st_mode) else ""
 
 
 def _sweep(folder: Path) -> None:
@@ -250,13 +248,13 @@ def _twice(names: Sequence[str]) -> set[str]:
 
 
 def _key(name: str) -> str:
-    """What two names have in common that some file system takes for one."""
+    """Key that two names share where some file system takes them for one."""
     plain = "".join(letter for letter in name if unicodedata.category(letter) != "Cf")
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", plain).casefold())
 
 
 def _mark(identity: str) -> str:
-    return "-" + hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:10]
+    return "-" + hash_bytes(identity.encode("utf-8", "surrogatepass"))[:10]
 
 
 def _usable(stem: str, ending: str, identity: str, mark: str = "") -> str:

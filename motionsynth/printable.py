@@ -1,4 +1,4 @@
-"""Text from files, written so that a terminal shows it and obeys nothing in it."""
+"""Text from files, written so that a line or a terminal shows it and obeys nothing in it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 
-__all__ = ["escape_with", "printable"]
+__all__ = ["escape_with", "printable", "shown"]
 
 _SUSPECT = re.compile(r"[^ -~]")
 _STEERING = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
@@ -22,6 +22,11 @@ def printable(text: str, *, keep: str = "") -> str:
         keep: characters that stay as they are.
     """
     return escape_with(_written, text, keep=keep)
+
+
+def shown(text: str, width: int = 80) -> str:
+    """Text for one line of an error, such as a key: as ``printable``, and cut after ``width`` characters."""
+    return printable(f"{text[:width]}…" if len(text) > width else text)
 
 
 def escape_with(write: Callable[[str], str], text: str, *, keep: str = "") -> str:

@@ -32,7 +32,8 @@ from motionsynth import __version__
 from motionsynth.config import DataConfig, RunConfig, config_hash, dump_config, load_config
 from motionsynth.errors import ConfigError, RunError
 from motionsynth.families.base import Family, MotionShape
-from motionsynth.files import hash_bytes, locked, new_folder, parse_json, write_bytes, write_synced
+from motionsynth.files import locked, new_folder, parse_json, write_bytes, write_synced
+from motionsynth.hashes import hash_bytes
 from motionsynth.provenance import git_commit
 from motionsynth.run_files import (
     BASIS,

@@ -19,7 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from motionsynth import __version__
 from motionsynth.errors import RunError
-from motionsynth.files import hash_bytes, parse_json, read_regular, refuse_irregular
+from motionsynth.files import parse_json, read_regular, refuse_irregular
+from motionsynth.hashes import hash_bytes
 
 __all__ = [
     "BASIS",
@@ -63,7 +64,7 @@ _Size = Annotated[int, Field(ge=1, lt=2**31)]
 
 
 class RunRecord(BaseModel):
-    """What ``run.json`` holds; keys that other parts add are kept."""
+    """Content of ``run.json``; keys that other parts add are kept."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -71,9 +72,9 @@ class RunRecord(BaseModel):
     family: str
     config_hash: str
     corpus_path: str
-    """Where the corpus was, in full; only a resumed training looks there."""
+    """Full path of the corpus in training; only a resumed training looks there."""
     second_path: str | None = None
-    """Where the second corpus was, where there was one."""
+    """Full path of the second corpus, where there was one."""
     corpus_fingerprint: str
     tracking_id: Annotated[str, Field(pattern=r"^[0-9A-Za-z_-]{1,64}$")]
     """Made with the run, so that a tracker can find it again from here."""
@@ -100,15 +101,15 @@ class RunRecord(BaseModel):
     sha256: dict[str, str]
     """File name -> SHA-256 of those that must not change unnoticed; that of ``run.json`` itself is left out here."""
     error: str | None = None
-    """Why it failed."""
+    """Reason of the failure."""
     surrogate: str | None = None
-    """Why what it minimises is only near the divergence that its objective names."""
+    """Reason for which what it minimises is only near the divergence that its objective names."""
     up: Literal["y", "z"] = "y"
     """Axis that points up in the corpus' files: exports keep it."""
     source_rate: float | None = Field(default=None, gt=0, le=1e6, allow_inf_nan=False)
-    """Frames a second of the corpus' files: exports keep it; None in early runs."""
+    """Frames a second of the corpus' files: exports keep it; they have the model's where None."""
     tags: dict[str, str] = Field(default_factory=dict)
-    """What it belongs to, such as the arm of a study; a tracker shows them."""
+    """Names and values that a tracker shows, such as the arm of a study."""
 
     @field_validator("error", mode="before")
     @classmethod
@@ -165,7 +166,7 @@ class RunFiles:
         return content
 
     def record(self) -> RunRecord:
-        """What ``run.json`` holds.
+        """Read ``run.json``.
 
         Raises:
             RunError: it is missing, of a format that this version does not know, damaged, or was changed.
@@ -218,7 +219,7 @@ def _checksum(document: Mapping[str, Any]) -> str:
 
 
 def holds_run(path: str | Path) -> bool:
-    """Whether a folder has a ``run.json``, of whatever kind: what it is worth is seen when it is opened."""
+    """Test whether a folder has a ``run.json``, of whatever kind: what it is worth is seen when it is opened."""
     return os.path.lexists(Path(path) / RECORD)
 
 

@@ -18,7 +18,8 @@ from pydantic import BaseModel, ValidationError
 
 from motionsynth.errors import ConfigError, unknown_word
 from motionsynth.files import from_home
-from motionsynth.yaml_files import Key, YamlFile, dotted, parents, parse_value, shown
+from motionsynth.printable import shown
+from motionsynth.yaml_files import Key, YamlFile, dotted, parents, parse_value
 
 __all__ = ["Setting", "Settings", "WrongSettingError", "config_error", "located", "parse_setting"]
 
@@ -47,7 +48,7 @@ class Setting:
 
 
 def parse_setting(text: str) -> Setting:
-    """What ``--set KEY=VALUE`` means, the value in YAML.
+    """Parse ``--set KEY=VALUE``, the value in YAML.
 
     Raises:
         ConfigError: it looks otherwise, or the value is no YAML.
@@ -72,7 +73,7 @@ class Settings:
 
     def __init__(self, file: YamlFile, model: type[BaseModel]) -> None:
         self.of_a_run = (file.path.parent / "run.json").exists()
-        """Whether it is the configuration that a run directory keeps."""
+        """True for the configuration that a run directory keeps."""
         self.value: dict[str, Any] = located(file.value, model, None if self.of_a_run else file.path.parent)
         self._source = str(file.path)
         self._places: dict[Key, tuple[str, str]] = {}
@@ -179,7 +180,7 @@ def _located_path(written: str, folder: Path | None) -> str:
 
 
 class Source(Protocol):
-    """What knows where keys were written: one YAML file, or several sources merged."""
+    """Source of keys, with the place of each: one YAML file, or several sources merged."""
 
     def place_of(self, key: Sequence[str | int]) -> str: ...
 

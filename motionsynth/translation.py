@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from motionsynth.corpus.finding import BadFiles
 from motionsynth.errors import ConfigError, RunError, unknown_word
+from motionsynth.files import refuse_unwritable
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from motionsynth.corpus.finding import BadFiles
     from motionsynth.export import Export
 
 __all__ = ["translate"]
@@ -57,7 +58,6 @@ def translate(
 
     from motionsynth.clip_labels import clip_windows
     from motionsynth.families.capabilities import Translates
-    from motionsynth.files import refuse_unwritable
     from motionsynth.generation import families_that, read_features, write_each
     from motionsynth.run import open_run
     from motionsynth.training.device import resolve_device

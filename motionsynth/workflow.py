@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from motionsynth.errors import ConfigError, RunError, unknown_word
-from motionsynth.yaml_files import shown
+from motionsynth.files import refuse_unwritable
+from motionsynth.printable import shown
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -133,7 +134,6 @@ def train(
     """
     from datetime import datetime
 
-    from motionsynth.files import refuse_unwritable
     from motionsynth.run import refuse_taken
     from motionsynth.training.budget import refuse_company, refuse_hopeless
     from motionsynth.training.distributed import Ranks

@@ -16,8 +16,9 @@ import yaml
 
 from motionsynth.errors import ConfigError
 from motionsynth.files import read_regular
+from motionsynth.printable import shown
 
-__all__ = ["YAML_SUFFIXES", "Key", "YamlFile", "dotted", "dump_yaml", "parents", "parse_value", "read_yaml", "shown"]
+__all__ = ["YAML_SUFFIXES", "Key", "YamlFile", "dotted", "dump_yaml", "parents", "parse_value", "read_yaml"]
 
 Key = tuple[str | int, ...]
 """Names of keys and places in lists, from the top of a document."""
@@ -91,12 +92,6 @@ def parents(key: Sequence[str | int]) -> Iterator[Key]:
 def dotted(key: Sequence[str | int]) -> str | None:
     """A key as ``--set`` takes it; None for the whole document."""
     return ".".join(shown(str(part)) for part in key) or None
-
-
-def shown(text: str, width: int = 80) -> str:
-    """A text in one line of an error: cut where it is long, escaped where it cannot be printed."""
-    text = f"{text[:width]}…" if len(text) > width else text
-    return text if text.isprintable() else text.encode("unicode_escape").decode()
 
 
 def read_yaml(path: str | Path, *, limit: int = MAX_BYTES, aliases: bool = False) -> YamlFile:
@@ -258,7 +253,7 @@ class _Reader:
             self._refuse_decoration(event)
             name = self._text(event.value)
             if not name.isprintable():
-                raise self._wrong(f"the key {shown(name)} holds a character that cannot be printed")
+                raise self._wrong(f"the key {shown(ascii(name)[1:-1])} holds a character that cannot be printed")
             if name in lines:
                 raise self._wrong(f"not valid YAML: the key {shown(name)} stands on line {lines[name]} already")
             lines[name] = self._line

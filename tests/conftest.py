@@ -23,6 +23,16 @@ def shared_mocap() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """60 walkers; tests leave them as they are."""
+    from motionsynth.corpus.walkers import make_walkers
+
+    folder = tmp_path_factory.mktemp("data") / "walkers"
+    make_walkers(folder, clips=60, seed=3)
+    return folder
+
+
 @pytest.fixture
 def toy_known(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the tests' own tiny family known by its name ``toy``."""

@@ -20,6 +20,7 @@ __all__ = [
     "forget_peak",
     "in_time",
     "peak_mib",
+    "places_in",
 ]
 
 MOST_MIB: Final = 300
@@ -81,7 +82,7 @@ def damaged_bytes(content: bytes, chance: random.Random) -> bytes:
 def damaged_document(document: Any, chance: random.Random) -> Any:
     """A copy of a JSON document with a value deleted, repeated or replaced; see ``STRANGE``."""
     document = copy.deepcopy(document)
-    holder, key = chance.choice(list(_places(document)))
+    holder, key = chance.choice(list(places_in(document)))
     action = chance.randrange(5)
     if action == 0:
         del holder[key]
@@ -106,11 +107,12 @@ def damaged_json(document: Any) -> bytes:
     return text.encode()
 
 
-def _places(node: Any) -> Iterator[tuple[Any, Any]]:
+def places_in(node: Any) -> Iterator[tuple[Any, Any]]:
+    """Every value in a tree of mappings and lists, as its holder and its key there."""
     keys = list(node) if isinstance(node, dict) else range(len(node)) if isinstance(node, list) else ()
     for key in keys:
         yield node, key
-        yield from _places(node[key])
+        yield from places_in(node[key])
 
 
 class HangError(BaseException):

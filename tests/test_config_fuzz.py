@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import random
 import shutil
-import signal
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from motionsynth.config import config_hash, dump_config, load_config
 from motionsynth.errors import ConfigError, StudyError
 from motionsynth.study.load import load_study, plan_cells
 from motionsynth.yaml_files import YamlFile
+from tests.damage import HangError, in_time
 from tests.yaml_mutations import WORDS, mutations
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -26,24 +25,6 @@ VAE = CONFIGS / "run" / "vae.yaml"
 COUNT = 1000
 LONGEST_SECONDS = 20
 """A load that takes longer hangs; the slowest takes a tenth of a second where the machine has nothing else to do."""
-
-
-@contextmanager
-def no_longer_than(seconds: float) -> Iterator[None]:
-    if not hasattr(signal, "setitimer"):
-        yield
-        return
-
-    def stop(*_: object) -> None:
-        raise AssertionError(f"takes longer than {seconds} s")
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def load_run(path: Path) -> None:
@@ -71,7 +52,7 @@ KINDS: dict[str, tuple[Callable[[Path], Any], list[Path]]] = {
 
 
 def faults(kind: str, folder: Path, count: int) -> tuple[list[str], int]:
-    """What went wrong, and how many mutations loaded."""
+    """Failures, and the number of mutations that loaded."""
     load, originals = KINDS[kind]
     (folder / "run").mkdir(exist_ok=True)
     (folder / "run" / "run.json").touch()
@@ -80,14 +61,14 @@ def faults(kind: str, folder: Path, count: int) -> tuple[list[str], int]:
     for number, content in enumerate(mutations([path.read_text() for path in originals], count, seed=14)):
         path.write_bytes(content)
         try:
-            with no_longer_than(LONGEST_SECONDS):
+            with in_time(LONGEST_SECONDS):
                 load(path)
             loaded += 1
         except (ConfigError, StudyError) as error:
             message = str(error)
             if path.name not in message or not message.isprintable() or len(message) > 1500:
                 found.append(f"{number}: {message!r}")
-        except Exception:
+        except (Exception, HangError):
             found.append(f"{number}: {traceback.format_exc(limit=-3)}")
     return found, loaded
 
@@ -126,7 +107,7 @@ def test_a_mutated_override_applies_or_is_named() -> None:
         except ConfigError as error:
             if "--set" not in str(error) or not str(error).isprintable():
                 found.append(f"{override}: {error}")
-        except Exception:
+        except (Exception, HangError):
             found.append(f"{override}: {traceback.format_exc(limit=-3)}")
     assert not found, "\n".join(found[:5])
 

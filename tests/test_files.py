@@ -52,7 +52,7 @@ def irregular(kind: str, path: Path) -> Path:
 
 
 def state(folder: Path) -> dict[str, tuple[int, int, bytes]]:
-    """What lies in a folder: mode, device and content by name, links as themselves."""
+    """Content of a folder: mode, device and content by name, links as themselves."""
     found = {}
     for path in folder.iterdir():
         status = path.lstat()

@@ -1,4 +1,4 @@
-"""What others hand over beside runs, with damage: extractors, calibrations, results of studies and their clips."""
+"""Files that others hand over beside runs, with damage: extractors, calibrations, study results and their clips."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ def splits(run_dir: Path) -> bytes:
 
 
 def resumed(run_dir: Path) -> bytes:
-    """What a resumed training goes on from."""
+    """The state that a resumed training goes on from."""
     found = load_newest(run_dir / "checkpoints")
     assert found
     return save(found.weights) + repr(found.state).encode()

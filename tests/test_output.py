@@ -24,7 +24,7 @@ NFC, NFD = "caf\u00e9", "cafe\u0301"
 
 
 def faults(names: list[str]) -> list[str]:
-    """What is wrong with names in one folder, by the rules of Linux, macOS and Windows; written anew for this test."""
+    """Faults of names in one folder, by the rules of Linux, macOS and Windows; written anew for this test."""
     wrong = [f"{name!r} has {len(name.encode())} bytes" for name in names if not 0 < len(name.encode()) <= 255]
     wrong += [f"{name!r} is a device" for name in names if name.split(".")[0].rstrip(" ").upper() in DEVICES]
     wrong += [f"{name!r} is forbidden" for name in names if set(name) & set('<>:"/\\|?*') or name[-1] in ". "]

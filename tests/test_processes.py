@@ -148,7 +148,7 @@ GIT_ALONE = {"provenance.py"}
 
 
 def starts(source: str) -> bool:
-    """Whether a module starts processes."""
+    """Test whether a module starts processes."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)

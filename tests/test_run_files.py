@@ -1,4 +1,4 @@
-"""What a run directory from someone else may hold: files and folders, and nothing that leads out of it."""
+"""Run directories from someone else: they hold files and folders, and nothing that leads out of them."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ def test_a_journal_behind_a_link_keeps_its_last_line(run_dir: Path, monkeypatch:
 
 
 def test_small_files_are_read_through_no_link(run_dir: Path) -> None:
-    """What reads without the look through, because it is called again and again."""
+    """Readers without the look through, because they are called again and again."""
     (run_dir / "tracking.json").write_text(json.dumps({"format": 1, "stores": {"x": {"run_id": "a"}}}))
     assert Cursor.load(run_dir, "x").run_id == "a"
     outside = lead_out(run_dir, "tracking.json")

@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from tests.damage import places_in
+
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
@@ -84,7 +86,7 @@ def mutated_tree(text: str, draw: random.Random) -> str:
         tree = yaml.load(text, _LOADER)
     except (yaml.YAMLError, ValueError):
         return text
-    places = list(_places(tree))
+    places = list(places_in(tree))
     if not places:
         return text
     holder, key = draw.choice(places)
@@ -99,13 +101,6 @@ def mutated_tree(text: str, draw: random.Random) -> str:
             other, name = draw.choice(places)
             holder[key] = copy.deepcopy(other[name])
     return yaml.dump(tree, Dumper=_DUMPER, sort_keys=False, allow_unicode=True)
-
-
-def _places(node: Any) -> Iterator[tuple[Any, Any]]:
-    keys = list(node) if isinstance(node, dict) else range(len(node)) if isinstance(node, list) else ()
-    for key in keys:
-        yield node, key
-        yield from _places(node[key])
 
 
 def _with_bytes(content: bytes, draw: random.Random) -> bytes:

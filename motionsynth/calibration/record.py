@@ -192,7 +192,7 @@ def config_error(error: ValidationError, path: Path) -> ConfigError:
 
 
 def _contradiction(calibration: Calibration) -> str | None:
-    """Why its parts do not belong together; None where they do."""
+    """Reason for which its parts do not belong together; None where they do."""
     strange = {found.dose.kind for found in calibration.doses} - {*KINDS, ZERO.kind}
     zero = next((found for found in calibration.doses if found.dose == ZERO), None)
     named = {verdict.key for verdict in calibration.verdicts} | {line.key for line in calibration.headlines.values()}

@@ -104,7 +104,7 @@ app.command("demo")(demo.demo)
 
 _WRONG_PATHS = (FileExistsError, FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
 _WRONG_CODES = (errno.EFBIG, errno.EINVAL, errno.ELOOP, errno.ENAMETOOLONG, errno.EROFS)
-"""What a user can put right where a path is named, ours of ``motionsynth.files`` among them; a full disk is no such."""
+"""Errors that a user can put right where a path is named, ours of ``motionsynth.files`` too; not a full disk."""
 
 
 def _print_version(wanted: bool) -> None:

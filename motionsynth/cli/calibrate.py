@@ -9,6 +9,7 @@ import typer
 
 from motionsynth.cli.files import DataOnBadFile, data_overrides, print_skipped
 from motionsynth.cli.terminal import console, echo, escaped
+from motionsynth.files import refuse_unwritable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,7 +86,6 @@ def calibrate(
     from motionsynth.calibration.report import write_report
     from motionsynth.cli.progress import StageBar
     from motionsynth.extractors import load_extractor
-    from motionsynth.files import refuse_unwritable
 
     changes = {
         key: value for key, value in (("count", count), ("repeats", repeats), ("seed", seed)) if value is not None

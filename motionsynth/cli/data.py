@@ -11,8 +11,9 @@ import typer
 from motionsynth.cli.commands import Commands
 from motionsynth.cli.download import download
 from motionsynth.cli.exporting import CleanFeet, print_renamed
-from motionsynth.cli.files import OnBadFile, Overwrite, Policy, print_skipped
+from motionsynth.cli.files import OnBadFile, Overwrite, print_skipped
 from motionsynth.cli.terminal import echo, print_json
+from motionsynth.corpus.finding import BadFiles
 
 __all__ = ["app"]
 
@@ -86,7 +87,7 @@ def convert(
     ] = None,
     mirror: Annotated[bool, typer.Option("--mirror", help="Exchange left and right.")] = False,
     clean_feet: CleanFeet = False,
-    on_bad_file: OnBadFile = Policy.STOP,
+    on_bad_file: OnBadFile = "stop",
     overwrite: Overwrite = False,
 ) -> None:
     """Cut, resample, mirror, rescale, and rewrite motion.
@@ -102,7 +103,6 @@ def convert(
     `motionsynth data convert sliding.bvh standing.bvh --clean-feet`
     """
     from motionsynth.corpus.convert import convert_path
-    from motionsynth.corpus.finding import BadFiles
     from motionsynth.motion.convert import Conversion
 
     conversion = Conversion(
@@ -115,7 +115,7 @@ def convert(
         portable=portable,
         keep_names=keep_names,
     )
-    bad = BadFiles(on_bad_file.value)
+    bad = BadFiles(on_bad_file)
     converted = convert_path(source, target, conversion, overwrite=overwrite, bad=bad)
     for path in converted.paths:
         echo(path)

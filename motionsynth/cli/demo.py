@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from motionsynth.cli.terminal import echo
+from motionsynth.files import refuse_unwritable
 
 __all__ = ["demo"]
 
@@ -28,7 +29,6 @@ def demo(
     from motionsynth import generation, workflow
     from motionsynth.cli.progress import CorpusBar, TrainingBar, bar
     from motionsynth.corpus.walkers import make_walkers
-    from motionsynth.files import refuse_unwritable
 
     refuse_unwritable(out, "player.html")
     refuse_unwritable(out / "runs")

@@ -10,6 +10,7 @@ import typer
 
 from motionsynth.cli.terminal import echo
 from motionsynth.errors import MotionSynthError
+from motionsynth.files import refuse_unwritable
 
 if TYPE_CHECKING:
     from motionsynth.corpus.fetch import Survey
@@ -51,7 +52,6 @@ def download(
     from motionsynth.corpus.fetch import fetch_missing, survey_folder
     from motionsynth.corpus.offers import offer_named
     from motionsynth.corpus.transfer import Transfer
-    from motionsynth.files import refuse_unwritable
 
     offer = offer_named(corpus)
     if mirror is not None and not mirror.startswith(("http://", "https://")):

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from motionsynth.cli.files import OnBadFile, Policy, print_skipped
+from motionsynth.cli.files import OnBadFile, print_skipped
 from motionsynth.cli.terminal import echo
+from motionsynth.corpus.finding import BadFiles
 
 __all__ = ["evaluate"]
 
@@ -58,7 +59,7 @@ def evaluate(
         typer.Option("--track/--no-track", help="Deliver to MLflow.", show_default="where the run has an entry"),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    on_bad_file: OnBadFile = Policy.STOP,
+    on_bad_file: OnBadFile = "stop",
 ) -> None:
     """Score generated motion against held-out real motion: a table, `scores.json` and `report.html`.
 
@@ -74,10 +75,9 @@ def evaluate(
     """
     from motionsynth.cli.figures import print_scores
     from motionsynth.cli.progress import StageBar
-    from motionsynth.corpus.finding import BadFiles
     from motionsynth.evaluation.evaluate import evaluate as score
 
-    bad = BadFiles(on_bad_file.value)
+    bad = BadFiles(on_bad_file)
     with StageBar() as progress:
         scores = score(
             generated,

@@ -1,28 +1,21 @@
-"""Options of the commands that write clips of a run, and what they say of joint names."""
+"""Options of the commands that write clips of a run, and the list of joints that they rename."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from motionsynth.cli.terminal import echo
+from motionsynth.errors import MotionSynthError
 
 if TYPE_CHECKING:
     from motionsynth.export import Export
 
-__all__ = ["Axis", "FrameRate", "KeepNames", "Unit", "UpAxis", "export_of", "print_renamed"]
+__all__ = ["FrameRate", "KeepNames", "Unit", "UpAxis", "export_of", "print_renamed"]
 
-
-class Axis(StrEnum):
-    """Axes that may point up."""
-
-    Y = "y"
-    Z = "z"
-
-
+Axis = Literal["y", "z"]
 UpAxis = Annotated[Axis | None, typer.Option("--up", help="Axis that points up.", show_default="as in the corpus")]
 FrameRate = Annotated[
     float | None, typer.Option("--fps", min=0.1, help="Frames a second.", show_default="as in the corpus")
@@ -40,12 +33,11 @@ CleanFeet = Annotated[
 
 
 def export_of(up: Axis | None, fps: float | None, units: str | None, keep_names: bool, clean_feet: bool) -> Export:
-    """What the options ask for.
+    """The export that the options ask for.
 
     Raises:
         MotionSynthError: there is no such unit.
     """
-    from motionsynth.errors import MotionSynthError
     from motionsynth.export import Export
     from motionsynth.motion.transform import unit_metres
 
@@ -54,7 +46,7 @@ def export_of(up: Axis | None, fps: float | None, units: str | None, keep_names:
             unit_metres(units)
     except ValueError as error:
         raise MotionSynthError(f"--units: {error}") from error
-    return Export(None if up is None else up.value, fps, units, keep_names, clean_feet)
+    return Export(up, fps, units, keep_names, clean_feet)
 
 
 def print_renamed(renamed: Sequence[tuple[str, str]], most: int | None = None) -> None:

@@ -10,6 +10,7 @@ import typer
 from motionsynth.cli.commands import Commands
 from motionsynth.cli.files import DataOnBadFile, data_overrides
 from motionsynth.cli.terminal import echo
+from motionsynth.files import refuse_unwritable
 
 if TYPE_CHECKING:
     from motionsynth.extractors import Extractor
@@ -62,7 +63,6 @@ def train(
     from motionsynth.corpus.corpus import open_corpus
     from motionsynth.extractors import extractor_for, train_extractor
     from motionsynth.extractors.store import refuse_taken
-    from motionsynth.files import refuse_unwritable
     from motionsynth.training.device import resolve_device
 
     chosen = resolve_device(device)

@@ -1,32 +1,23 @@
-"""What a user means by a list of paths, or of pairs, and what becomes of files that cannot be used."""
+"""Options of commands that take clips or write folders of them, and pairs of words."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from motionsynth.cli.terminal import echo
 from motionsynth.errors import MotionSynthError
 
-__all__ = ["DataOnBadFile", "OnBadFile", "Overwrite", "Policy", "data_overrides", "pairs", "print_skipped"]
-
-
-class Policy(StrEnum):
-    """What becomes of files that cannot be used."""
-
-    STOP = "stop"
-    SKIP = "skip"
-
+__all__ = ["DataOnBadFile", "OnBadFile", "Overwrite", "data_overrides", "pairs", "print_skipped"]
 
 OnBadFile = Annotated[
-    Policy,
+    Literal["stop", "skip"],
     typer.Option("--on-bad-file", help="Stop where a file cannot be used, with nothing written; or skip and list it."),
 ]
 DataOnBadFile = Annotated[
-    Policy | None,
+    Literal["stop", "skip"] | None,
     typer.Option(
         "--on-bad-file",
         help="stop or skip where a clip cannot be used; skipped ones are listed.",
@@ -44,9 +35,9 @@ def print_skipped(reasons: Iterable[str]) -> None:
         echo(f"skipped {reason}", fg="yellow", err=True)
 
 
-def data_overrides(on_bad_file: Policy | None, overrides: Iterable[str] | None) -> list[str]:
+def data_overrides(on_bad_file: str | None, overrides: Iterable[str] | None) -> list[str]:
     """Overrides of the data section, the policy first, so that ``--set`` has the last word."""
-    return [*([f"data.on_bad_file={on_bad_file.value}"] if on_bad_file else []), *(overrides or ())]
+    return [*([f"data.on_bad_file={on_bad_file}"] if on_bad_file else []), *(overrides or ())]
 
 
 def pairs(words: Iterable[str], option: str) -> dict[str, str]:

@@ -9,6 +9,7 @@ import typer
 
 from motionsynth.cli.files import Overwrite, pairs
 from motionsynth.cli.terminal import echo
+from motionsynth.errors import MotionSynthError
 
 __all__ = ["interpolate"]
 
@@ -50,7 +51,6 @@ def interpolate(
     `motionsynth interpolate runs/gan --seeds 0 1 --linear`
     """
     from motionsynth import latent_walks
-    from motionsynth.errors import MotionSynthError
 
     ends: tuple[Path, Path] | tuple[int, int]
     if clips and seeds:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from motionsynth.cli.terminal import console, document, echo, escaped
+from motionsynth.errors import ConfigError
 
 if TYPE_CHECKING:
     from motionsynth.metrics.record import Measure, Metric
@@ -28,7 +29,6 @@ def metrics(
 
     `motionsynth metrics recall`
     """
-    from motionsynth.errors import ConfigError
     from motionsynth.evaluation.evaluate import SPACES
     from motionsynth.metrics.handbook import ALL, handbook
     from motionsynth.metrics.registry import choose, records

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from motionsynth.cli.exporting import CleanFeet, FrameRate, KeepNames, Unit, UpAxis, export_of, print_renamed
-from motionsynth.cli.files import OnBadFile, Overwrite, Policy, pairs, print_skipped
+from motionsynth.cli.files import OnBadFile, Overwrite, pairs, print_skipped
 from motionsynth.cli.terminal import echo
+from motionsynth.corpus.finding import BadFiles, find_clips
 
 __all__ = ["reconstruct"]
 
@@ -23,7 +24,7 @@ def reconstruct(
         typer.Option("--label", metavar="NAME=CLASS", help="For conditional models, instead of the clips' own labels."),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    on_bad_file: OnBadFile = Policy.STOP,
+    on_bad_file: OnBadFile = "stop",
     overwrite: Overwrite = False,
     up: UpAxis = None,
     fps: FrameRate = None,
@@ -40,10 +41,9 @@ def reconstruct(
     Example: `motionsynth reconstruct runs/vae data/walkers/walk_normal_001.bvh --out /tmp/back --overwrite`
     """
     from motionsynth import generation
-    from motionsynth.corpus.finding import BadFiles, find_clips
 
     export = export_of(up, fps, units, keep_names, clean_feet)
-    bad = BadFiles(on_bad_file.value)
+    bad = BadFiles(on_bad_file)
     paths = generation.reconstruct(
         run,
         find_clips(clips, bad),

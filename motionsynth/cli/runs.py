@@ -9,6 +9,7 @@ import typer
 
 from motionsynth.cli.commands import Commands
 from motionsynth.cli.terminal import console, echo, escaped, print_json
+from motionsynth.errors import RunError
 
 __all__ = ["app"]
 
@@ -19,8 +20,6 @@ _FOLDER = typer.Option("--folder", help="Folder that holds run directories.", sh
 
 def _place(folder: Path | None) -> Path:
     """The folder that was named, which must be there, or ``runs``, which nobody need have made yet."""
-    from motionsynth.errors import RunError
-
     if folder is not None and not folder.is_dir():
         raise RunError(folder, "is no folder" if folder.exists() else "no such folder")
     return folder or Path("runs")
@@ -94,7 +93,6 @@ def sync(
 
     Example: `MLFLOW_TRACKING_URI=http://localhost:5000 motionsynth runs sync runs/vae`
     """
-    from motionsynth.errors import RunError
     from motionsynth.tracking.local import list_runs
     from motionsynth.tracking.sync import sync_run
 

@@ -14,7 +14,8 @@ import typer
 
 from motionsynth.cli.commands import Commands
 from motionsynth.cli.terminal import document, echo
-from motionsynth.files import from_home
+from motionsynth.errors import StudyError
+from motionsynth.files import from_home, refuse_unwritable
 
 if TYPE_CHECKING:
     from motionsynth.study.engines import Engine
@@ -88,7 +89,6 @@ def run(
     `motionsynth study run configs/study/blur-or-sharp.yaml --engine ray --address 10.0.0.1:6379`
     """
     from motionsynth.cli.study_tables import print_plan
-    from motionsynth.files import refuse_unwritable
     from motionsynth.study.engines import engine_for
     from motionsynth.study.runner import make_plan
 
@@ -156,7 +156,6 @@ def report(
 
     Example: `motionsynth study report configs/study/blur-or-sharp.yaml`
     """
-    from motionsynth.errors import StudyError
     from motionsynth.study.runner import make_plan
 
     study, places = _opened(yaml, data, runs, results)
@@ -266,7 +265,6 @@ def _tell(outcome: StudyOutcome) -> None:
 
 def _refuse_report(places: Places) -> None:
     """Say before long work where the report cannot be written."""
-    from motionsynth.files import refuse_unwritable
     from motionsynth.study.report import HTML, MARKDOWN
 
     refuse_unwritable(places.results, HTML, MARKDOWN)

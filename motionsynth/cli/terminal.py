@@ -77,7 +77,7 @@ def console(*, err: bool = False, soft_wrap: bool = False) -> Console:
 
     class Plain(Console):
         def render_str(self, text: str, *arguments: Any, **options: Any) -> Any:
-            """What is printed without ``escaped``; lines may end."""
+            """Prepare text that is printed without ``escaped``; lines may end."""
             return super().render_str(printable(text, keep="\n"), *arguments, **options)
 
     out = Plain(highlight=False, soft_wrap=soft_wrap, stderr=err)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from motionsynth.cli.terminal import console, escaped, print_json
+from motionsynth.errors import ConfigError
+from motionsynth.files import refuse_unwritable, write_bytes
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,8 +54,6 @@ def theory(
 
     `motionsynth theory --figures docs/notes`
     """
-    from motionsynth.errors import ConfigError
-    from motionsynth.files import refuse_unwritable
     from motionsynth.theory.registry import EXPERIMENTS, choose
 
     try:
@@ -155,7 +155,6 @@ def _rows(rows: Sequence[_Row]) -> list[dict[str, Any]]:
 
 def _write_figures(folder: Path) -> None:
     from motionsynth.cli.progress import bar
-    from motionsynth.files import write_bytes
     from motionsynth.theory.registry import draw_all
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from motionsynth.cli.exporting import CleanFeet, FrameRate, KeepNames, Unit, UpAxis, export_of, print_renamed
-from motionsynth.cli.files import OnBadFile, Overwrite, Policy, pairs, print_skipped
+from motionsynth.cli.files import OnBadFile, Overwrite, pairs, print_skipped
 from motionsynth.cli.terminal import echo
+from motionsynth.corpus.finding import BadFiles, find_clips
 
 __all__ = ["translate"]
 
@@ -24,7 +25,7 @@ def translate(
         typer.Option("--label", metavar="NAME=CLASS", help="For conditional models, instead of the clips' own labels."),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    on_bad_file: OnBadFile = Policy.STOP,
+    on_bad_file: OnBadFile = "stop",
     overwrite: Overwrite = False,
     up: UpAxis = None,
     fps: FrameRate = None,
@@ -40,11 +41,10 @@ def translate(
 
     Example: `motionsynth translate runs/cyclegan ~/mocap/walk.bvh --to elderly --out /tmp/old --overwrite`
     """
-    from motionsynth.corpus.finding import BadFiles, find_clips
     from motionsynth.translation import translate as translate_clips
 
     export = export_of(up, fps, units, keep_names, clean_feet)
-    bad = BadFiles(on_bad_file.value)
+    bad = BadFiles(on_bad_file)
     paths = translate_clips(
         run,
         find_clips(clips, bad),

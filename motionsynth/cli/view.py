@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
-from motionsynth.cli.files import OnBadFile, Policy, print_skipped
+from motionsynth.cli.files import OnBadFile, print_skipped
 from motionsynth.cli.terminal import echo
+from motionsynth.corpus.finding import BadFiles, find_clips
+from motionsynth.files import refuse_unwritable
 
 __all__ = ["view"]
 
@@ -18,19 +20,17 @@ def view(
     out: Annotated[Path, typer.Option("--out", "-o", help="Where to write the page.")] = Path("player.html"),
     title: Annotated[str, typer.Option(help="Heading of the page.")] = "",
     open_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = True,
-    on_bad_file: OnBadFile = Policy.STOP,
+    on_bad_file: OnBadFile = "stop",
 ) -> None:
     """Write one self-contained HTML page that plays clips side by side: play, scrub, rotate, zoom.
 
     Example: `motionsynth view data/walkers/walk_normal_001.bvh runs/vae/samples/0000.bvh`
     """
-    from motionsynth.corpus.finding import BadFiles, find_clips
-    from motionsynth.files import refuse_unwritable
     from motionsynth.motion.bvh import read_bvh
     from motionsynth.view.player import write_player
 
     refuse_unwritable(out.parent, out.name)
-    bad = BadFiles(on_bad_file.value)
+    bad = BadFiles(on_bad_file)
     clips = []
     for path in find_clips(files, bad):
         with bad.collecting(path):

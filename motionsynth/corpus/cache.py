@@ -29,9 +29,10 @@ import numpy as np
 import motionsynth
 from motionsynth.corpus.plan import EncodeSettings, settle
 from motionsynth.corpus.reading import Progress, encode_files
-from motionsynth.corpus.store import FEATURES, DamagedEntryError, FeatureStore, hash_json, write_index, write_rows
+from motionsynth.corpus.store import FEATURES, DamagedEntryError, FeatureStore, write_index, write_rows
 from motionsynth.features.spec import FeatureSpec
 from motionsynth.files import TEMPORARY_SUFFIX
+from motionsynth.hashes import hash_json
 
 __all__ = ["default_cache", "open_features"]
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from motionsynth.corpus.facts import Facts
+from motionsynth.errors import list_first
 from motionsynth.features.spec import FeatureSpec
 from motionsynth.motion.clip import Clip
 from motionsynth.motion.measure import (
@@ -128,8 +129,7 @@ def _refuse_stretching(clip: Clip, spec: FeatureSpec, mover: str) -> None:
         raise DeeperMoverError(f"{mover} moves below {top}, whose path is the trajectory here", mover)
     stretching = [name for name in stretching_bones(clip, mover=spec.moving_joint) if name in below]
     if stretching:
-        listed = ", ".join(stretching[:4]) + (f" and {len(stretching) - 4} more" if len(stretching) > 4 else "")
-        raise ValueError(f"bones change length in time: {listed}; features hold rigid bones only")
+        raise ValueError(f"bones change length in time: {list_first(stretching, 4)}; features hold rigid bones only")
 
 
 def skeleton_signature(clip: Clip) -> tuple[Any, ...]:

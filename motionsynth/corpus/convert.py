@@ -17,12 +17,12 @@ __all__ = ["Converted", "convert_path"]
 
 
 class Converted(NamedTuple):
-    """What a conversion wrote."""
+    """The files that a conversion wrote."""
 
     paths: list[Path]
     """The clips, and the labels of a folder."""
     notes: tuple[str, ...]
-    """What a person should know."""
+    """Sentences for the user."""
 
 
 def convert_path(

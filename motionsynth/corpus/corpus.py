@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from motionsynth.corpus.cache import default_cache, open_features
 from motionsynth.corpus.conform import conform
 from motionsynth.corpus.facts import fact_notes
+from motionsynth.corpus.finding import count_bad
 from motionsynth.corpus.labels import Labels
 from motionsynth.corpus.plan import EncodeSettings, Plan
 from motionsynth.corpus.reading import Progress
@@ -24,6 +23,7 @@ from motionsynth.errors import CorpusError
 from motionsynth.features.encode import FEATURES_VERSION
 from motionsynth.features.normalise import Normaliser
 from motionsynth.features.spec import FeatureSpec
+from motionsynth.hashes import hash_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -131,7 +131,7 @@ class Corpus:
         own = {file: clip.facts for file, clip in sorted(self._stored.items())}
         if odd := {file: [one.own_up, one.scale] for file, one in own.items() if one.own_up or one.scale != 1.0}:
             content["own"] = odd  # a corpus all of one kind is what it was before files were looked at one by one
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode("ascii")).hexdigest()
+        return hash_json(content)
 
     def clips(self, split: SplitName) -> tuple[str, ...]:
         """The files of a split, as paths inside the corpus' folder; of two corpora behind the name of theirs."""
@@ -356,10 +356,8 @@ def file_up(clip: Clip, config: DataConfig, known: Literal["y", "z"] | None) -> 
 
 
 def _refusal(path: Path, skipped: dict[str, str], files: int) -> str:
-    reasons = list(skipped.values())
-    more = f" (and {len(reasons) - 3} more)" if len(reasons) > 3 else ""
     return (
-        f"{path}: {len(reasons)} of {files} files cannot be used: {'; '.join(reasons[:3])}{more}; "
+        f"{path}: {count_bad(list(skipped.values()), files)}; "
         "--on-bad-file skip, or data.on_bad_file=skip (by --set, or in a YAML), leaves such files out"
     )
 

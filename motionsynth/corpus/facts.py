@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Final, NamedTuple
 
+from motionsynth.errors import list_first
+
 __all__ = ["Facts", "fact_notes"]
 
 _SHOWN: Final = 3
@@ -27,11 +29,11 @@ class Facts(NamedTuple):
     unit: str = ""
     """The name of that unit, where it is known."""
     reordered: bool = False
-    """Whether it lists the joints in another order; they were matched by name."""
+    """True where it lists the joints in another order; they were matched by name."""
     mover: str = ""
     """The last joint on the trunk that moves; empty where none does."""
     jumps: bool = False
-    """Whether frame 0 stands far off frame 1, as where a rest pose comes first."""
+    """True where frame 0 stands far off frame 1, as where a rest pose comes first."""
 
 
 def fact_notes(facts: Mapping[str, Facts], mover: str, frame_rate: float) -> tuple[str, ...]:
@@ -120,5 +122,4 @@ def _are(files: Collection[str]) -> str:
 
 
 def _some(files: Collection[str]) -> str:
-    more = f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""
-    return ", ".join(list(files)[:_SHOWN]) + more
+    return list_first(list(files), _SHOWN)

@@ -1,4 +1,4 @@
-"""Which BVH files a path stands for, and what becomes of those that cannot be used: one rule for every command.
+"""BVH files that a path stands for, and the ones among them that cannot be used: one rule for every command.
 
 Below a folder every file counts whose name ends in ``.bvh``, in any case and at any depth. Hidden names and
 ``__MACOSX``, which operating systems leave behind, do not. What should be a file and is none (a dead link, a named
@@ -17,10 +17,10 @@ from typing import Final, Literal, NamedTuple
 
 from motionsynth.errors import ConfigError, CorpusError, MotionSynthError, RunError
 
-__all__ = ["BadFiles", "Found", "OnBadFile", "find_clips", "find_files", "is_bvh", "is_litter"]
+__all__ = ["BadFiles", "Found", "OnBadFile", "count_bad", "find_clips", "find_files", "is_bvh", "is_litter"]
 
 OnBadFile = Literal["stop", "skip"]
-"""Whether a file that cannot be used stops the work, or is left out and listed."""
+"""A file that cannot be used stops the work, or is left out and listed."""
 
 _SUFFIX: Final = ".bvh"
 _LITTER: Final = "__MACOSX"
@@ -35,7 +35,7 @@ class Found(NamedTuple):
     files: list[str]
     """POSIX paths inside the folder, sorted."""
     faults: dict[str, str]
-    """What in the folder may hold clips and cannot be looked into: POSIX path -> why."""
+    """Folders inside that cannot be looked into and may hold clips: POSIX path -> reason."""
 
 
 def find_files(path: Path) -> Found:
@@ -100,12 +100,12 @@ def _look_into(found: Found, place: str) -> tuple[list[str], list[str]]:
 
 
 def is_bvh(name: str) -> bool:
-    """Whether a name ends as that of a BVH file, in any case."""
+    """Test whether a name ends as that of a BVH file, in any case."""
     return name.lower().endswith(_SUFFIX)
 
 
 def is_litter(name: str) -> bool:
-    """Whether a name is hidden, or one that operating systems leave behind."""
+    """Test whether a name is hidden, or one that operating systems leave behind."""
     return name.startswith(".") or name == _LITTER
 
 
@@ -152,13 +152,17 @@ class BadFiles:
 
 
 def _refusal(reasons: Sequence[str], used: int) -> str:
-    """What to say where some of several files cannot be used: the first few, how many, and the way on."""
+    """One sentence for files that cannot be used, and the way on."""
     if len(reasons) == 1 and not used:
         return reasons[0]
-    more = f" (and {len(reasons) - _NAMED} more)" if len(reasons) > _NAMED else ""
     way = "; --on-bad-file skip leaves such files out and lists them" if used else ""
-    total = used + len(reasons)
-    return f"{len(reasons)} of {total} files cannot be used: {'; '.join(reasons[:_NAMED])}{more}{way}"
+    return count_bad(reasons, used + len(reasons)) + way
+
+
+def count_bad(reasons: Sequence[str], files: int) -> str:
+    """The number of files that cannot be used, among ``files`` in all, and the reasons of the first few."""
+    more = f" (and {len(reasons) - _NAMED} more)" if len(reasons) > _NAMED else ""
+    return f"{len(reasons)} of {files} files cannot be used: {'; '.join(reasons[:_NAMED])}{more}"
 
 
 def find_clips(paths: Iterable[Path], bad: BadFiles) -> list[Path]:

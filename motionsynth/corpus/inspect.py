@@ -283,7 +283,7 @@ def _describe(clip: Clip) -> InspectedSkeleton:
 
 
 def _skeleton(members: Sequence[tuple[_Seen, InspectedFile]]) -> InspectedSkeleton:
-    """Of most members, for a single clip can misjudge: a still actor hides which joint travels."""
+    """The value of most members, for a single clip can misjudge: a still actor hides which joint travels."""
     units = _commonest(file.units for _, file in members)
     typical = next((seen.skeleton for seen, _ in members if seen.skeleton.units == units), members[0][0].skeleton)
     values = asdict(typical) | {

@@ -75,9 +75,9 @@ class Plan:
     """The axis that points up, ``y`` or ``z``; ``auto`` for that of each file, as it seems."""
     units: str
     mirror_frames: FloatArray | None = None
-    """How each joint mirrors its counterpart, the same for all clips; None where no mirror images are wanted."""
+    """The mirror of each joint's frame, the same for all clips; None where no mirror images are wanted."""
     own_up: bool = False
-    """Whether a file whose motion shows another axis beyond doubt is turned by that."""
+    """True where a file whose motion shows another axis beyond doubt is turned by that."""
 
 
 class Fault(NamedTuple):
@@ -86,9 +86,9 @@ class Fault(NamedTuple):
     file: str
     reason: str
     skeleton: tuple[Any, ...] | None = None
-    """Where nothing is wrong but its skeleton is not the corpus': what tells skeletons apart."""
+    """Identity of its skeleton, where nothing is wrong but that this is not the corpus'."""
     mover: str = ""
-    """Where nothing is wrong but a joint further down the trunk moves: that joint."""
+    """The joint further down the trunk that moves, where nothing else is wrong."""
 
 
 class Outcome(Protocol):

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from motionsynth.corpus.stretches import SharedStretch
+from motionsynth.errors import list_first
 
 __all__ = ["CorpusReport", "SkippedFile"]
 
@@ -78,16 +79,12 @@ class CorpusReport:
             whole = [cell or "the corpus" for cell, count in self.padded.items() if count == self.cells.get(cell)]
             listed.append(
                 f"{sum(self.padded.values())} clip(s) are shorter than a window and padded"
-                + (f"; all clips of {_some(whole)}" if whole else "")
+                + (f"; all clips of {list_first(whole, _SHOWN)}" if whole else "")
             )
         listed += [f"skipped {entry.reason}" for entry in self.skipped]
         if self.gap:
             listed.append(f"{len(self.gap)} clip(s) left out to keep the splits apart")
         if self.shared:
             pairs = [f"{s.files[0]} and {s.files[1]} ({s.frames} frames)" for s in self.shared]
-            listed.append(f"{len(pairs)} stretch(es) shared bit for bit: {_some(pairs)}")
+            listed.append(f"{len(pairs)} stretch(es) shared bit for bit: {list_first(pairs, _SHOWN)}")
         return listed + list(self.notes)
-
-
-def _some(items: list[str]) -> str:
-    return ", ".join(items[:_SHOWN]) + (f" and {len(items) - _SHOWN} more" if len(items) > _SHOWN else "")

@@ -6,13 +6,13 @@ say nothing. Its order decides nothing.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 from motionsynth.corpus.tables import MOST_BYTES, Matcher, decode
-from motionsynth.errors import ConfigError, CorpusError
+from motionsynth.errors import ConfigError, CorpusError, list_first
 from motionsynth.files import read_regular
+from motionsynth.hashes import hash_bytes
 
 __all__ = ["choose_files", "names_sha256", "read_clip_names"]
 
@@ -46,7 +46,7 @@ def read_clip_names(path: Path) -> tuple[str, ...]:
 
 def names_sha256(names: Sequence[str]) -> str:
     """Identity of a choice of clips, wherever its list lies."""
-    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()
+    return hash_bytes("\n".join(sorted(names)).encode())
 
 
 def choose_files(path: Path, found: Sequence[str], listing: Path) -> list[str]:
@@ -68,10 +68,9 @@ def choose_files(path: Path, found: Sequence[str], listing: Path) -> list[str]:
         near = [f"{name} is {there[name.casefold()]} there" for name in missing if name.casefold() in there]
         if near:
             raise CorpusError(f"{path}: {near[0]}: upper and lower case count; see {listing}")
-        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
         raise CorpusError(
             f"{path}: lacks {len(missing)} of the {len(names)} clips that {listing} names: "
-            f"{', '.join(missing[:_SHOWN])}{more}; {_remedy(path, missing)}"
+            f"{list_first(missing, _SHOWN)}; {_remedy(path, missing)}"
         )
     return names
 

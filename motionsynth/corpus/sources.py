@@ -53,7 +53,7 @@ class Source:
     single: bool
     """Whether it was named as one file, and not as a folder."""
     closed: int = 0
-    """What in it may hold clips and cannot be looked into."""
+    """Folders in it that cannot be looked into and may hold clips."""
 
     def place(self, file: str) -> str:
         """Where a clip, or what a table lists, should lie."""
@@ -246,7 +246,6 @@ def _join_labels(labels: Sequence[Labels], names: Sequence[str]) -> tuple[Labels
 
 def _kept(labels: Labels, keep: Mapping[str, Sequence[str]], path: Path) -> set[str]:
     """The clips of the classes that are kept; refuses a label or class that no clip has."""
-
     for label, classes in keep.items():
         if label not in labels.names:
             raise CorpusError(f"{path}: data.keep: {unknown_word(f'label {label!r}', label, labels.names)}")

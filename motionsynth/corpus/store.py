@@ -23,6 +23,7 @@ from motionsynth.corpus.reading import Encoded
 from motionsynth.corpus.stretches import SharedStretch, shared_stretches
 from motionsynth.features.spec import FeatureSpec
 from motionsynth.files import open_regular, read_regular, write_synced
+from motionsynth.hashes import hash_json
 
 __all__ = [
     "FEATURES",
@@ -31,7 +32,6 @@ __all__ = [
     "FeatureStore",
     "StoredClip",
     "WrittenRows",
-    "hash_json",
     "refuse_changed",
     "write_index",
     "write_rows",
@@ -43,7 +43,7 @@ FEATURES: Final = "features.f32"
 
 @dataclass(frozen=True, slots=True)
 class StoredClip:
-    """Where a file's rows are."""
+    """Place of a file's rows."""
 
     file: str
     start: int
@@ -153,11 +153,6 @@ def refuse_changed(rows: npt.NDArray[np.float32], sha256: str) -> None:
     """
     if hashlib.sha256(rows.data).hexdigest() != sha256:
         raise ValueError(f"{FEATURES} is not what was written")
-
-
-def hash_json(value: Any) -> str:
-    """SHA-256 of a JSON-able value."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode("ascii")).hexdigest()
 
 
 @dataclass(frozen=True)

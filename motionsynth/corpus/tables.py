@@ -31,12 +31,12 @@ _MARKS: Final = (
 )
 _DELIMITERS: Final = ",;\t"
 _SEP: Final = re.compile(r'"?sep=(.)"?[ \t]*(?:\r\n|\r|\n)', re.IGNORECASE)
-"""What Excel writes above a table to tell its delimiter."""
+"""The line that Excel writes above a table, with its delimiter."""
 _KNOWN: Final = ("file", "take", "content", "style")
 
 
 def find_table(folder: Path) -> Path | None:
-    """Where the labels of a folder lie, whatever the case of the name; None where it has none."""
+    """Path of a folder's table of labels, whatever the case of its name; None where it has none."""
     if os.path.lexists(folder / LABELS):
         return folder / LABELS
     with suppress(OSError):
@@ -105,10 +105,12 @@ def read_table(path: Path) -> Table:
         raise CorpusError(f"{path}: cannot be read: {error.strerror or error}") from error
     except ValueError as error:
         raise CorpusError(f"{path}:{error}") from error
+    # Excel may name the delimiter in a line above the header
     declared = _SEP.match(text)
     text = text[declared.end() :] if declared else text
     delimiter = declared[1] if declared else _delimiter(text)
     above = 1 if declared else 0
+    # the first line that holds anything names the columns
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
     columns: list[str] = []
     rows: list[Row] = []

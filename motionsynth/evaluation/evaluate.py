@@ -7,12 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from motionsynth.corpus.finding import BadFiles
 from motionsynth.errors import ExtractorError, MotionSynthError
+from motionsynth.files import refuse_unwritable
 
 if TYPE_CHECKING:
     from motionsynth.calibration.reading import Reading
     from motionsynth.calibration.record import Calibration
-    from motionsynth.corpus.finding import BadFiles
     from motionsynth.corpus.motions import MotionSet
     from motionsynth.evaluation.compared import Compared, Described, Stage
     from motionsynth.evaluation.reference import Reference
@@ -76,13 +77,11 @@ def evaluate(
         MotionSynthError: too few windows to compare, or nothing to compare them with.
     """
     from motionsynth.calibration.record import load_calibration
-    from motionsynth.corpus.finding import BadFiles
     from motionsynth.evaluation.account import scores_of
     from motionsynth.evaluation.compared import Compared
     from motionsynth.evaluation.reference import open_reference
     from motionsynth.evaluation.scores import SCORES
     from motionsynth.extractors import load_extractor
-    from motionsynth.files import refuse_unwritable
     from motionsynth.metrics.likelihood import LIKELIHOOD
     from motionsynth.metrics.registry import MEASURES, choose
     from motionsynth.training.device import resolve_device

@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from motionsynth.errors import BvhError, CorpusError
+from motionsynth.corpus.finding import BadFiles, find_files
+from motionsynth.errors import BvhError, CorpusError, list_first
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     from motionsynth.corpus.corpus import Corpus
     from motionsynth.corpus.facts import Facts
-    from motionsynth.corpus.finding import BadFiles
     from motionsynth.corpus.motions import MotionSet
     from motionsynth.corpus.plan import Plan
     from motionsynth.run import Run
@@ -65,11 +65,11 @@ def file_motions(
     import numpy as np
     import torch
 
-    from motionsynth.corpus.finding import BadFiles, find_files
     from motionsynth.corpus.motions import MotionSet
     from motionsynth.corpus.plan import Plan
     from motionsynth.corpus.reading import over_files
 
+    # read all files; those that cannot be used end the work, or are left out
     bad = bad or BadFiles()
     root, files, faults = find_files(path)
     real = _real_clips(root, files)
@@ -82,6 +82,7 @@ def file_motions(
             bad.add(root / file, reason)
     usable = {file: item for file, item in zip(files, encoded, strict=True) if not item.reason}
     bad.settle(len(usable))
+    # cut them into windows
     windows, takes, names = [], [], []
     for file, item in usable.items():
         for start in range(0, len(item.features_TD) - length + 1, length):
@@ -94,6 +95,7 @@ def file_motions(
             f"{path}: none of its {len(usable)} files is as long as a window of {length} frames; "
             f"the longest has {longest} at {spec.frame_rate:g} frames a second"
         )
+    # what was found in the files that gave any
     used = set(takes)
     facts = {file: item.facts for file, item in usable.items() if file in used and item.facts}
     return MotionSet(
@@ -170,10 +172,9 @@ def _short_note(files: Sequence[str], used: set[str], length: int) -> list[str]:
     short = [file for file in files if file not in used]
     if not short:
         return []
-    more = f" and {len(short) - _LISTED} more" if len(short) > _LISTED else ""
     return [
         f"{len(short)} of {len(files)} files are shorter than a window of {length} frames and left out: "
-        f"{', '.join(short[:_LISTED])}{more}"
+        f"{list_first(short, _LISTED)}"
     ]
 
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from motionsynth.corpus.finding import OnBadFile
 from motionsynth.errors import CorpusError, MotionSynthError, RunError
 from motionsynth.run_files import holds_run
 
 if TYPE_CHECKING:
     from motionsynth.config import DataConfig
     from motionsynth.corpus.corpus import Corpus
-    from motionsynth.corpus.finding import OnBadFile
     from motionsynth.corpus.motions import MotionSet
     from motionsynth.corpus.split import SplitName
     from motionsynth.run import Run

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from motionsynth.errors import ExtractorError
 from motionsynth.extractors.recipe import RECIPE
-from motionsynth.files import hash_bytes, new_folder, parse_json, read_regular, remove_folder, write_synced
+from motionsynth.files import new_folder, parse_json, read_regular, remove_folder, write_synced
+from motionsynth.hashes import hash_bytes, hash_json
 
 if TYPE_CHECKING:
     import torch
@@ -146,7 +147,7 @@ def _read_header(path: Path) -> dict[str, Any]:
 def _header_hash(header: Mapping[str, Any]) -> str:
     """Of all that a header says, apart from hashes; the same before and after a trip through JSON."""
     content = {key: value for key, value in header.items() if key != "sha256"}
-    return hash_bytes(json.dumps(content, sort_keys=True).encode("ascii"))
+    return hash_json(content)
 
 
 def _cache_place(corpus: Corpus) -> Path:

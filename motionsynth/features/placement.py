@@ -1,4 +1,4 @@
-"""Where a clip stands and which way it heads: what features leave out, and exports put back."""
+"""Place and heading of a clip: features leave them out, and exports put them back."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Placement:
 
 
 ORIGIN = Placement(0.0, 0.0, 0.0)
-"""Where decoded clips start."""
+"""Start of decoded clips."""
 
 
 def placement_of(clip: Clip, spec: FeatureSpec) -> Placement:

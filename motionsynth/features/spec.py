@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 import numpy as np
 
+from motionsynth.errors import list_first
 from motionsynth.motion.skeleton import EndSite, FloatArray, Skeleton
 
 if TYPE_CHECKING:
@@ -208,7 +209,7 @@ class FeatureSpec:
                 for name, theirs, own in zip(self.names, skeleton.parents, self.parents, strict=True)
                 if theirs != own
             ]
-            return f"its joints hang on other parents ({_some(hung)})"
+            return f"its joints hang on other parents ({list_first(hung, 4)})"
         below = list(self.joints_below)
         if not below:
             return None
@@ -286,16 +287,14 @@ def descendants(parents: tuple[int, ...], joint: int) -> tuple[int, ...]:
 def _joint_difference(names: tuple[str, ...], own: tuple[str, ...]) -> str:
     """What joints lack, and have beyond what they should."""
     lacking, strange = (sorted(set(a) - set(b)) for a, b in ((own, names), (names, own)))
-    parts = [f"{what} {_some(joints)}" for what, joints in (("it lacks", lacking), ("it has", strange)) if joints]
+    parts = [
+        f"{what} {list_first(joints, 4)}" for what, joints in (("it lacks", lacking), ("it has", strange)) if joints
+    ]
     return f"its joints differ ({'; '.join(parts)})" if parts else "its joints are in another order"
 
 
 def _parent(names: tuple[str, ...], index: int) -> str:
     return names[index] if index >= 0 else "none"
-
-
-def _some(words: list[str]) -> str:
-    return ", ".join(words[:4]) + (f" and {len(words) - 4} more" if len(words) > 4 else "")
 
 
 def _contact_groups(skeleton: Skeleton, below: tuple[int, ...], heights: FloatArray) -> tuple[tuple[int, ...], ...]:

@@ -92,7 +92,7 @@ class Up(NamedTuple):
 
     axis: Literal["y", "z"]
     certain: bool
-    """Whether the motion shows it beyond doubt; a person who lies, or has no names, does not."""
+    """True where the motion shows it beyond doubt; a person who lies, or has no names, does not."""
 
 
 class Mover(NamedTuple):
@@ -100,7 +100,7 @@ class Mover(NamedTuple):
 
     joint: int
     seen: bool
-    """Whether it moves; a still clip only lets it be guessed."""
+    """True where it moves; a still clip only lets it be guessed."""
 
 
 def trunk(skeleton: Skeleton) -> tuple[int, ...]:

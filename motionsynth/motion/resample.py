@@ -101,7 +101,7 @@ def _continuous_quaternions(clip: Clip) -> FloatArray:
 
 
 def _is_interpolated(quaternions: FloatArray, translations: FloatArray, every: int) -> bool:
-    """Whether all frames but every ``every``-th lie where slerp puts them, to what six decimals in a file tell."""
+    """Test whether all frames but every ``every``-th lie where slerp puts them, as far as six decimals in a file go."""
     whole = (len(translations) - 1) // every * every
     for stop in (min(whole, 4 * every), whole):  # recorded motion shows at once that it is not
         for step in range(1, every):

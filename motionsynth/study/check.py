@@ -9,8 +9,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from motionsynth.errors import ConfigError, MotionSynthError, unknown_word
+from motionsynth.printable import shown
 from motionsynth.study.plan import ArmConfig, HypothesisConfig, StudyConfig, ViewConfig, flat
-from motionsynth.yaml_files import shown
 
 if TYPE_CHECKING:
     from motionsynth.config import RunConfig

@@ -33,7 +33,7 @@ FORMAT: Final = "motionsynth-study-clips-1"
 LARGEST_BYTES: Final = 60_000
 """Of a file: where the full rate makes a larger one, every second frame is kept, and so on."""
 _MOST_BYTES: Final = 1 << 25
-"""That are read of a file, and of all that it unpacks to."""
+"""Most bytes that are read of a file, and of all that it unpacks to."""
 _MILLIMETRES: Final = 1000.0
 _REACH: Final = 32_767
 _COARSEST: Final = 4

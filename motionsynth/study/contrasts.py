@@ -1,4 +1,4 @@
-"""What can be seen to be wrong in the pairs of arms that a study compares, beside what is wrong in each statement."""
+"""Faults of the pairs of arms that a study compares, beside those of each statement."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Protocol, Self, TypeVar
 
-from motionsynth.errors import StudyError, unknown_word
+from motionsynth.errors import ConfigError, StudyError, unknown_word
 
 __all__ = ["ENGINES", "Engine", "InProcess", "WorkerDiedError", "as_ended", "engine_for"]
 
@@ -121,8 +121,6 @@ def engine_for(
         ConfigError: there is no such engine, or an option is of another one.
         StudyError: what it needs is not installed.
     """
-    from motionsynth.errors import ConfigError
-
     if name not in ENGINES:
         raise ConfigError(None, "--engine", unknown_word(f"engine {name!r}", name, ENGINES))
     for option, value, of in (("--address", address, "ray"), ("--slurm-partition", partition, "slurm")):

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from motionsynth.errors import list_first
 from motionsynth.study.outcomes import COVERAGE, Cells, arm_title, covers_next_to_nothing, not_useful
 from motionsynth.study.plan import EndpointConfig, HypothesisConfig, StudyConfig
 from motionsynth.study.results import CellResult, ViewResult
@@ -150,7 +151,7 @@ def gather(study: StudyConfig, hypothesis: HypothesisConfig, corpus: str, cells:
 
 
 def _unreal(study: StudyConfig, endpoint: EndpointConfig, side: _Side, used: Iterable[tuple[_Side, CellResult]]) -> str:
-    """Why a dose of lost coverage says nothing of an arm most of whose windows are unlike real ones."""
+    """Reason against a dose of lost coverage for an arm most of whose windows are unlike real ones."""
     if endpoint.dose not in COVERAGE:
         return ""
     cells = {cell.key: cell for of, cell in used if of is side}.values()
@@ -248,9 +249,7 @@ def _seeds(seeds: Iterable[int]) -> str:
 
 
 def _names(cells: Iterable[CellResult]) -> str:
-    names = [cell.name for cell in cells]
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
+    return list_first([cell.name for cell in cells], _NAMED)
 
 
 def _unpaired(study: StudyConfig, first: _Side, second: _Side) -> Iterable[str]:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from motionsynth.files import read_regular
+from motionsynth.hashes import hash_bytes
 from motionsynth.study.results import DoseReading, ViewResult
 from motionsynth.study.world import Found, Shown, World
 
@@ -36,7 +38,6 @@ def open_world(data: DataConfig, measure: MeasureConfig, calibration: Path | Non
     from motionsynth.corpus.corpus import open_corpus
     from motionsynth.evaluation.reference import Reference
     from motionsynth.extractors import extractor_for
-    from motionsynth.files import hash_bytes, read_regular
 
     corpus = open_corpus(data)
     curves = load_calibration(calibration) if calibration else None

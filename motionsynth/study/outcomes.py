@@ -1,4 +1,4 @@
-"""What became of runs and arms: collapsed, off real motion, not trained to use.
+"""Outcomes of runs and arms: collapsed, off real motion, not trained to use.
 
 Coverage falls where windows repeat and where they are unlike real ones. The two are told apart by how much windows
 vary within a cell: fewer than real ones, they have collapsed; as much or more, they lie elsewhere.
@@ -20,13 +20,13 @@ Cells = Mapping[tuple[str, str, int], CellResult]
 COVERAGE: Final = ("drop", "collapse")
 """Axes beyond whose strongest dose a run covers next to nothing."""
 SPREAD: Final = "modes/multimodality_within.pca"
-"""How much windows vary within a cell, times real motion."""
+"""Variation of windows within a cell, times real motion."""
 
 Outcome = Literal["", "collapsed", "off real motion"]
 
 
 def covers_next_to_nothing(view: ViewResult, axes: tuple[str, ...] = COVERAGE) -> Outcome:
-    """How a view came to cover less than the strongest dose leaves; empty where it covers more.
+    """Explanation of a view that covers less than the strongest dose leaves; empty where it covers more.
 
     Args:
         view: of one run.
@@ -39,19 +39,19 @@ def covers_next_to_nothing(view: ViewResult, axes: tuple[str, ...] = COVERAGE) -
 
 
 class Doubt(NamedTuple):
-    """Why an arm counts as not trained; ``measured`` where its quality is known, and too low."""
+    """Reason for which an arm counts as not trained; ``measured`` where its quality is known, and too low."""
 
     why: str
     measured: bool
 
 
 def arm_title(study: StudyConfig, arm: str) -> str:
-    """What a reader knows an arm by."""
+    """Title of an arm for readers."""
     return study.arms[arm].title or arm
 
 
 def not_useful(study: StudyConfig, arm: str, corpus: str, cells: Cells) -> Doubt | None:
-    """Why no verdict may be drawn from an arm, by the rule ``useful``; None where one may.
+    """Reason for which no verdict may be drawn from an arm, by the rule ``useful``; None where one may.
 
     Landmarks and mixtures on grids are what they are: the rule is of arms that are trained.
 

@@ -15,8 +15,6 @@ not; so the results of a cell hold on any machine.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +23,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from pydantic import Field, model_validator
 
 from motionsynth.families.base import FrozenConfig
+from motionsynth.hashes import hash_json
 
 if TYPE_CHECKING:
     from motionsynth.config import DataConfig, RunConfig
@@ -43,7 +42,6 @@ __all__ = [
     "ViewConfig",
     "ViewName",
     "cell_hash",
-    "digest",
     "placeless",
 ]
 
@@ -229,7 +227,7 @@ class HypothesisConfig(FrozenConfig):
     margin: float = Field(gt=0)
     """Smallest difference of interest, in the endpoint's unit: within it the two are equivalent."""
     was: str = ""
-    """How it stood before, where it was changed after results had been seen: the report says so beside the verdict."""
+    """Its earlier form, where it was changed after results had been seen: the report says so beside the verdict."""
 
 
 class CutConfig(HypothesisConfig):
@@ -265,7 +263,7 @@ class StudyConfig(FrozenConfig):
     contrast: tuple[str, str] | None = None
     """``ARM`` or ``ARM@VIEW``, twice: the pair whose difference the report takes apart, figure by figure."""
     caveats: tuple[str, ...] = ()
-    """What a reader should know before the verdicts, as sentences."""
+    """Sentences that a reader should know before the verdicts."""
 
     @property
     def hypotheses_sha256(self) -> str:
@@ -278,7 +276,7 @@ class StudyConfig(FrozenConfig):
         named = {self.arm_view(side)[0] for of in self.hypotheses.values() for side in (of.first, of.second)}
         seeds = {name: len(self.seeds_of(name)) for name in named if name in self.arms}
         useful = self.useful.model_dump(mode="json") if self.useful else None
-        return digest([said, seeds, useful, self.confidence])
+        return hash_json([said, seeds, useful, self.confidence])
 
     def arm_view(self, side: str) -> tuple[str, ViewName]:
         """Arm and view that ``ARM`` or ``ARM@VIEW`` names; the arm's main view where none is named."""
@@ -288,7 +286,7 @@ class StudyConfig(FrozenConfig):
     def measure_sha256(self, arm: str) -> str:
         """Identity of how the cells of an arm are measured."""
         views = {name: view.model_dump(mode="json") for name, view in self.arms[arm].views.items()}
-        return digest([INSTRUMENTS_VERSION, self.measure.model_dump(mode="json"), views])
+        return hash_json([INSTRUMENTS_VERSION, self.measure.model_dump(mode="json"), views])
 
     def corpora_of(self, arm: str) -> tuple[str, ...]:
         """Corpora that an arm runs on: mixtures on densities, all others on motion."""
@@ -326,11 +324,6 @@ class Cell:
         return f"{self.arm}/{self.corpus}/{self.seed}"
 
 
-def digest(plain: Any) -> str:
-    """SHA-256 of the canonical JSON of plain values."""
-    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
-
-
 def cell_hash(corpus: str, arm: ArmConfig, config: RunConfig | None, seed: int, data: Mapping[str, Any]) -> str:
     """Identity of a cell: its resolved run without where clips lie, or what the landmark is made of.
 
@@ -341,7 +334,7 @@ def cell_hash(corpus: str, arm: ArmConfig, config: RunConfig | None, seed: int, 
     else:
         section = {key: value for key, value in data.items() if key not in _PLACES}
         plain = {"landmark": arm.landmark, "objective": arm.objective, "set": arm.set, "data": section}
-    return digest({"corpus": corpus, "seed": seed, **plain})[:16]
+    return hash_json({"corpus": corpus, "seed": seed, **plain})[:16]
 
 
 _PLACES: Final = ("path", "second")

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from motionsynth.errors import ConfigError, MotionSynthError, StudyError, unknown_word
+from motionsynth.files import read_regular
+from motionsynth.hashes import hash_bytes
 from motionsynth.study.cells import CellJob, CellOutcome, run_cell
 from motionsynth.study.check import check_plan, suite_keys
 from motionsynth.study.engines import as_ended
@@ -174,8 +176,6 @@ def prepare(
 
 def read_on(plan: Plan, places: Places) -> dict[str, Path]:
     """Corpus -> the calibration that its finished cells were read on, where that very file is at hand."""
-    from motionsynth.files import hash_bytes, read_regular
-
     found: dict[str, Path] = {}
     for corpus, entry in plan.study.corpora.items():
         used = {result.calibration for result in plan.done.values() if result.corpus == corpus and result.calibration}

@@ -133,7 +133,7 @@ def judge(
 def judge_cut(
     study: StudyConfig, results: Mapping[str, CellResult], calibrations: Mapping[str, Calibration] | None = None
 ) -> tuple[Verdict, ...]:
-    """What the statements come to that were cut, each by itself: exploratory, corrected for nothing but its direction.
+    """Verdicts of the statements that were cut, each by itself: exploratory, corrected for nothing but its direction.
 
     Args:
         study: the plan; its ``cut`` statements are judged.

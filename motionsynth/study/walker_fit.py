@@ -10,9 +10,7 @@ Shapes: M fresh windows, N windows, T frames, J joints, P parameters of a cell.
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -29,6 +27,7 @@ from motionsynth.corpus.walker_body import FRAME_RATE
 from motionsynth.corpus.walker_cells import CELLS, Cell
 from motionsynth.corpus.walker_plan import VERSION as CORPUS_VERSION
 from motionsynth.files import locked, write_bytes
+from motionsynth.hashes import hash_json
 from motionsynth.motion.skeleton import FloatArray
 from motionsynth.study.divergences import Expected
 from motionsynth.study.walker_reader import Basis, Reader, determination, phase_error, slow_part
@@ -175,7 +174,7 @@ def fit_for(judge: Judge, identity: str, spec: FeatureSpec, *, frames: int, stri
     from motionsynth.corpus.cache import default_cache
 
     content = [VERSION, CORPUS_VERSION, WINDOWS, identity, spec.to_dict(), frames, stride]
-    key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+    key = hash_json(content)[:32]
     place = default_cache() / "walkers" / f"{key}.npz"
     if (kept := _load(place)) is not None:
         return kept

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from functools import lru_cache
 from pathlib import Path
 
-from motionsynth.files import TEMPORARY_SUFFIX, open_regular
+from motionsynth.files import TEMPORARY_SUFFIX
+from motionsynth.hashes import hash_file
 
 __all__ = ["digest_of", "run_artifacts"]
 
@@ -38,5 +38,4 @@ def digest_of(path: Path) -> str:
 
 @lru_cache(maxsize=4096)
 def _digest(path: Path, size: int, mtime_ns: int) -> str:
-    with open_regular(path, follow_links=False) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # it reads into, as all files do
+    return hash_file(path)

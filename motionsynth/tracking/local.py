@@ -40,7 +40,7 @@ class RunSummary:
     """Newest value of each metric."""
     tags: dict[str, str] = field(default_factory=dict)
     reason: str | None = None
-    """Why it failed, or what is wrong with a damaged one."""
+    """Reason of its failure, or the damage to it."""
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON; a metric that is not finite is a string, as in the journal."""

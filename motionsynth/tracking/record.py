@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import hashlib
 import json
 import posixpath
 import re
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from motionsynth.errors import ConfigError, RunError
+from motionsynth.hashes import hash_bytes, hash_json
 from motionsynth.run_files import CONFIG, RECORD, RunFiles
 from motionsynth.tracking.liveness import process_alive, process_started
 from motionsynth.yaml_files import read_yaml
@@ -31,7 +31,7 @@ __all__ = [
 
 RUN_FILE = RECORD
 ERROR_TAG = "motionsynth.error"
-"""Why a run failed; a run that goes on has none."""
+"""Tag with the reason of a run's failure; a run that goes on has none."""
 FINAL_STATES = frozenset({"finished", "stopped", "failed"})
 MAX_PARAM, MAX_TAG, MAX_KEY = 6000, 5000, 250
 
@@ -52,7 +52,7 @@ class Description:
     @property
     def digest(self) -> str:
         """Changes when anything here does."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        return hash_json(asdict(self))
 
 
 def read_record(run_dir: str | Path) -> dict[str, Any]:
@@ -118,7 +118,7 @@ def mlflow_key(name: str) -> str:
     key = "_" if key in ("", ".") else key.replace("..", "__")
     if key == name and len(key) <= MAX_KEY:
         return key
-    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+    digest = hash_bytes(name.encode("utf-8", "surrogatepass"))
     return f"{key[: MAX_KEY - 9]}_{digest[:8]}"
 
 

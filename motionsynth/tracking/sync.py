@@ -112,7 +112,7 @@ class Delivery:
         self.rows = self.artifacts = 0
         self.notes: dict[str, None] = {}  # a set in order
         self.talking = False
-        """Whether the store is being asked for something at the moment."""
+        """True while the store is being asked for something."""
         self.taken = 0
         """Answers of the store so far that something was taken."""
         self._client: MlflowClient | None = None

@@ -53,7 +53,7 @@ class UiCommand:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address that is listened on."""
+    """Test whether only this machine can reach an address that is listened on."""
     if host == "localhost":
         return True
     try:

@@ -18,7 +18,6 @@ from torch import Tensor
 
 from motionsynth.errors import RunError
 from motionsynth.files import (
-    hash_bytes,
     new_folder,
     parse_json,
     read_regular,
@@ -26,6 +25,7 @@ from motionsynth.files import (
     sweep_temporaries,
     write_synced,
 )
+from motionsynth.hashes import hash_bytes
 from motionsynth.tensor_files import count_numbers, dump_tensors, load_tensors
 
 __all__ = [
@@ -43,7 +43,7 @@ _FORMAT = 1
 _WEIGHTS, _STATE, _MANIFEST = "weights.safetensors", "state.pt", "manifest.json"
 _LARGEST_MANIFEST, _LARGEST_PICKLE, _LARGEST_FILE = 1 << 16, 1 << 22, 1 << 34
 _CALLED = r"collections OrderedDict|torch\._utils _rebuild_tensor_v2|torch [A-Z][A-Za-z0-9]*Storage"
-"""What a state is made of beside plain values: tensors, and the storages that they lie in."""
+"""Parts of a state beside plain values: tensors, and the storages that they lie in."""
 _log = logging.getLogger(__name__)
 
 
@@ -142,7 +142,7 @@ def _load(path: Path, step: int) -> Checkpoint:
 
 
 def _hashes(path: Path, step: int) -> dict[str, str]:
-    """What a manifest says of the files beside it."""
+    """Read the SHA-256 of files from the manifest beside them."""
     content = _read(path, _LARGEST_MANIFEST)
     try:
         manifest = parse_json(content)

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from motionsynth.config import TrainConfig
 from motionsynth.corpus.windows import WindowSet
-from motionsynth.errors import DivergedError, RunError, TrainingError
+from motionsynth.errors import DivergedError, RunError, TrainingError, list_first
 from motionsynth.families.base import Family, FamilyConfig, StepContext
 from motionsynth.training.budget import refuse_hopeless, refuse_shares
 from motionsynth.training.checkpoint import Checkpoint, load_newest, save_checkpoint
@@ -352,8 +352,10 @@ class Trainer:
         clips = [self.windows.clips[i] for i in sorted(set(clip_B.tolist()))]
         reason = error.reason
         if suspects:
-            reason += f"; not finite in the data: {_some(suspects)}"
-        named = DivergedError(error.step + 1, error.phase, f"{reason}; clips of the batch: {_some(clips)}")
+            reason += f"; not finite in the data: {list_first(suspects, _CLIPS_NAMED)}"
+        named = DivergedError(
+            error.step + 1, error.phase, f"{reason}; clips of the batch: {list_first(clips, _CLIPS_NAMED)}"
+        )
         named.add_note(f"all clips of the batch: {', '.join(clips)}")
         return named
 
@@ -362,11 +364,6 @@ def _seconds(value: float) -> float:
     if not 0 <= float(value) < math.inf:
         raise ValueError(f"it took {value!r} seconds")
     return float(value)
-
-
-def _some(names: list[str]) -> str:
-    rest = len(names) - _CLIPS_NAMED
-    return ", ".join(names[:_CLIPS_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _identity(windows: WindowSet) -> str:

@@ -26,16 +26,6 @@ def invoke(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.fixture(scope="session")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """60 walkers; tests leave them as they are."""
-    from motionsynth.corpus.walkers import make_walkers
-
-    folder = tmp_path_factory.mktemp("data") / "walkers"
-    make_walkers(folder, clips=60, seed=3)
-    return folder
-
-
-@pytest.fixture(scope="session")
 def vae(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run of a VAE that has learnt from them for six steps; tests leave it as it is."""
     from motionsynth import workflow

@@ -52,6 +52,15 @@ def spoilt(corpus: Path, tmp_path: Path) -> Path:
 
 Command = Callable[[Path, Path, Path, Path, Path], tuple[object, ...]]
 """Corpus, spoilt folder, run, extractor and output to the words of a command."""
+
+
+def evaluation(generated: Path, reference: Path, judge: Path, out: Path) -> tuple[object, ...]:
+    return (
+        *("evaluate", generated, "--reference", reference, "--extractor", judge, "--metrics", "jerk_ratio"),
+        *("--features", "pca", "-n", 16, "--bootstrap", 0, "--no-real-clips", "--out", out),
+    )
+
+
 COMMANDS: dict[str, Command] = {
     "train": lambda corpus, folder, run, judge, out: (
         *("train", "vae", "--data", folder, "--no-track", "--run-dir", out),
@@ -60,36 +69,8 @@ COMMANDS: dict[str, Command] = {
     "view": lambda corpus, folder, run, judge, out: ("view", folder, "--out", out, "--no-open"),
     "convert": lambda corpus, folder, run, judge, out: ("data", "convert", folder, out, "--slice", ":4"),
     "reconstruct": lambda corpus, folder, run, judge, out: ("reconstruct", run, folder, "--out", out),
-    "evaluate": lambda corpus, folder, run, judge, out: (
-        *(
-            "evaluate",
-            folder,
-            "--reference",
-            corpus,
-            "--extractor",
-            judge,
-            "--metrics",
-            "jerk_ratio",
-            "--features",
-            "pca",
-        ),
-        *("-n", 16, "--bootstrap", 0, "--no-real-clips", "--out", out),
-    ),
-    "evaluate against it": lambda corpus, folder, run, judge, out: (
-        *(
-            "evaluate",
-            corpus,
-            "--reference",
-            folder,
-            "--extractor",
-            judge,
-            "--metrics",
-            "jerk_ratio",
-            "--features",
-            "pca",
-        ),
-        *("-n", 16, "--bootstrap", 0, "--no-real-clips", "--out", out),
-    ),
+    "evaluate": lambda corpus, folder, run, judge, out: evaluation(folder, corpus, judge, out),
+    "evaluate against it": lambda corpus, folder, run, judge, out: evaluation(corpus, folder, judge, out),
     "extractor": lambda corpus, folder, run, judge, out: ("extractor", "train", folder, "--no-networks", "--out", out),
 }
 

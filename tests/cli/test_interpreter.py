@@ -33,7 +33,7 @@ train --help
 families
 theory --only optimal_critic/label_kl
 """
-"""What shows docstrings."""
+"""Commands that show docstrings."""
 WARNED = """\
 metrics recall
 data convert walkers/idle_normal_001.bvh back.bvh --fps 60 --portable

@@ -50,29 +50,8 @@ COMMANDS = {
 CASES = [(command, inside) for command, places in COMMANDS.items() for inside in places]
 
 
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from motionsynth.corpus.walkers import make_walkers
-
-    folder = tmp_path_factory.mktemp("data") / "walkers"
-    make_walkers(folder, clips=24, seed=3)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def run(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of a family that has no samples to show; nothing here comes as far as to need any."""
-    from motionsynth import workflow
-
-    overrides = ("train.steps=2", "train.batch_size=8", "train.threads=1", "family.backbone.widths=[8,8,8,8]")
-    config = workflow.resolve_config("vae", data=corpus, overrides=overrides)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("motionsynth.generation.keep_samples", lambda *_: None)
-        return workflow.train(config, run_dir=tmp_path_factory.mktemp("runs") / "vae", track=False).run.path
-
-
-def words(command: str, corpus: Path, run: Path, out: Path) -> list[str]:
-    return [word.format(clip=min(corpus.glob("*.bvh")), corpus=corpus, run=run, out=out) for word in command.split()]
+def words(command: str, corpus: Path, vae: Path, out: Path) -> list[str]:
+    return [word.format(clip=min(corpus.glob("*.bvh")), corpus=corpus, run=vae, out=out) for word in command.split()]
 
 
 @pytest.mark.parametrize("kind", ["device", "pipe"])
@@ -80,7 +59,7 @@ def words(command: str, corpus: Path, run: Path, out: Path) -> list[str]:
 def test_a_device_stays_a_device(
     invoke: Invoke,
     corpus: Path,
-    run: Path,
+    vae: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     command: str,
@@ -97,7 +76,7 @@ def test_a_device_stays_a_device(
         out.mkdir()
     place = irregular(kind, out / inside if inside else out)
     before = state(place.parent)
-    result = invoke(*words(command, corpus, run, out))
+    result = invoke(*words(command, corpus, vae, out))
     assert (result.code, result.out) == (2, "")
     assert result.err.count("\n") == 1 + result.err.startswith("check 1/1") and f"error: {place}: " in result.err
     assert state(place.parent) == before
@@ -124,14 +103,14 @@ FULL = {
 
 @pytest.mark.parametrize("command", FULL)
 def test_a_full_disk_is_no_fault_of_the_user(
-    invoke: Invoke, corpus: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+    invoke: Invoke, corpus: Path, vae: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     def full(_: int) -> NoReturn:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
     out = tmp_path / "out"
-    result = invoke(*words(command, corpus, run, out))
+    result = invoke(*words(command, corpus, vae, out))
     assert result.code == 1, result.err
     last = result.err.splitlines()[-1]
     assert last.startswith(f"error: {FULL[command].format(out=out)}")

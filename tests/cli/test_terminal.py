@@ -24,7 +24,7 @@ STEERING = "\x1b]0;stolen\x07\x1b[2J\u202e\u2028\x9b"
 HOSTILE = f"{STEERING}\n"
 RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2028\u2029\u2066-\u2069]")
 JOINT = "\u202e\u2067"
-"""What the names of joints may hold: a BVH file with more is refused, and its refusal printed."""
+"""Characters that names of joints may hold: a BVH file with more is refused, and its refusal printed."""
 FORGED = f"{HOSTILE}forged"
 SMALL = ("train.steps=2", "train.batch_size=8", "train.threads=1", "family.backbone.widths=[8,8,8,8]")
 

@@ -1,4 +1,4 @@
-"""What belongs to one file is its own: up axis, unit, order of joints, rate, and which joint travels."""
+"""Facts of single files: up axis, unit, order of joints, rate, and the joint that travels."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_a_corpus_with_files_turned_has_another_fingerprint_than_with_one_axis_f
 
 @pytest.mark.parametrize("majority", ["y", "z"])
 def test_more_files_than_were_looked_at_decide_which_axis_is_the_corpus(tmp_path: Path, majority: str) -> None:
-    """Of 21 files nine are looked at first: 5 of them of the minority."""
+    """Nine of 21 files are looked at first: 5 of them of the minority."""
     source = read_bvh(FAULTS / "mixed_up" / "yup_4.bvh")
     minority = sorted(set(np.linspace(0, 20, 9).round().astype(int).tolist()))[:5]
     for number in range(21):

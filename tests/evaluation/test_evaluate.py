@@ -126,6 +126,9 @@ def test_likelihood_is_that_of_held_out_windows(monkeypatch: pytest.MonkeyPatch,
             super().__init__()
             self.scale = torch.nn.Parameter(torch.ones(1))
 
+        def project(self, batch: Any) -> Any:
+            return batch
+
         def log_density(self, batch: Any) -> torch.Tensor:
             x = batch.motion_BTD.double().flatten(1)
             return -0.5 * (x.square() + math.log(2 * math.pi)).sum(1)

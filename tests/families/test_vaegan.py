@@ -138,7 +138,7 @@ def test_the_weight_of_the_kl_term(progress, weight):
 
 @pytest.mark.parametrize("similarity", ["motion", "critic"])
 def test_a_little_training_lowers_the_error(similarity, monkeypatch):
-    """Of the critic's description under a critic that stands still: one that learns moves what is measured."""
+    """Error of the critic's description under a critic that stands still: one that learns moves what is measured."""
     still = property(lambda family: (Phase("vae", family.vae_loss, ("encoder", "decoder")),))
     if similarity == "critic":
         monkeypatch.setattr(VAEGAN, "phases", still)

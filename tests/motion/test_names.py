@@ -118,7 +118,7 @@ def test_fixtures_fail_as_they_are_and_play_as_portable(name: str) -> None:
 
 
 def three_folder() -> Path | None:
-    """Where three.js is: ``$THREE_JS`` (a folder with node_modules), or what ``tools/accept/interop`` installed."""
+    """Folder of three.js: ``$THREE_JS`` (one with node_modules), or what ``tools/accept/interop`` installed."""
     places = [Path(os.environ.get("THREE_JS", "/nowhere")), Path(__file__).parents[2] / "build" / "interop" / "three"]
     return next((place for place in places if (place / "node_modules" / "three").is_dir()), None)
 

@@ -1,4 +1,4 @@
-"""What three.js makes of joint names, in Python: the reference that portable names are held against.
+"""Joint names as three.js takes them, in Python: the reference that portable names are held against.
 
 After three.js r187 (MIT): ``examples/jsm/loaders/BVHLoader.js`` (``readNode``: a name is the first word after ROOT or
 JOINT, End Sites are called ENDSITE; ``toTHREEAnimation``: tracks ``NAME.position`` and ``NAME.quaternion``) and
@@ -49,7 +49,7 @@ def bound_name(track: str) -> str:
 
 
 def three_faults(skeleton: Skeleton) -> list[str]:
-    """What goes wrong when three.js plays a clip of a skeleton; nothing where every joint moves as it should."""
+    """Faults when three.js plays a clip of a skeleton; none where every joint moves as it should."""
     names = [loaded_name(name) for name in skeleton.names]
     order = [*enumerate(names)]
     for end in reversed(skeleton.end_sites):  # depth first, an End Site comes after its joint and before the next

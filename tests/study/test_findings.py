@@ -1,4 +1,4 @@
-"""What the findings say is what the committed results hold, and their first page is one that a newcomer reads."""
+"""The findings hold to the committed results, and their first page is one that a newcomer reads."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def facts() -> dict[str, list[float]]:
 
 
 def faults(page: str) -> list[str]:
-    """What is wrong with a first page."""
+    """Faults of a first page."""
     found = []
     if len(page.split()) > WORDS:
         found.append(f"{len(page.split())} words")

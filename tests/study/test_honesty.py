@@ -1,4 +1,4 @@
-"""What a verdict may not claim: dose units off the axis, collapse of unreal windows, chance where there is none."""
+"""Claims that no verdict may make: dose units off the axis, collapse of unreal windows, chance where there is none."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import torch
 from motionsynth.config import TrainConfig
 from motionsynth.errors import MotionSynthError
 from motionsynth.families import FAMILIES, family_class
-from motionsynth.families.backbone import CriticConfig
+from motionsynth.families.backbone import BasisConfig, CriticConfig
 from motionsynth.families.base import EMConfig, Family, FamilyConfig, StepContext
 from motionsynth.families.gmm import GMM
 from motionsynth.fit import train_run
@@ -28,6 +29,7 @@ from motionsynth.training.em import EMRule
 from motionsynth.training.order import BatchOrder
 from motionsynth.training.rules import GradientRule
 from motionsynth.training.trainer import Trainer, TrainingResult
+from tests.bases import plain_basis
 from tests.families.golden_losses import SHAPE, make_batch, make_windows
 from tests.families.two_ranks import float64
 from tests.training import toy_family
@@ -46,7 +48,10 @@ def small(name: str) -> FamilyConfig:
     """A configuration of small networks, which several processes may train."""
     config = family_class(name).Config
     fields = config.model_fields
-    wanted: dict[str, Any] = {"backbone": {"widths": [8]}, "translator": {"width": 8, "dilations": [1]}, "pool": 0}
+    backbone: dict[str, Any] = {"widths": [8]}
+    if "backbone" in fields and isinstance(fields["backbone"].default, BasisConfig):
+        backbone = {"kind": "basis", "components": 12, "width": 8, "layers": 2}
+    wanted: dict[str, Any] = {"backbone": backbone, "translator": {"width": 8, "dilations": [1]}, "pool": 0}
     if "critic" in fields and isinstance(critic := fields["critic"].default, CriticConfig):
         wanted["critic"] = critic.model_copy(update={"widths": (8,)})
     return config.model_validate({"name": name} | {key: value for key, value in wanted.items() if key in fields})
@@ -72,7 +77,11 @@ def families(ranks: Ranks, folder: Path) -> dict[str, dict[str, torch.Tensor]]:
     learnt = {}
     for name in shared_families():
         config = small(name)
-        trainer = Trainer(build_family(config, SHAPE, 0), config, train_config(), make_windows(52), ranks=ranks)
+        shape, windows = SHAPE, make_windows(52)
+        if config.basis:
+            basis = plain_basis(SHAPE.frames, SHAPE.features, config.basis.components)
+            shape, windows = replace(SHAPE, basis=basis), basis.project(windows)
+        trainer = Trainer(build_family(config, shape, 0), config, train_config(), windows, ranks=ranks)
         trainer.fit()
         learnt[name] = numbers(trainer.family)
     return learnt

@@ -308,15 +308,6 @@ def test_others_that_cannot_be_reached_are_one_error(monkeypatch: pytest.MonkeyP
 # a process that is killed
 
 
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from motionsynth.corpus.walkers import make_walkers
-
-    folder = tmp_path_factory.mktemp("data") / "walkers"
-    make_walkers(folder, clips=60, seed=3)
-    return folder
-
-
 def train_command(corpus: Path, run: Path) -> list[str]:
     options = ("train.batch_size=8", "family.backbone.widths=[8,8,8,8]", "train.checkpoint_every_steps=5")
     sets = [part for option in (*options, "train.steps=150") for part in ("--set", option)]

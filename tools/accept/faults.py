@@ -25,7 +25,8 @@ from pathlib import Path
 
 import torch
 
-from motionsynth.files import hash_bytes, write_bytes
+from motionsynth.files import write_bytes
+from motionsynth.hashes import hash_bytes
 from motionsynth.processes import child_environment, module_command
 
 CHECKPOINT_STEPS = 25

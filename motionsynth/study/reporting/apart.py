@@ -20,7 +20,7 @@ from motionsynth.view.page import Block, Cell, Column, Paragraph, Table, figure_
 __all__ = ["BAND_HZ", "Figure", "apart_blocks", "band_decibels", "difference"]
 
 BAND_HZ: Final = (5.0, 14.0)
-"""Where blur and jitter show, below half of 30 frames a second."""
+"""Band in which blur and jitter show, below half of 30 frames a second."""
 
 Row = list[Cell | str | float | None]
 
@@ -66,7 +66,7 @@ WITHIN: Final = (
     key_figure("modes/multimodality_within.classifier"),
     key_figure("smoothness/variance_across_clips_ratio_within"),
 )
-"""How much windows differ from one another, within cells or beside them."""
+"""Difference of windows from one another, within cells or beside them."""
 
 
 def band_decibels(view: ViewResult, which: str) -> float | None:
@@ -153,7 +153,7 @@ _WITHIN_NOTE: Final = (
 
 
 def _beside(gathered: Gathered, corpus: str, second: Entry) -> list[Entry]:
-    """What both are read against: real motion and a memoriser, and the second drawn from where its codes lie."""
+    """Landmarks for both: real motion and a memoriser, and the second drawn from where its codes lie."""
     fitted = [entry for entry in gathered.entries(corpus)
               if entry.arm == second.arm and entry.config.views[entry.view].prior == "fitted"]  # fmt: skip
     landmarks = [entry for entry in gathered.entries(corpus, "landmark")
@@ -169,7 +169,7 @@ def _table(
         known = difference(first, second, figure)
         if known is None:
             continue
-        says = _says(first, second, figure, known)
+        says = _effect(first, second, figure, known)
         means = [_mean(entry, figure) for entry in (first, second, *beside)]
         rows.append([Cell(figure.name, note=figure.note), *means, _difference(figure, known), _p(known), says])
     if not rows:
@@ -194,7 +194,7 @@ def _accepted(gathered: Gathered, corpus: str, first: Entry, second: Entry, besi
         for verdict in calibration.verdicts
         if verdict.axis == "drop" and verdict.kind in ("valid", "range")
     ]
-    told = [_says(first, second, figure, known) for figure in figures if (known := difference(first, second, figure))]
+    told = [_effect(first, second, figure, known) for figure in figures if (known := difference(first, second, figure))]
     table = _table(
         first, second, beside, figures, "Figures that calibration accepts for dropped modes", [_ACCEPTED_NOTE]
     )
@@ -215,7 +215,7 @@ _ACCEPTED_NOTE: Final = (
 
 
 def _averages(gathered: Gathered, corpus: str) -> Table | None:
-    """What averaged weights change, of each arm that is shown with and without them."""
+    """Effect of averaged weights, for each arm that is shown with and without them."""
     figures = COVERAGE[:3]
     rows: list[Row] = []
     for entry in gathered.entries(corpus):
@@ -267,7 +267,7 @@ def _p(known: Comparison) -> str:
     return "< 0.001" if p < 0.001 else number_text(p, 2)
 
 
-def _says(first: Entry, second: Entry, figure: Figure, known: Comparison) -> str:
+def _effect(first: Entry, second: Entry, figure: Figure, known: Comparison) -> str:
     """The arm that is the worse by a figure, where the interval leaves no doubt of its side."""
     if not figure.worse:
         return ""

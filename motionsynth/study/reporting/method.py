@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from motionsynth.study.plan import digest
+from motionsynth.hashes import hash_json
 from motionsynth.study.reporting.gather import Gathered
 from motionsynth.study.reporting.words import machine_words
 from motionsynth.view.page import Block, Code, Column, Paragraph, Table
@@ -62,7 +62,7 @@ def _seeds(gathered: Gathered) -> str:
 def _identities(gathered: Gathered) -> Table:
     study, cells = gathered.study, gathered.cells
     rows: list[list[str]] = [
-        ["plan", "SHA-256 of the study as it was read", digest(study.model_dump(mode="json"))[:16]],
+        ["plan", "SHA-256 of the study as it was read", hash_json(study.model_dump(mode="json"))[:16]],
         ["hypotheses", "SHA-256 as they stand now", study.hypotheses_sha256[:16]],
     ]
     rows += [

@@ -55,7 +55,7 @@ def realism_picture(gathered: Gathered, corpus: str, entries: Sequence[Entry], *
 
 
 def realism_table(entries: Sequence[Entry], landmarks: Sequence[Entry]) -> Table | None:
-    """What the picture shows, of every view, beside the share of cells visited; None where nothing has both."""
+    """Table of the picture's figures, of every view, with the share of cells visited; None where nothing has both."""
     columns = [
         Column("arm", figure=False), Column("seeds"), Column("precision (pca)", note=PRECISION),
         Column("kinds below a quarter", "%"), Column("kinds visited", "%"),
@@ -89,7 +89,7 @@ def _mean(entry: Entry, least: float) -> Mean | None:
 
 
 def _drawn(entry: Entry) -> bool:
-    """Whether an entry is an arm's own view, or one that differs by where latents come from alone."""
+    """Test whether an entry is an arm's own view, or one that differs by where latents come from alone."""
     view = entry.config.views[entry.view]
     return entry.main or (view.ema and not view.reconstruct and view.show != "sample")
 

@@ -156,7 +156,7 @@ def _exact(verdict: Verdict, mean: float, margin: str) -> str:
 
 
 def _detectable(verdict: Verdict, known: Comparison) -> str:
-    """What difference these pairs could have seen: an undecided statement is no evidence of none."""
+    """The difference that these pairs could have seen: an undecided statement is no evidence of none."""
     if known.method != "t" or not known.deviation:
         return ""
     least = detectable(known.deviation, known.count, verdict.alpha / verdict.decision.tests)

@@ -1,4 +1,4 @@
-"""How the windows of a view are shared out over the cells of held-out motion: rules of coverage without a realism gate.
+"""Shares of a view's windows in the cells of held-out motion: rules of coverage without a realism gate.
 
 With w_c windows drawn of cell c and r_c held-out windows of it, over the C cells that held-out motion has, p_c is
 w_c / sum w and q_c is r_c / sum r. Windows seen in other cells are left out of both sums.
