@@ -55,7 +55,7 @@ class DataConfig(FrozenConfig):
     second: Path | None = None
     """Folder of another corpus with the same skeleton, whose clips join; a label ``corpus`` tells the two apart."""
     labels: Literal["auto", "csv", "folders", "pattern", "none"] = "auto"
-    """Where labels come from; ``auto``: ``labels.csv`` if it is there, else ``pattern`` if given, else sub-folders."""
+    """Where labels come from; ``auto``: ``labels.csv`` if there, else ``pattern`` if given, else sub-folders if any."""
     pattern: str | None = None
     """Regular expression with named groups (``content``, ``style``, ``take``) searched in each file's name."""
     keep: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(default_factory=dict)

@@ -235,14 +235,14 @@ def write_each(
 
     Raises:
         CorpusError: clips cannot be used.
-        MotionSynthError: the folder is not empty.
+        MotionSynthError: the folder is not empty, or holds what is to be read.
     """
     from motionsynth.export import Source
 
     bad = bad or BadFiles()
     names = distinct_names([path.absolute().as_posix() for path in clips])
     written: list[Path] = []
-    with clip_folder(out, overwrite=overwrite) as folder:
+    with clip_folder(out, overwrite=overwrite, made_of=clips) as folder:
         for path, name in zip(clips, names, strict=True):
             made = None
             with bad.collecting(path):

@@ -100,7 +100,8 @@ def interpolate(
     real = [(end.stem, _window(model.run, end)) for end in ends if isinstance(end, Path)]
     note = f"the path between the latents is a {'straight line' if straight else 'great circle'}"
     title = f"{model.run.record.family}: {row.heading}"
-    return _write(model.run, folder, [row], title, real, (note,), overwrite=overwrite or out is None)
+    made_of = [end for end in ends if isinstance(end, Path)]
+    return _write(model.run, folder, [row], title, real, (note,), overwrite=overwrite or out is None, made_of=made_of)
 
 
 def traverse(
@@ -302,6 +303,7 @@ def _write(
     notes: tuple[str, ...],
     *,
     overwrite: bool,
+    made_of: Sequence[Path] = (),
 ) -> Strip:
     """A BVH file for each clip, and the page."""
     from motionsynth.generation import write_windows
@@ -310,7 +312,7 @@ def _write(
 
     paths: dict[str, list[Path]] = {}
     groups: dict[str, Sequence[tuple[str, Clip]]] = {"real": real} if real else {}
-    with clip_folder(folder, overwrite=overwrite) as stage:
+    with clip_folder(folder, overwrite=overwrite, made_of=made_of) as stage:
         for row in rows:
             digits = max(2, len(str(len(row.captions) - 1)))
             names = [f"{index:0{digits}}" for index in range(len(row.captions))]

@@ -14,7 +14,7 @@ import shutil
 import stat
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -42,19 +42,22 @@ _DIRECTIONS: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e
 
 
 @contextmanager
-def clip_folder(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
+def clip_folder(folder: Path, *, overwrite: bool = False, made_of: Iterable[Path] = ()) -> Iterator[Path]:
     """A hidden folder to write into, whose files become those of ``folder`` when the block ends; else nothing is left.
 
     Args:
         folder: where the clips are to be; made where it is missing.
         overwrite: whether what this package wrote there before is replaced.
+        made_of: files that the clips are made of, none of which may lie in ``folder``: they would be removed.
 
     Raises:
-        MotionSynthError: ``folder`` is not empty, or with ``overwrite`` holds anything that this package did not write.
+        MotionSynthError: ``folder`` is not empty, or with ``overwrite`` holds anything that this package did not write,
+            or what the clips are made of.
         OSError, BvhError: something cannot be written; names the final place.
     """
     folder = Path(folder)
     refuse_filled(folder, overwrite=overwrite)
+    _refuse_own_sources(folder, made_of)
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     stage = folder / f"{_STAGE}{secrets.token_hex(4)}{TEMPORARY_SUFFIX}"
     try:
@@ -102,6 +105,15 @@ def refuse_filled(folder: Path, *, overwrite: bool = False) -> None:
         if _sha256(folder / inside) != listed[inside]:
             raise MotionSynthError(
                 f"{folder}: {inside} was changed since motionsynth wrote it; move it away, or name another folder"
+            )
+
+
+def _refuse_own_sources(folder: Path, made_of: Iterable[Path]) -> None:
+    inside = folder.resolve()
+    for path in made_of:
+        if path.resolve().is_relative_to(inside):
+            raise MotionSynthError(
+                f"{folder}: holds {path}, which clips are made of and which they would replace; name another folder"
             )
 
 

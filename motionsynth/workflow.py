@@ -169,6 +169,9 @@ def _refuse_unbuildable(config: RunConfig, corpus: Corpus) -> None:
         key, _, reason = str(error).partition(": ") if str(error).startswith("family.") else ("family", "", str(error))
         named = [f"{name}: {', '.join(of)}" for name, of in corpus.label_names.items() if name in reason]
         raise ConfigError(None, key, "; ".join([reason, *named])) from error
+    except (RuntimeError, MemoryError, OverflowError) as error:  # sizes beyond what this machine can hold
+        reason = f"its networks cannot be built ({str(error).partition(chr(10))[0][:120]})"
+        raise ConfigError(None, "family", reason) from error
 
 
 def new_run(run_dir: Path, config: RunConfig, corpus: Corpus, tags: Mapping[str, str] | None = None) -> Run:

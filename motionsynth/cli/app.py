@@ -166,4 +166,12 @@ def _explained(error: Exception) -> tuple[str | None, int]:
     if isinstance(error, OSError):
         wrong = isinstance(error, _WRONG_PATHS) or (error.filename is not None and error.errno in _WRONG_CODES)
         return f"{error.filename or 'system'}: {error.strerror or error}", 2 if wrong else 1
+    if _out_of_memory(error):
+        return f"system: out of memory: {str(error).partition(chr(10))[0] or 'no more to be had'}", 1
     return None, 1
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out; torch, which is not loaded here, says so by a class of its own or by its words alone."""
+    named = type(error).__name__ == "OutOfMemoryError"
+    return named or isinstance(error, MemoryError) or "can't allocate memory" in str(error)

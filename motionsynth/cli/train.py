@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from motionsynth.cli.files import DataOnBadFile
 from motionsynth.cli.terminal import document, echo
 from motionsynth.families import FAMILIES
 
@@ -30,10 +31,7 @@ def train(
     data: Annotated[
         Path | None, typer.Option("--data", help="Folder of BVH files, or a YAML of the data section.")
     ] = None,
-    on_bad_file: Annotated[
-        str | None,
-        typer.Option(help="stop or skip where a clip cannot be used; skipped ones are listed.", show_default="stop"),
-    ] = None,
+    on_bad_file: DataOnBadFile = None,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key; may be repeated.")
     ] = None,
@@ -71,7 +69,7 @@ def train(
     from motionsynth.settings import Setting
     from motionsynth.training.distributed import joined_ranks
 
-    choice = [Setting(("data", "on_bad_file"), on_bad_file, "--on-bad-file")] if on_bad_file else []
+    choice = [Setting(("data", "on_bad_file"), on_bad_file.value, "--on-bad-file")] if on_bad_file else []
     with joined_ranks(device) as ranks, _told_once(ranks), TrainingBar() as bar, CorpusBar() as reading:
         progress, files = (bar, reading) if ranks.first else (None, None)
         if resume:

@@ -33,6 +33,8 @@ def view(
     bad = BadFiles(on_bad_file)
     clips = []
     for path in find_clips(files, bad):
+        if out.exists() and path.exists() and path.samefile(out):
+            raise typer.BadParameter(f"{out} is one of the clips to show; name another file", param_hint="--out")
         with bad.collecting(path):
             clips.append((path.stem, read_bvh(path)))
     bad.settle(len(clips))

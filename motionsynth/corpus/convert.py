@@ -66,7 +66,8 @@ def _convert_folder(source: Path, target: Path, conversion: Conversion, overwrit
     for place, reason in found.faults.items():
         bad.add(source / place, reason)
     written: dict[str, str] = {}
-    with clip_folder(target, overwrite=overwrite) as folder:
+    made_of = [source / file for file in found.files]
+    with clip_folder(target, overwrite=overwrite, made_of=made_of) as folder:
         for file, name in zip(found.files, distinct_paths(found.files), strict=True):
             clip = None
             with bad.collecting(source / file):

@@ -72,7 +72,7 @@ def read_labels(root: Path, files: Sequence[str], source: LabelSource = "auto", 
         root: the folder.
         files: BVH files, as POSIX paths inside the folder.
         source: where labels come from; ``auto`` takes ``labels.csv`` if it is there, else ``pattern`` if given, else
-            sub-folders if there are any, else none.
+            sub-folders if most files lie in some, else none.
         pattern: regular expression with named groups, searched in each file's name, or in its whole path inside the
             folder if the pattern holds a ``/``.
 
@@ -80,8 +80,7 @@ def read_labels(root: Path, files: Sequence[str], source: LabelSource = "auto", 
         CorpusError: the source is not there, ``labels.csv`` is malformed, or the pattern is no usable expression.
     """
     if source == "auto":
-        nested = any("/" in file for file in files)
-        source = "csv" if find_table(root) else "pattern" if pattern else "folders" if nested else "none"
+        source = "csv" if find_table(root) else "pattern" if pattern else "folders" if _depth(files) else "none"
     if source == "csv":
         return _from_csv(find_table(root) or root / LABELS, files)
     if source == "pattern":
@@ -159,11 +158,9 @@ def _from_pattern(files: Sequence[str], pattern: str | None) -> Labels:
 
 
 def _from_folders(files: Sequence[str]) -> Labels:
-    depths = Counter(file.count("/") for file in files)
-    # the deepest of the commonest, so that a tie between labelled and unlabelled files goes to the labelled
-    depth = max(depths, key=lambda level: (depths[level], level)) if depths else 0
+    depth = _depth(files)
     if not depth:
-        raise CorpusError("labels from sub-folders: the files lie in no sub-folder")
+        raise CorpusError("labels from sub-folders: most files lie in no sub-folder")
     names = (*_LEVELS, *(f"folder_{level}" for level in range(3, depth + 1)))[:depth]
     faults = {
         file: f"lies {file.count('/')} folder(s) deep where most lie {depth}"
@@ -174,6 +171,12 @@ def _from_folders(files: Sequence[str]) -> Labels:
     takes = _numbered_takes(kept)
     clips = {file: ClipLabels(takes[file], dict(zip(names, file.split("/"), strict=False))) for file in kept}
     return Labels("folders", names, clips, faults)
+
+
+def _depth(files: Iterable[str]) -> int:
+    """The number of folders above most files; the deepest of the commonest, so that a tie goes to the labelled."""
+    depths = Counter(file.count("/") for file in files)
+    return max(depths, key=lambda level: (depths[level], level), default=0)
 
 
 def _numbered_takes(files: Iterable[str]) -> Mapping[str, str | None]:

@@ -173,11 +173,11 @@ class Delivery:
 
     def _deliver(self) -> None:
         record = read_record(self.run_dir)
+        description = describe(self.run_dir, record)  # a damaged run is refused before a store is made for it
         if self._client is None:
             self._client = open_client(self.uri)
         client = self._client
         self.talking = True
-        description = describe(self.run_dir, record)
         if not self._verified:
             self._find_or_create(client, description)
             self._verified = True

@@ -173,6 +173,43 @@ def test_mistakes_are_one_line_and_exit_code_2(invoke: Invoke, arguments: tuple[
     assert "Traceback" not in result.err
 
 
+@pytest.mark.parametrize(
+    "setting", ["family.latent_dim=10000000", "family.backbone.widths=[10000000000000,8,8,8]"], ids=["latents", "width"]
+)
+def test_networks_beyond_this_machine_are_one_line(invoke: Invoke, corpus: Path, tmp_path: Path, setting: str) -> None:
+    result = invoke("train", "vae", "--data", corpus, *SMALL, "--set", setting, "--run-dir", tmp_path / "run")
+    assert result.code == 2 and "error: family: its networks cannot be built" in result.err
+    assert "Traceback" not in result.err and not (tmp_path / "run").exists()
+
+
+class OutOfMemoryError(RuntimeError):
+    """As torch's for GPUs, which no CPU raises."""
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (MemoryError(), "error: system: out of memory: no more to be had"),
+        (
+            OutOfMemoryError("CUDA out of memory. Tried\nmore"),
+            "error: system: out of memory: CUDA out of memory. Tried",
+        ),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: 1"), "error: system: out of memory: Default"),
+        (RuntimeError("a bug"), "Traceback"),  # negative control
+    ],
+)
+def test_memory_that_runs_out_is_one_line(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, error: Exception, words: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("motionsynth.workflow.train", fail)
+    result = invoke("train", "vae")
+    assert result.code == 1 and words in result.err
+    assert ("Traceback" in result.err) is (words == "Traceback")
+
+
 def test_a_run_is_never_overwritten(invoke: Invoke, vae: Path, corpus: Path) -> None:
     result = invoke("train", "vae", "--data", corpus, "--run-dir", vae)
     assert result.code == 2

@@ -146,6 +146,27 @@ def test_clips_of_two_runs_are_never_mixed(invoke: Invoke, vae: Path, corpus: Pa
     assert len(list(out.glob("*.bvh"))) == 5
 
 
+def test_no_command_replaces_what_it_reads(invoke: Invoke, vae: Path, corpus: Path, tmp_path: Path) -> None:
+    clips = tmp_path / "clips"
+    assert invoke("generate", vae, "-n", 2, "--out", clips).code == 0
+    before = {path: path.read_bytes() for path in clips.iterdir()}
+    first, second = (str(clips / name) for name in ("0000.bvh", "0001.bvh"))
+    link = tmp_path / "link"
+    link.symlink_to(clips)
+    for words in (
+        ("reconstruct", vae, clips, "--out", clips, "--overwrite"),
+        ("reconstruct", vae, first, "--out", link, "--overwrite"),
+        ("interpolate", vae, first, second, "--out", clips, "--overwrite"),
+        ("view", clips, "--out", first, "--no-open"),
+    ):
+        result = invoke(*words)
+        assert result.code == 2 and re.search("made of|one of the clips to show", result.err), result.err
+    assert {path: path.read_bytes() for path in clips.iterdir()} == before
+    other = corpus / "walk_normal_001.bvh"  # negative control: clips from elsewhere do replace them
+    assert invoke("reconstruct", vae, other, "--out", clips, "--overwrite").code == 0
+    assert not (clips / "0000.bvh").exists()
+
+
 def test_a_run_replaces_its_own_samples(invoke: Invoke, vae: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(vae, run)

@@ -184,6 +184,15 @@ def test_folders_are_content_then_style(tmp_path: Path) -> None:
         read_labels(tmp_path, ["a.bvh"], "folders")
 
 
+def test_a_few_files_in_sub_folders_label_nothing(tmp_path: Path) -> None:
+    files = ["a.bvh", "b.bvh", "c.bvh", "extra/d.bvh"]
+    labels = read_labels(tmp_path, files)
+    assert labels.source == "none" and set(labels.clips) == set(files) and not labels.faults
+    assert read_labels(tmp_path, [*files, "more/e.bvh", "more/f.bvh"]).source == "folders"  # negative control: a tie
+    with pytest.raises(CorpusError, match="most files lie in no sub-folder"):
+        read_labels(tmp_path, files, "folders")
+
+
 def test_names_without_numbers_have_no_order(tmp_path: Path) -> None:
     for files in (["1.bvh", "x.bvh"], ["a_1.bvh", "b_1.bvh"]):  # not all numbered; one number twice
         labels = read_labels(tmp_path, files)

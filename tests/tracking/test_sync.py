@@ -268,3 +268,19 @@ def test_a_record_changed_while_it_trains(sqlite_uri: str, make_run: RunMaker) -
         assert sync_run(run_dir).complete
         assert client.get_run(run_id).info.status == status
     assert run_count(sqlite_uri) == 1
+
+
+def test_a_damaged_run_makes_no_store(
+    make_run: RunMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sqlite_uri: str
+) -> None:
+    run_dir, bomb = make_run("bomb"), Path(__file__).parents[1] / "fixtures/faults/hostile/config_yaml_bomb.yaml"
+    asked: list[str] = []
+    open_client = sync_module.open_client
+    monkeypatch.setattr(sync_module, "open_client", lambda uri: asked.append(uri) or open_client(uri))
+    config = (run_dir / "config.yaml").read_bytes()
+    (run_dir / "config.yaml").write_bytes(bomb.read_bytes())
+    with pytest.raises(RunError, match="anchors and aliases are not read"):
+        sync_run(run_dir, uri=sqlite_uri)
+    assert not asked
+    (run_dir / "config.yaml").write_bytes(config)  # negative control: the same run undamaged asks the store
+    assert sync_run(run_dir, uri=sqlite_uri).complete and asked
