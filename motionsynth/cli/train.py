@@ -69,7 +69,7 @@ def train(
     from motionsynth.settings import Setting
     from motionsynth.training.distributed import joined_ranks
 
-    choice = [Setting(("data", "on_bad_file"), on_bad_file.value, "--on-bad-file")] if on_bad_file else []
+    choice = [Setting(("data", "on_bad_file"), on_bad_file, "--on-bad-file")] if on_bad_file else []
     with joined_ranks(device) as ranks, _told_once(ranks), TrainingBar() as bar, CorpusBar() as reading:
         progress, files = (bar, reading) if ranks.first else (None, None)
         if resume:
