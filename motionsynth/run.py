@@ -86,7 +86,7 @@ class Run:
         return MotionShape(self.record.frames, self.record.width, classes, self.basis())
 
     def basis(self) -> WindowBasis | None:
-        """What maps windows to the coefficients that the family's networks see; None where they see windows."""
+        """Map between windows and the coefficients that the networks see; None where they see windows."""
         if self.config.family.basis and self._basis is None:
             from motionsynth.corpus.basis import WindowBasis
 
@@ -228,7 +228,7 @@ class Run:
         return normaliser
 
     def _built(self, name: str, build: Callable[[bytes], _Built], limit: int | None = None) -> _Built:
-        """What a function makes of the content of a file, which is as it was written."""
+        """Make something of the content of a file, which must be as it was written."""
         content = self.files.read_checked(name, self.record, limit=limit)
         try:
             return build(content)

@@ -194,7 +194,7 @@ class WindowBasis:
         return WindowSet(motion_N1K, mask_N1, windows.labels, windows.clip_N, windows.start_N, windows.clips)
 
     def tensors(self) -> dict[str, Tensor]:
-        """What a safetensors file holds; :meth:`from_tensors` reads it back."""
+        """Tensors by name for a safetensors file; :meth:`from_tensors` reads them back."""
         kept = torch.tensor([self.kept.get(name, math.nan) for name in ("features", "motion")], dtype=torch.float64)
         return {
             "mean_FD": self.mean_FD,

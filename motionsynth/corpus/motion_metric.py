@@ -1,4 +1,4 @@
-"""What an error in a window counts: how far it moves joints and feet, and how fast.
+"""Weights of errors in a window, by how far they move joints and feet, and how fast.
 
 Shapes: N windows, T frames, D features, F = T bins of the cosine transform, J joints, P poses.
 """

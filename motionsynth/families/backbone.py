@@ -104,7 +104,7 @@ class BasisConfig(FrozenConfig):
     """Dense layers on the coefficients of windows in a fixed basis; see ``motionsynth.corpus.basis``."""
 
     kind: Literal["basis"] = "basis"
-    """Which backbone."""
+    """Name of the backbone."""
     components: int = Field(576, ge=1)
     """K, coefficients of a window."""
     bands_hz: tuple[Annotated[float, Field(gt=0)], ...] = (2.0, 5.0)

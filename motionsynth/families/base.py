@@ -147,7 +147,7 @@ class MotionShape:
     features: int
     labels: dict[str, int]
     basis: WindowBasis | None = None
-    """What maps windows to the coefficients that networks with a basis see."""
+    """Map between windows and the coefficients that networks with a basis see."""
     motion_frames: int | None = None
     """Frames of the motion that a window stands for, where it holds coefficients; T where None."""
 
@@ -216,7 +216,7 @@ class FamilyConfig(FrozenConfig):
 
     @property
     def basis(self) -> BasisConfig | None:
-        """How the basis is fitted whose coefficients the networks see; None where they see windows."""
+        """Settings of the basis whose coefficients the networks see; None where they see windows."""
         return None
 
     @property

@@ -52,11 +52,11 @@ class Flow(Family):
         backbone: BasisConfig = BasisConfig(width=640, layers=6)
         """The basis that windows are coefficients of, and the size of the velocity field."""
         condition: tuple[str, ...] = ()
-        """Labels that the velocity field is told, such as ``[content, style]``."""
+        """Labels that the velocity field is conditioned on, such as ``[content, style]``."""
         dropout: float = Field(0.1, ge=0, lt=1)
         """Share of the hidden numbers that are dropped in training; without it the field learns windows by heart."""
         solver: Solver = "heun"
-        """How paths are followed: ``heun`` takes two evaluations a step, ``euler`` one."""
+        """Rule by which paths are followed: ``heun`` takes two evaluations a step, ``euler`` one."""
         evaluations: int = Field(40, ge=2)
         """Of the velocity field, for a sample."""
         guidance: float = Field(1.0, ge=0)
@@ -121,7 +121,7 @@ class Flow(Family):
         return self.size
 
     def side(self, batch: Batch) -> Tensor | None:
-        """(B, S) condition that a batch says; None for a family that is told nothing."""
+        """(B, S) condition of a batch; None for a family without one."""
         return self.condition.of(batch)
 
     def sample_latent(self, count: int, *, generator: torch.Generator, prior: str | None = None) -> Tensor:
