@@ -70,7 +70,8 @@ def train_run(
     """
     ranks = ranks or Ranks()
     if basis := run.basis():
-        windows, validation = basis.project(windows), basis.project(validation) if validation else None
+        with torch_threads(run.config.train.threads):  # a resumed training must find the very same numbers
+            windows, validation = basis.project(windows), basis.project(validation) if validation else None
     if not ranks.first:
         return _assist(run, windows, device, ranks)
     with run.lock(), way_back(run):

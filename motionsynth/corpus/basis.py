@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Self
 
 import torch
@@ -107,7 +107,8 @@ class WindowBasis:
             )
         weight_FD = metric.weights(spec, normaliser, motion_NTD) if metric else torch.ones(frames, features)
         sample_NTD = motion_NTD[:: math.ceil(len(motion_NTD) / _MOST)]
-        bins_NFD = cosine_transform(frames) @ sample_NTD
+        cosine_FT = cosine_transform(frames)
+        bins_NFD = cosine_FT @ sample_NTD
         mean_FD = bins_NFD.mean(0)
         off_NFD = bins_NFD.sub_(mean_FD).mul_(weight_FD)
         cuts = torch.bucketize(torch.tensor(list(bands_hz)), bin_hz(frames, spec.frame_rate)).tolist()
@@ -119,17 +120,13 @@ class WindowBasis:
         unit_K = deviation_K.clamp(min=float(deviation_K.max()) * 1e-6) ** whitening
         unit_K = unit_K * (deviation_K / unit_K).square().mean().sqrt()  # inputs of networks: unit variance on average
         basis = cls(mean_FD, weight_FD, axes, unit_K, deviation_K / unit_K, {})
-        rest_NFD = (
-            off_NFD
-            - cosine_transform(frames) @ basis.decode(basis.encode(sample_NTD)) * weight_FD
-            + (mean_FD * weight_FD)
-        )
+        rest_NFD = off_NFD - (cosine_FT @ basis.decode(basis.encode(sample_NTD)) - mean_FD) * weight_FD
         plain = (rest_NFD / weight_FD).square().sum() / (off_NFD / weight_FD).square().sum()
         kept = {
             "features": 1 - float(plain),
             "motion": 1 - float(rest_NFD.square().sum() / off_NFD.square().sum()),
         }
-        return cls(mean_FD, weight_FD, axes, unit_K, deviation_K / unit_K, kept)
+        return replace(basis, kept=kept)
 
     @property
     def frames(self) -> int:

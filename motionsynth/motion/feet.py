@@ -58,19 +58,19 @@ def find_legs(skeleton: Skeleton) -> tuple[Leg, ...]:
 
 
 def clean_feet(clip: Clip) -> Clip:
-    """Take the drift of planted feet out of a clip.
+    """Hold planted feet that slide.
 
-    A foot is planted while toe or ankle are low and slow, with hysteresis. What it drifts then beyond what motion
-    capture does is taken off its path, evenly to both sides of the middle of the stance, and eased away while the foot
-    swings. The ankle is brought to its place by bending knee and hip, the foot keeps its direction in the world, and
-    the pelvis comes down where a leg would be too short.
+    A foot is planted while its toe, or its ankle where it has none, is low and slow, with hysteresis. A stance that
+    drifts more than those of motion capture is held at its mean place, and what that takes is eased from stance to
+    stance while the foot swings. The ankle is brought to its place by bending knee and hip, the foot keeps its
+    direction in the world, and the pelvis comes down where a leg would be too short.
 
     Args:
         clip: any clip, y or z up.
 
     Returns:
         The clip with other angles of hips, knees and ankles, and at most a lower root; the very same clip where no
-        leg is found or no planted foot drifts.
+        leg is found or no planted foot slides.
     """
     legs = find_legs(clip.skeleton)
     if len(clip) < 4 or not legs:
@@ -121,8 +121,6 @@ def _shift(positions: FloatArray, leg: Leg, up: int, plane: list[int], rate: flo
     if not any(shift.any() for shift in shifts):
         return np.zeros_like(ground)
     known, values = np.concatenate(frames), np.concatenate(shifts)
-    if len(known) == 1:
-        return np.broadcast_to(values, ground.shape).copy()
     whole = np.clip(np.arange(len(path)), known[0], known[-1])
     return np.asarray(PchipInterpolator(known, values)(whole))
 
