@@ -146,8 +146,8 @@ class WindowBasis:
     def encode(self, motion_NTD: Tensor, mask_NT: Tensor | None = None) -> Tensor:
         """Find the coefficients of windows.
 
-        Of a window with padded frames they are those that fit the frames that are there best, in the metric, under a
-        normal prior of the training windows' spread.
+        Of a window with padded frames, which are its last, they are those that fit the frames that are there best, in
+        the metric, under a normal prior of the training windows' spread.
 
         Args:
             motion_NTD: normalised features.
@@ -164,10 +164,8 @@ class WindowBasis:
         parts = [self._analysed(part) for part in torch.split(motion_NTD, _BLOCK)]
         coded_N1K = (torch.cat(parts) if parts else motion_NTD.new_zeros(0, self.size))[:, None]
         if mask_NT is not None and not bool(mask_NT.all()):
-            for frames in set(mask_NT.sum(1).tolist()):
-                if frames < self.frames:
-                    short_N = (mask_NT.sum(1) == frames).nonzero()[:, 0]
-                    coded_N1K[short_N] = self._fitted(motion_NTD[short_N], mask_NT[short_N[0]])[:, None]
+            short_N = (~mask_NT.all(1)).nonzero()[:, 0]
+            coded_N1K[short_N] = self._fitted(motion_NTD[short_N], mask_NT[short_N].sum(1))[:, None]
         return coded_N1K
 
     def decode(self, coded_N1K: Tensor) -> Tensor:
@@ -233,21 +231,30 @@ class WindowBasis:
         parts = [bins_NFD[:, band].flatten(1) @ analysis_KX.T.to(bins_NFD.dtype) for band, analysis_KX, _ in bands]
         return torch.cat(parts, 1)
 
-    def _fitted(self, motion_NTD: Tensor, mask_T: Tensor) -> Tensor:
-        """(N, K) coefficients by regularised least squares over the frames that are there."""
-        still = torch.zeros(1, 1, self.size, dtype=torch.float64, device=motion_NTD.device)
-        mean_TD = self.decode(still)[0]
-        identity = torch.eye(self.size, dtype=torch.float64, device=motion_NTD.device)[:, None]
-        weight_D = self.weight_FD.square().mean(0).sqrt().to(identity)
-        rows_KX = ((self.decode(identity) - mean_TD)[:, mask_T] * weight_D).flatten(1)
-        off_NX = ((motion_NTD.double() - mean_TD)[:, mask_T] * weight_D).flatten(1)
-        deviation_K = self.deviation_K.to(identity)
+    def _fitted(self, motion_NTD: Tensor, length_N: Tensor) -> Tensor:
+        """(N, K) coefficients by regularised least squares over the first ``length_N`` frames of each window."""
+        cosine_FT, bands = self._on(motion_NTD.device)
+        time_TF = cosine_FT.T.double()
+        weight_D = self.weight_FD.square().mean(0).sqrt().to(time_TF)
+        parts = [
+            time_TF[:, band] @ synthesis_KX.double().unflatten(1, (-1, self.features))
+            for band, _, synthesis_KX in bands
+        ]
+        rows_KTD = torch.cat(parts) * weight_D
+        off_NTD = (motion_NTD - time_TF @ self.mean_FD.to(time_TF)) * weight_D
+        deviation_K = self.deviation_K.to(time_TF)
         # what the components leave out is the noise of the fit, spread evenly over the numbers of a window
-        total = (deviation_K * self.unit_K.to(identity)).square().sum()
+        total = (deviation_K * self.unit_K.to(time_TF)).square().sum()
         noise = total * max(1e-6, 1 - self.kept.get("motion", 1.0)) / self.mean_FD.numel()
-        scatter_KK = rows_KX @ rows_KX.T + torch.diag(noise / deviation_K.square())
-        coded_KN: Tensor = torch.linalg.solve(scatter_KK, rows_KX @ off_NX.T)
-        return coded_KN.T.to(motion_NTD.dtype)
+        scatter_KK = torch.diag(noise / deviation_K.square())
+        coded_NK, start = motion_NTD.new_empty(len(motion_NTD), self.size), 0
+        for frames in sorted(set(length_N.tolist())):  # each length adds its further frames to the scatter
+            rows_KX = rows_KTD[:, start:frames].flatten(1)
+            scatter_KK = torch.addmm(scatter_KK, rows_KX, rows_KX.T)
+            here_N, start = length_N == frames, frames
+            seen_KN = rows_KTD[:, :frames].flatten(1) @ off_NTD[here_N, :frames].flatten(1).T
+            coded_NK[here_N] = torch.linalg.solve(scatter_KK, seen_KN).T.to(coded_NK.dtype)
+        return coded_NK
 
     def _on(self, device: torch.device) -> tuple[Tensor, list[tuple[slice, Tensor, Tensor]]]:
         """The cosine transform, and of each band its bins, its map to coefficients and its map back, on a device."""

@@ -123,6 +123,27 @@ def test_padded_frames_do_not_count_and_short_windows_keep_their_frames(
     assert as_if_whole > 3 * best, "the control: zeros taken for motion"
 
 
+def test_windows_of_several_lengths_are_fitted_as_each_alone(
+    basis: WindowBasis, walkers: tuple[WindowSet, FeatureSpec, Normaliser]
+) -> None:
+    motion = walkers[0].motion_NTD[:5]
+    length_5 = torch.tensor([9, FRAMES, 3, 12, 9])
+    mask = torch.arange(FRAMES) < length_5[:, None]
+    coded = basis.encode(motion, mask)
+    alone = torch.cat([basis.encode(motion[n : n + 1], mask[n : n + 1]) for n in range(5)])
+    torch.testing.assert_close(coded, alone, rtol=1e-5, atol=1e-5)
+    # independently: with the last frames' weight at zero, the minimum of the penalised squared error
+    weight_D = basis.weight_FD.square().mean(0).sqrt().double()
+    mean_TD = basis.decode(torch.zeros(1, 1, basis.size).double())[0]
+    rows_KX = ((basis.decode(torch.eye(basis.size).double()[:, None]) - mean_TD) * weight_D)[:, :12].flatten(1)
+    total = (basis.deviation_K * basis.unit_K).square().sum()
+    noise = float(total) * max(1e-6, 1 - basis.kept["motion"]) / basis.mean_FD.numel()
+    stacked = torch.cat((rows_KX.T, torch.diag(noise**0.5 / basis.deviation_K.double())))
+    target = torch.cat((((motion[3, :12] - mean_TD[:12]) * weight_D).flatten(), torch.zeros(basis.size)))
+    best = torch.linalg.lstsq(stacked, target[:, None], driver="gelsd").solution[:, 0]
+    torch.testing.assert_close(coded[3, 0], best.float(), rtol=1e-3, atol=1e-3)
+
+
 def test_a_basis_comes_back_from_its_tensors(
     basis: WindowBasis, walkers: tuple[WindowSet, FeatureSpec, Normaliser]
 ) -> None:
