@@ -21,13 +21,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", help="a folder of BVH files; embedded ones are made where it is left out")
     parser.add_argument("--pattern", help="regular expression with named groups for the labels of the corpus")
-    parser.add_argument("--threads", default="1", help="CPU threads of the training benchmark")
+    parser.add_argument("--threads", default="1", help="CPU threads of the training benchmarks")
     options = parser.parse_args()
     corpus = ["--corpus", options.corpus] if options.corpus else []
     pattern = ["--pattern", options.pattern] if options.pattern else []
     runs = {
         "bvh_files": corpus,
         "corpus": corpus + pattern,
+        "dense": ["--threads", options.threads],
         "distances": [],
         "kinematics": [],
         "manifold": [],
