@@ -153,8 +153,8 @@ def _build(cache: Path, group: str, key: str, read: Callable[[IO[bytes]], dict[s
         try:
             _publish(place, entry)
         except OSError as error:
-            return replace(store, cache_note=_not_kept(error, entry))
-        return store
+            return replace(store, cache_note=_not_kept(error, entry), folder=None)
+        return replace(store, folder=entry)
     finally:
         shutil.rmtree(place, ignore_errors=True)  # what is mapped stays readable
 

@@ -89,11 +89,14 @@ class Corpus:
 
     def basis(self, config: BasisConfig | None) -> WindowBasis | None:
         """The basis of windows fitted to the training split, once for each way to fit it; None for none."""
-        if config is not None and config not in self._bases:
-            from motionsynth.corpus.basis import fit_basis
+        if config is None:
+            return None
+        how = config.model_copy(update={"width": 1, "layers": 1})  # the networks have no part in it
+        if how not in self._bases:
+            from motionsynth.corpus.kept_basis import kept_basis
 
-            self._bases[config] = fit_basis(self.windows("train"), self.spec, self.normaliser, config)
-        return None if config is None else self._bases[config]
+            self._bases[how] = kept_basis(self, how)
+        return self._bases[how]
 
     @property
     def up(self) -> Literal["y", "z"]:

@@ -181,6 +181,7 @@ def join_stores(sources: Sources, stores: Sequence[FeatureStore]) -> FeatureStor
         rows=np.concatenate([store.rows for store in stores]),
         from_cache=first.from_cache and second.from_cache,
         cache_note="; ".join(dict.fromkeys(store.cache_note for store in stores if store.cache_note)),
+        folder=first.folder,
     )
 
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Final, Self
 
@@ -68,6 +68,7 @@ class FeatureStore:
         rows: (frames of all clips, D) float32, mapped copy-on-write.
         from_cache: whether nothing had to be read.
         cache_note: that what was kept was damaged, or why nothing could be kept; else empty.
+        folder: entry of the cache that they lie in; None where they are in memory only.
     """
 
     spec: FeatureSpec
@@ -80,6 +81,7 @@ class FeatureStore:
     rows: npt.NDArray[np.float32]
     from_cache: bool
     cache_note: str = ""
+    folder: Path | None = None
 
     @classmethod
     def load(cls, folder: Path, entry: str, *, fresh: bool = False) -> Self | None:
@@ -100,7 +102,7 @@ class FeatureStore:
             rows = _map_rows(folder / FEATURES, content)
             if not fresh:
                 refuse_changed(rows, content["features_sha256"])
-            return cls.of(content, rows, from_cache=not fresh)
+            return replace(cls.of(content, rows, from_cache=not fresh), folder=folder)
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise DamagedEntryError(str(error)) from error
 
