@@ -25,16 +25,18 @@ from torch import Tensor
 
 from motionsynth.config import RunConfig, load_config
 from motionsynth.corpus.corpus import Corpus, open_corpus
+from motionsynth.corpus.walkers import make_walkers
 from motionsynth.corpus.windows import WindowSet
 from motionsynth.families.base import Family, StepContext
 from motionsynth.nn.critic import minibatch_stddev
 from motionsynth.training.determinism import build_family, torch_threads
 from motionsynth.training.journal import Journal
 from motionsynth.training.trainer import Trainer
-from tools.bench.training import CONFIGS, LIMIT, make_walkers
 
 __all__ = ["LOSSES", "main"]
 
+CONFIGS: Final = Path(__file__).parents[2] / "configs" / "run"
+LIMIT: Final = 1.15
 BATCH: Final = 256
 CONVOLUTIONS: Final = ("family.backbone={kind: conv}", "train.steps=3000", "train.batch_size=64")
 """Settings of the ``vae`` that the networks on coefficients took the place of."""
@@ -68,7 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as scratch, torch_threads(options.threads):
         folder = Path(scratch)
-        data = options.data or make_walkers(folder / "walkers")
+        data = options.data or folder / "walkers"
+        if options.data is None:
+            make_walkers(data, clips=200)
         corpora: dict[str, Corpus] = {}
         for name in options.families:
             config = _on_basis(name, data, options.threads)

@@ -29,7 +29,7 @@ from motionsynth.training.determinism import build_family, torch_threads
 from motionsynth.training.journal import JournalRow, read_journal
 from motionsynth.workflow import new_run
 
-__all__ = ["main", "make_walkers"]
+__all__ = ["main"]
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "run"
 LIMIT = 1.15
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder / 'mlflow.db'}"
-        data = options.data or make_walkers(folder / "walkers")
+        data = options.data or _make_walkers(folder / "walkers")
         for name in options.families:
             config = load_config(
                 CONFIGS / f"{name}.yaml",
@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 _report_bf16(setting)
 
 
-def make_walkers(folder: Path) -> Path:
+def _make_walkers(folder: Path) -> Path:
     from motionsynth.corpus.walkers import make_walkers
 
     make_walkers(folder, clips=200)
