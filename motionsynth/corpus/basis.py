@@ -237,7 +237,7 @@ class WindowBasis:
         time_TF = cosine_FT.T.double()
         weight_D = self.weight_FD.square().mean(0).sqrt().to(time_TF)
         parts = [
-            time_TF[:, band] @ synthesis_KX.double().unflatten(1, (-1, self.features))
+            time_TF[:, band] @ synthesis_KX.double().view(len(synthesis_KX), -1, self.features)
             for band, _, synthesis_KX in bands
         ]
         rows_KTD = torch.cat(parts) * weight_D
