@@ -236,7 +236,7 @@ def _bound(family: Any, x_BP: Tensor, step: int, generator: torch.Generator) -> 
     variance = (error_B.detach().mean() / x_BP.shape[1]).clamp(min=config.sigma.value**2)
     nll = 0.5 * (x_BP.shape[1] * (2 * torch.pi * variance).log() + error_B / variance).mean()
     kl_BZ = 0.5 * (mean_BZ.square() + log_variance_BZ.expm1() - log_variance_BZ)
-    return nll + kl_BZ.sum(1).mean()
+    return nll + kl_BZ.sum(1).mean()  # type: ignore[no-any-return]
 
 
 def _logit(critic: Any, x_BP: Tensor) -> Tensor:
