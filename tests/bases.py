@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from motionsynth.corpus.basis import WindowBasis
+from motionsynth.corpus.basis import WindowBasis, free_modes
 
 
 def plain_basis(frames: int, features: int, components: int, seed: int = 0) -> WindowBasis:
@@ -14,4 +14,6 @@ def plain_basis(frames: int, features: int, components: int, seed: int = 0) -> W
     axes = torch.linalg.qr(random).Q.T[:components].contiguous()
     ones = torch.ones(frames, features)
     kept = {"features": 1.0, "motion": 1.0}
-    return WindowBasis(torch.zeros_like(ones), ones, (axes,), torch.ones(components), torch.ones(components), kept)
+    return WindowBasis(
+        free_modes(frames), torch.zeros_like(ones), ones, (axes,), torch.ones(components), torch.ones(components), kept
+    )

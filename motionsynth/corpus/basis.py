@@ -1,11 +1,11 @@
 """A fixed linear basis of whole windows: the few hundred numbers of a window that move joints and feet.
 
-A window is taken apart into bands of frequency by a cosine transform over time, and in each band into principal
+A window is taken apart into bands of frequency by the modes of a free bar over time, and in each band into principal
 components, in a metric that weighs every feature by how far it moves joints and feet. What is in none of the components
 is jitter: no model that writes coefficients can make it. The basis belongs to the corpus as the normaliser does: it is
 fitted once on the training windows and is the same for every family.
 
-Shapes: N windows, T frames, D features, F = T bins of the cosine transform, K coefficients, J joints.
+Shapes: N windows, T frames, D features, F = T modes over time, K coefficients, J joints.
 """
 
 from __future__ import annotations
@@ -27,10 +27,12 @@ if TYPE_CHECKING:
     from motionsynth.features.normalise import Normaliser
     from motionsynth.features.spec import FeatureSpec
 
-__all__ = ["WindowBasis", "cosine_transform", "fit_basis"]
+__all__ = ["WindowBasis", "fit_basis", "free_modes"]
 
-_MOST: Final = 4096
-"""Windows that components are fitted to at most, evenly from all, as neighbours overlap."""
+_MOST: Final = 16_384
+"""Windows that components are fitted to at most, evenly from all; fewer make components that fit other takes worse."""
+_JUDGED: Final = 4096
+"""Windows that the share of variance kept is measured on at most."""
 _EXACT: Final = 2048
 """Numbers in a band up to which its components are found exactly."""
 _BLOCK: Final = 1024
@@ -44,11 +46,12 @@ DEFAULT_METRIC: Final = MotionMetric()
 class WindowBasis:
     """``x = mean + C^T (c S A / W)``: coefficients c of windows x, and back by ``c = ((C x - mean) W) A^T / S``.
 
-    C is the orthonormal cosine transform over time, W the metric, A orthonormal rows, a block for each band of
-    frequency, and S the units of the coefficients. Where all components are kept, the two are inverses.
+    C has the orthonormal modes over time, W is the metric, A orthonormal rows, a block for each band of frequency, and
+    S the units of the coefficients. Where all components are kept, the two are inverses.
 
     Args:
-        mean_FD: mean of the cosine transform of the training windows.
+        modes_FT: C.
+        mean_FD: mean of the training windows in these modes.
         weight_FD: W.
         axes: A of each band, (K_b, F_b D); bands lie one after the other and fill F.
         unit_K: S.
@@ -56,6 +59,7 @@ class WindowBasis:
         kept: share of the training windows' variance that the components keep: of features, and in the metric.
     """
 
+    modes_FT: Tensor
     mean_FD: Tensor
     weight_FD: Tensor
     axes: tuple[Tensor, ...]
@@ -107,8 +111,8 @@ class WindowBasis:
             )
         weight_FD = metric.weights(spec, normaliser, motion_NTD) if metric else torch.ones(frames, features)
         sample_NTD = motion_NTD[:: math.ceil(len(motion_NTD) / _MOST)]
-        cosine_FT = cosine_transform(frames)
-        bins_NFD = cosine_FT @ sample_NTD
+        modes_FT = free_modes(frames)
+        bins_NFD = modes_FT @ sample_NTD
         mean_FD = bins_NFD.mean(0)
         off_NFD = bins_NFD.sub_(mean_FD).mul_(weight_FD)
         cuts = torch.bucketize(torch.tensor(list(bands_hz)), bin_hz(frames, spec.frame_rate)).tolist()
@@ -119,8 +123,10 @@ class WindowBasis:
         deviation_K = torch.cat([value[value >= least] for value, _ in found]).sqrt()
         unit_K = deviation_K.clamp(min=float(deviation_K.max()) * 1e-6) ** whitening
         unit_K = unit_K * (deviation_K / unit_K).square().mean().sqrt()  # inputs of networks: unit variance on average
-        basis = cls(mean_FD, weight_FD, axes, unit_K, deviation_K / unit_K, {})
-        rest_NFD = off_NFD - (cosine_FT @ basis.decode(basis.encode(sample_NTD)) - mean_FD) * weight_FD
+        basis = cls(modes_FT, mean_FD, weight_FD, axes, unit_K, deviation_K / unit_K, {})
+        judged = slice(None, None, math.ceil(len(off_NFD) / _JUDGED))
+        off_NFD, back_NTD = off_NFD[judged], basis.decode(basis.encode(sample_NTD[judged]))
+        rest_NFD = off_NFD - (modes_FT @ back_NTD - mean_FD) * weight_FD
         plain = (rest_NFD / weight_FD).square().sum() / (off_NFD / weight_FD).square().sum()
         kept = {
             "features": 1 - float(plain),
@@ -170,7 +176,7 @@ class WindowBasis:
 
     def decode(self, coded_N1K: Tensor) -> Tensor:
         """(N, 1, K) coefficients -> (N, T, D) normalised features."""
-        cosine_FT, bands = self._on(coded_N1K.device)
+        modes_FT, bands = self._on(coded_N1K.device)
         coded_NK = coded_N1K.flatten(1)
         mean_FD = self.mean_FD.to(coded_NK)
         done, parts = 0, []
@@ -180,7 +186,7 @@ class WindowBasis:
             parts.append(part_NX.view(len(part_NX), band.stop - band.start, self.features))
             done += size
         bins_NFD = torch.cat(parts, 1) + mean_FD
-        return torch.matmul(cosine_FT.T.to(coded_NK.dtype), bins_NFD)
+        return torch.matmul(modes_FT.T.to(coded_NK.dtype), bins_NFD)
 
     def project(self, windows: WindowSet) -> WindowSet:
         """The same windows as coefficients: one frame of K features each, none padded."""
@@ -192,6 +198,7 @@ class WindowBasis:
         """Tensors by name for a safetensors file; :meth:`from_tensors` reads them back."""
         kept = torch.tensor([self.kept.get(name, math.nan) for name in ("features", "motion")], dtype=torch.float64)
         return {
+            "modes_FT": self.modes_FT,
             "mean_FD": self.mean_FD,
             "weight_FD": self.weight_FD,
             "unit_K": self.unit_K,
@@ -211,7 +218,7 @@ class WindowBasis:
         Raises:
             ValueError: a tensor is missing or does not fit.
         """
-        missing = {"mean_FD", "weight_FD", "unit_K", "deviation_K", "kept", "axes.0"} - set(tensors)
+        missing = {"modes_FT", "mean_FD", "weight_FD", "unit_K", "deviation_K", "kept", "axes.0"} - set(tensors)
         if missing:
             raise ValueError(f"not a basis: lacks {', '.join(sorted(missing))}")
         axes = tuple(tensors[f"axes.{n}"] for n in range(sum(name.startswith("axes.") for name in tensors)))
@@ -219,15 +226,17 @@ class WindowBasis:
         if size not in (None, tuple(mean_FD.shape)):
             raise ValueError(f"a basis of windows of {tuple(mean_FD.shape)} numbers, not {size}")
         rows, columns = sum(map(len, axes)), sum(part.shape[1] for part in axes)
+        if tensors["modes_FT"].shape != (len(mean_FD), len(mean_FD)):
+            raise ValueError(f"not a basis: modes {tuple(tensors['modes_FT'].shape)} for {len(mean_FD)} frames")
         if columns != mean_FD.numel() or rows != len(unit_K) or not (unit_K > 0).all():
             raise ValueError(f"not a basis: axes of {rows} by {columns} for {len(unit_K)} coefficients")
         kept = dict(zip(("features", "motion"), tensors["kept"].tolist(), strict=True))
-        return cls(mean_FD, tensors["weight_FD"], axes, unit_K, tensors["deviation_K"], kept)
+        return cls(tensors["modes_FT"], mean_FD, tensors["weight_FD"], axes, unit_K, tensors["deviation_K"], kept)
 
     def _analysed(self, motion_NTD: Tensor) -> Tensor:
         """(N, K) coefficients of windows without padded frames."""
-        cosine_FT, bands = self._on(motion_NTD.device)
-        bins_NFD = torch.matmul(cosine_FT.to(motion_NTD.dtype), motion_NTD) - self.mean_FD.to(motion_NTD)
+        modes_FT, bands = self._on(motion_NTD.device)
+        bins_NFD = torch.matmul(modes_FT.to(motion_NTD.dtype), motion_NTD) - self.mean_FD.to(motion_NTD)
         parts = [bins_NFD[:, band].flatten(1) @ analysis_KX.T.to(bins_NFD.dtype) for band, analysis_KX, _ in bands]
         return torch.cat(parts, 1)
 
@@ -257,7 +266,7 @@ class WindowBasis:
         return coded_NK
 
     def _on(self, device: torch.device) -> tuple[Tensor, list[tuple[slice, Tensor, Tensor]]]:
-        """The cosine transform, and of each band its bins, its map to coefficients and its map back, on a device."""
+        """The modes over time, and of each band its bins, its map to coefficients and its map back, on a device."""
         if device not in self._maps:
             bands, start, done = [], 0, 0
             for axes_KX in self.axes:
@@ -267,7 +276,7 @@ class WindowBasis:
                 maps = (axes_KX * weight_X / unit_K1, axes_KX / weight_X * unit_K1)
                 bands.append((slice(start, stop), maps[0].to(device), maps[1].to(device)))
                 start, done = stop, done + len(axes_KX)
-            self._maps[device] = cosine_transform(self.frames).to(device), bands
+            self._maps[device] = self.modes_FT.to(device), bands
         return self._maps[device]
 
 
@@ -292,12 +301,18 @@ def fit_basis(windows: WindowSet, spec: FeatureSpec, normaliser: Normaliser, con
         raise ConfigError(None, "family.backbone", str(error)) from error
 
 
-def cosine_transform(frames: int) -> Tensor:
-    """(F, T) orthonormal cosine transform over time (DCT-II): bin k has the frequency ``k rate / (2 T)``."""
-    bin_F1, time_T = torch.arange(frames, dtype=torch.float64)[:, None], torch.arange(frames, dtype=torch.float64)
-    cosine_FT = torch.cos(math.pi * (time_T + 0.5) * bin_F1 / frames) * math.sqrt(2 / frames)
-    cosine_FT[0] /= math.sqrt(2)
-    return cosine_FT.float()
+def free_modes(frames: int) -> Tensor:
+    """(F, T) orthonormal modes of a bar with free ends, from slow to fast: mode k crosses zero k times.
+
+    They are the eigenvectors of ``D^T D``, D the second differences: a constant, a slope, and then waves whose ends
+    bend nowhere. Motion does not stop at the ends of a window, and a cosine transform, whose waves have no slope there,
+    needs fast waves for it.
+    """
+    bend_TT = torch.eye(frames, dtype=torch.float64).diff(n=2, dim=0)
+    modes_FT = torch.linalg.eigh(bend_TT.T @ bend_TT).eigenvectors.T
+    modes_FT[:2] = torch.stack((torch.ones(frames), torch.linspace(1, -1, frames)))  # eigenvalue 0: any turn of the two
+    modes_FT = torch.nn.functional.normalize(modes_FT)
+    return (modes_FT * modes_FT[:, :1].sign()).float()
 
 
 def _principal_axes(off_NX: Tensor, components: int) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,6 @@
 """Weights of errors in a window, by how far they move joints and feet, and how fast.
 
-Shapes: N windows, T frames, D features, F = T bins of the cosine transform, J joints, P poses.
+Shapes: N windows, T frames, D features, F = T modes over time (``basis.free_modes``), J joints, P poses.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class MotionMetric(NamedTuple):
 
 
 def bin_hz(frames: int, frame_rate: float) -> Tensor:
-    """(F,) frequencies of the bins of the cosine transform."""
+    """(F,) frequencies of the modes over time: k half waves in T frames, ``k rate / (2 T)``."""
     return torch.arange(frames) * (frame_rate / (2 * frames))
 
 

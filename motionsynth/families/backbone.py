@@ -105,7 +105,7 @@ class BasisConfig(FrozenConfig):
 
     kind: Literal["basis"] = "basis"
     """Name of the backbone."""
-    components: int = Field(576, ge=1)
+    components: int = Field(512, ge=1)
     """K, coefficients of a window."""
     bands_hz: tuple[Annotated[float, Field(gt=0)], ...] = (2.0, 5.0)
     """Frequencies that part the bands, each of which has components of its own; none for one band."""

@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.fft import dct
 
-from motionsynth.corpus.basis import WindowBasis, cosine_transform
+from motionsynth.corpus.basis import WindowBasis, free_modes
 from motionsynth.corpus.motion_metric import MotionMetric
 from motionsynth.corpus.walkers import plan_walkers, walker_clip
 from motionsynth.corpus.windows import WindowSet, cut_windows
@@ -38,9 +38,28 @@ def basis(walkers: tuple[WindowSet, FeatureSpec, Normaliser]) -> WindowBasis:
     return WindowBasis.fit(*walkers, components=60)
 
 
-def test_the_transform_is_scipys() -> None:
-    x = np.random.default_rng(0).normal(size=FRAMES)
-    np.testing.assert_allclose(cosine_transform(FRAMES).double().numpy() @ x, dct(x, norm="ortho"), atol=1e-6)
+@pytest.mark.parametrize("frames", [FRAMES, 64])
+def test_modes_are_those_of_a_free_bar(frames: int) -> None:
+    """Orthonormal, rising in zero crossings, and lines lie in the first two; faster ones are scipy's bar's."""
+    modes = free_modes(frames).double()
+    torch.testing.assert_close(modes @ modes.T, torch.eye(frames, dtype=torch.float64), atol=1e-6, rtol=0)
+    assert [int((row[1:] * row[:-1] < 0).sum()) for row in modes] == list(range(frames))
+    line = modes @ (3.0 + 0.7 * torch.arange(frames, dtype=torch.float64))
+    assert line[2:].abs().max() < 1e-5 * line.abs().max()
+    second = np.diff(np.eye(frames), 2, axis=0)
+    bend = (modes[2:].numpy() @ second.T).__pow__(2).sum(1)
+    np.testing.assert_allclose(bend, np.linalg.svd(second, compute_uv=False)[::-1] ** 2, rtol=1e-3, atol=1e-6)
+
+
+def test_motion_that_goes_on_needs_no_fast_modes_at_the_ends() -> None:
+    """Of a slow swing cut anywhere, what lies above 5 Hz at 30 frames a second; the cosine transform is the control."""
+    slow = torch.sin(2 * torch.pi * 0.9 * torch.arange(64) / 30 + 0.4)
+
+    def lost(modes: torch.Tensor) -> float:
+        return float((modes @ slow)[22:].square().sum() / slow.square().sum())
+
+    cosine = torch.from_numpy(dct(np.eye(64), norm="ortho", axis=0)).float()
+    assert lost(free_modes(64)) < 0.05 * lost(cosine)
 
 
 def test_coefficients_come_back_from_windows_made_of_them(basis: WindowBasis) -> None:
@@ -152,6 +171,8 @@ def test_a_basis_comes_back_from_its_tensors(
     assert torch.equal(again.encode(motion), basis.encode(motion)) and again.kept == pytest.approx(basis.kept)
     with pytest.raises(ValueError, match="lacks"):
         WindowBasis.from_tensors({"mean_FD": torch.zeros(2, 2)})
+    with pytest.raises(ValueError, match="modes"):
+        WindowBasis.from_tensors({**basis.tensors(), "modes_FT": torch.eye(3)})
 
 
 def test_the_same_windows_give_the_same_basis(
