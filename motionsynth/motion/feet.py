@@ -28,7 +28,7 @@ NO_LEGS: Final = (
 )
 """What a user is told of motion that cannot be cleaned."""
 
-_LOW: Final = (0.025, 0.06)
+_LOW: Final = (0.015, 0.03)
 """Leg lengths above its floor below which a foot joint may be planted, and up to which it stays so."""
 _SLOW: Final = (0.5, 1.0)
 """Leg lengths a second likewise."""
