@@ -36,11 +36,13 @@ _SHORTEST_S: Final = 0.1
 """A foot that rests for less is passing through."""
 _DRIFT: Final = (0.03, 0.06)
 """Leg lengths a second, median over a stance, up to which a foot is left as it is, and from which it is held fast: of
-stances in motion capture six in ten drift less than the first, and three in four less than the second."""
+stances in motion capture more than half drift less than the first, and three in four less than the second."""
 _STRETCH: Final = 0.999
 """Share of its length to which a leg may be stretched."""
 _LOWERING_S: Final = 0.2
 """The pelvis comes down for a leg that is too short, and up again, over as long."""
+_NOTHING: Final = 1e-12
+"""Least length that is divided by, in a clip's own unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +146,7 @@ def _length(positions: FloatArray, leg: Leg) -> FloatArray:
 
 def _shift(positions: FloatArray, leg: Leg, up: int, plane: list[int], rate: float) -> FloatArray:
     """(N, T, 2) how far a foot has to move over the ground so that it stands still while it is planted."""
-    lengths = _length(positions, leg).sum(1)
+    lengths = np.maximum(_length(positions, leg).sum(1), _NOTHING)
     path = positions[:, :, leg.ankle if leg.toe is None else leg.toe] / lengths[:, None, None]
     ground = path[..., plane]
     shifts, known = np.zeros_like(ground), np.zeros(ground.shape[:2], dtype=bool)
@@ -226,7 +228,7 @@ def _reach(
 
 def _angle(a: FloatArray, b: FloatArray, opposite: FloatArray) -> FloatArray:
     """The angle between sides a and b of a triangle, by the law of cosines."""
-    cosine = (a**2 + b**2 - opposite**2) / np.maximum(2 * a * b, 1e-12)
+    cosine = (a**2 + b**2 - opposite**2) / np.maximum(2 * a * b, _NOTHING)
     return np.asarray(np.arccos(np.clip(cosine, -1.0, 1.0)))
 
 
@@ -236,9 +238,9 @@ def _hinge(hip: FloatArray, knee: FloatArray, ankle: FloatArray) -> FloatArray:
     size = np.linalg.norm(normal, axis=-1, keepdims=True)
     scale = np.linalg.norm(hip - knee, axis=-1, keepdims=True) * np.linalg.norm(ankle - knee, axis=-1, keepdims=True)
     bent = size > 1e-3 * scale
-    best = (size / np.maximum(scale, 1e-12)).argmax(axis=1)[:, None]
+    best = (size / np.maximum(scale, _NOTHING)).argmax(axis=1)[:, None]
     normal, size = (np.where(bent, own, np.take_along_axis(own, best, 1)) for own in (normal, size))
-    return np.asarray(normal / np.maximum(size, 1e-12))
+    return np.asarray(normal / np.maximum(size, _NOTHING))
 
 
 def _about(axis: FloatArray, angle: FloatArray) -> FloatArray:
@@ -252,9 +254,9 @@ def _about(axis: FloatArray, angle: FloatArray) -> FloatArray:
 
 def _between(start: FloatArray, end: FloatArray) -> FloatArray:
     """(N, T, 3, 3) smallest turns of one direction onto another."""
-    a = start / np.maximum(np.linalg.norm(start, axis=-1, keepdims=True), 1e-12)
-    b = end / np.maximum(np.linalg.norm(end, axis=-1, keepdims=True), 1e-12)
+    a = start / np.maximum(np.linalg.norm(start, axis=-1, keepdims=True), _NOTHING)
+    b = end / np.maximum(np.linalg.norm(end, axis=-1, keepdims=True), _NOTHING)
     axis = np.cross(a, b)
     sine = np.linalg.norm(axis, axis=-1)
     angle = np.arctan2(sine, (a * b).sum(-1))
-    return _about(axis / np.maximum(sine, 1e-12)[..., None], angle)
+    return _about(axis / np.maximum(sine, _NOTHING)[..., None], angle)

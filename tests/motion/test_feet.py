@@ -135,6 +135,14 @@ def test_clips_are_cleaned_together_as_one_by_one(walker: Clip) -> None:
     assert not (together[0][0] == rotations[0]).all()
 
 
+def test_legs_without_length_are_left_alone(walker: Clip) -> None:
+    slid = sliding(walker, 30.0)
+    translations = slid.translations.copy()
+    translations[:, [joint for leg in find_legs(walker.skeleton) for joint in (leg.knee, leg.ankle)]] = 0.0
+    flat = replace(slid, translations=translations)
+    assert clean_feet(flat) is flat
+
+
 def test_arbitrary_motion_stays_finite() -> None:
     cleaned = clean_feet(sliding(walk(frames=90), 40.0))
     assert np.isfinite(cleaned.angles).all() and np.isfinite(cleaned.translations).all()
