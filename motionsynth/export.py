@@ -92,6 +92,8 @@ class Export:
     clean_feet: bool = False
     renamed: list[tuple[str, str]] = field(default_factory=list)
     """Filled by :meth:`apply`: joint name in the corpus and in the files, where they differ."""
+    notes: list[str] = field(default_factory=list)
+    """Filled by :meth:`apply`: sentences for the user."""
 
     def apply(self, clip: Clip, run: Run, source: Source | None = None) -> Clip:
         """Bring a decoded clip of a run to where it is wanted.
@@ -105,7 +107,7 @@ class Export:
             ValueError: the unit is unknown, or the frame rate a hundred times the run's.
         """
         from motionsynth.features.placement import ORIGIN, place
-        from motionsynth.motion.feet import clean_feet
+        from motionsynth.motion.feet import NO_LEGS, clean_feet, find_legs
         from motionsynth.motion.names import note_renamed, portable_names, rename_joints
         from motionsynth.motion.resample import resample
         from motionsynth.motion.transform import scale_lengths, unit_metres
@@ -113,6 +115,8 @@ class Export:
         spec, record = run.spec(), run.record
         if self.clean_feet:
             clip = clean_feet(clip)
+            if NO_LEGS not in self.notes and not find_legs(clip.skeleton):
+                self.notes.append(NO_LEGS)
         clip = place(clip, spec, source.start if source else ORIGIN, self.up or (source.up if source else record.up))
         clip = resample(clip, self.frame_rate or record.source_rate or spec.frame_rate)
         if self.units is not None:

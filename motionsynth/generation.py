@@ -36,10 +36,11 @@ SHOWN = 6
 
 
 def keep_samples(run: Run, corpus: Corpus) -> None:
-    """``samples/``: a few generated clips, as many real ones that went the same way, a page and a GIF of both."""
+    """``samples/``: a few generated clips with cleaned feet, as many real ones as they are, a page and a GIF."""
     import torch
 
     from motionsynth.corpus.corpus import MIRRORED
+    from motionsynth.export import Export
     from motionsynth.sampling import draw_samples
 
     real = corpus.windows("validation") if len(corpus.windows("validation")) else corpus.windows("train")
@@ -52,7 +53,8 @@ def keep_samples(run: Run, corpus: Corpus) -> None:
     names = distinct_names([clip.removesuffix(MIRRORED) for clip in clips], tails=tails)
     lengths = real.mask_NT[index_N].sum(1).tolist()
     with clip_folder(run.samples_path, overwrite=True) as folder:
-        write_windows(run, draw_samples(run, SHOWN, 0).motion_NTD, folder, _numbers(SHOWN))
+        drawn_NTD = draw_samples(run, SHOWN, 0).motion_NTD
+        write_windows(run, drawn_NTD, folder, _numbers(SHOWN), export=Export(clean_feet=True))
         write_windows(run, real.motion_NTD[index_N], folder / "real", names, lengths)
         _show(run, folder)
 

@@ -17,7 +17,7 @@ from motionsynth.output import clip_folder
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from motionsynth.export import Source
+    from motionsynth.export import Export, Source
     from motionsynth.families.base import Decodes, Family
     from motionsynth.families.latent_paths import Axis
     from motionsynth.motion.clip import Clip
@@ -57,6 +57,7 @@ def interpolate(
     out: Path | None = None,
     device: str = "auto",
     overwrite: bool = False,
+    export: Export | None = None,
 ) -> Strip:
     """Write the clips that lie between two latents, the ends among them, and a page that plays them in a row.
 
@@ -71,6 +72,7 @@ def interpolate(
         out: folder to write, missing or empty; where None ``interpolation`` in the run, whose clips are replaced.
         device: ``auto``, ``cpu`` or ``cuda``.
         overwrite: whether clips that this package wrote into ``out`` before are replaced.
+        export: their axes, frame rate, unit and names; as in the corpus, or in the clips, where None.
 
     Raises:
         RunError: no run, or a family that cannot.
@@ -101,7 +103,8 @@ def interpolate(
     note = f"the path between the latents is a {'straight line' if straight else 'great circle'}"
     title = f"{model.run.record.family}: {row.heading}"
     made_of = [end for end in ends if isinstance(end, Path)]
-    return _write(model.run, folder, [row], title, real, (note,), overwrite=overwrite or out is None, made_of=made_of)
+    replace_own = overwrite or out is None
+    return _write(model.run, folder, [row], title, real, (note,), overwrite=replace_own, made_of=made_of, export=export)
 
 
 def traverse(
@@ -115,6 +118,7 @@ def traverse(
     out: Path | None = None,
     device: str = "auto",
     overwrite: bool = False,
+    export: Export | None = None,
 ) -> Strip:
     """Vary one code, or one number of a latent, while all others stay; write the clips and a page with a row for each.
 
@@ -130,6 +134,7 @@ def traverse(
             clips are replaced.
         device: ``auto``, ``cpu`` or ``cuda``.
         overwrite: whether clips that this package wrote into ``out`` before are replaced.
+        export: their axes, frame rate, unit and names; as in the corpus, or in the clips, where None.
 
     Raises:
         RunError: no run, or a family that cannot.
@@ -161,7 +166,7 @@ def traverse(
         side_NS = None if side_S is None else side_S.expand(len(z_NZ), -1)
         rows.append(_Row(axis.name, axis.name, captions, _decoded(model, z_NZ, side_NS)))
     title = f"{model.run.record.family}: one code at a time, seed {seed}"
-    return _write(model.run, folder, rows, title, (), notes, overwrite=overwrite or out is None)
+    return _write(model.run, folder, rows, title, (), notes, overwrite=overwrite or out is None, export=export)
 
 
 class _Model(NamedTuple):
@@ -304,6 +309,7 @@ def _write(
     *,
     overwrite: bool,
     made_of: Sequence[Path] = (),
+    export: Export | None = None,
 ) -> Strip:
     """A BVH file for each clip, and the page."""
     from motionsynth.generation import write_windows
@@ -316,8 +322,8 @@ def _write(
         for row in rows:
             digits = max(2, len(str(len(row.captions) - 1)))
             names = [f"{index:0{digits}}" for index in range(len(row.captions))]
-            written = write_windows(run, row.motion_NTD, stage / row.place, names, sources=row.sources)
+            written = write_windows(run, row.motion_NTD, stage / row.place, names, sources=row.sources, export=export)
             groups[row.heading] = list(zip(row.captions, map(read_bvh, written), strict=True))
             paths[row.heading] = [folder / row.place / path.name for path in written]
         write_player([], stage / PAGE, title=title, groups=groups)
-    return Strip(paths, folder / PAGE, notes)
+    return Strip(paths, folder / PAGE, (*notes, *(export.notes if export else ())))

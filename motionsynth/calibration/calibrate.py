@@ -84,11 +84,12 @@ def open_job(job: Job, *, reading: Progress | None = None, training: Progress | 
     """
     from motionsynth.corpus.corpus import open_corpus
     from motionsynth.extractors import extractor_for
-    from motionsynth.metrics.registry import choose
+    from motionsynth.metrics.registry import MEASURES, choose
 
     corpus = open_corpus(job.data, progress=reading)
     extractor = extractor_for(corpus, folder=job.extractor, progress=training)
-    chosen = choose(job.metrics, job.spaces, extractor.spaces)
+    instruments = [measure for measure in MEASURES if measure.calibrated]
+    chosen = choose(job.metrics, job.spaces, extractor.spaces, measures=instruments)
     return open_bench(corpus, extractor, job.config, chosen)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,9 @@ from motionsynth.cli.exporting import CleanFeet, print_renamed
 from motionsynth.cli.files import OnBadFile, Overwrite, print_skipped
 from motionsynth.cli.terminal import echo, print_json
 from motionsynth.corpus.finding import BadFiles
+
+if TYPE_CHECKING:
+    from motionsynth.motion.convert import Conversion
 
 __all__ = ["app"]
 
@@ -102,7 +105,6 @@ def convert(
 
     `motionsynth data convert sliding.bvh standing.bvh --clean-feet`
     """
-    from motionsynth.corpus.convert import convert_path
     from motionsynth.motion.convert import Conversion
 
     conversion = Conversion(
@@ -115,14 +117,46 @@ def convert(
         portable=portable,
         keep_names=keep_names,
     )
+    _convert([source], target, conversion, on_bad_file, overwrite)
+    print_renamed(conversion.renamed)
+
+
+@app.command("clean-feet")
+def hold_feet(
+    files: Annotated[list[Path], typer.Argument(help="BVH files, or folders of them.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write; of one file the file.")],
+    on_bad_file: OnBadFile = "stop",
+    overwrite: Overwrite = False,
+) -> None:
+    """Hold planted feet that slide, by bending the legs: `data convert --clean-feet` for any number of files.
+
+    Feet that stand stay as they are, and so does motion in which no leg is found, which is said. A folder's
+    `labels.csv` goes along.
+
+    Examples:
+
+    `motionsynth data clean-feet sliding.bvh --out standing.bvh`
+
+    `motionsynth data clean-feet take_*.bvh --out standing`
+    """
+    from motionsynth.motion.convert import Conversion
+
+    _convert(files, out, Conversion(clean_feet=True), on_bad_file, overwrite)
+
+
+def _convert(
+    sources: list[Path], target: Path, conversion: Conversion, on_bad_file: OnBadFile, overwrite: bool
+) -> None:
+    """Convert, and print what was written."""
+    from motionsynth.corpus.convert import convert_paths
+
     bad = BadFiles(on_bad_file)
-    converted = convert_path(source, target, conversion, overwrite=overwrite, bad=bad)
+    converted = convert_paths(sources, target, conversion, overwrite=overwrite, bad=bad)
     for path in converted.paths:
         echo(path)
     for note in converted.notes:
         echo(note, err=True)
     print_skipped(bad.reasons.values())
-    print_renamed(conversion.renamed)
 
 
 def _slice(text: str | None) -> slice | None:

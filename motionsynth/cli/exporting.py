@@ -13,7 +13,7 @@ from motionsynth.errors import MotionSynthError
 if TYPE_CHECKING:
     from motionsynth.export import Export
 
-__all__ = ["FrameRate", "KeepNames", "Unit", "UpAxis", "export_of", "print_renamed"]
+__all__ = ["CleanFeet", "FrameRate", "KeepNames", "Unit", "UpAxis", "export_of", "print_notes", "print_renamed"]
 
 Axis = Literal["y", "z"]
 UpAxis = Annotated[Axis | None, typer.Option("--up", help="Axis that points up.", show_default="as in the corpus")]
@@ -47,6 +47,13 @@ def export_of(up: Axis | None, fps: float | None, units: str | None, keep_names:
     except ValueError as error:
         raise MotionSynthError(f"--units: {error}") from error
     return Export(up, fps, units, keep_names, clean_feet)
+
+
+def print_notes(export: Export) -> None:
+    """Say on stderr what the clips that an export wrote have become, in a few lines."""
+    for note in export.notes:
+        echo(note, err=True)
+    print_renamed(export.renamed, most=3)
 
 
 def print_renamed(renamed: Sequence[tuple[str, str]], most: int | None = None) -> None:

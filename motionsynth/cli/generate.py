@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from motionsynth.cli.exporting import CleanFeet, FrameRate, KeepNames, Unit, UpAxis, export_of, print_renamed
+from motionsynth.cli.exporting import CleanFeet, FrameRate, KeepNames, Unit, UpAxis, export_of, print_notes
 from motionsynth.cli.files import Overwrite, pairs
 from motionsynth.cli.terminal import echo
 
@@ -42,7 +42,7 @@ def generate(
     fps: FrameRate = None,
     units: Unit = None,
     keep_names: KeepNames = False,
-    clean_feet: CleanFeet = False,
+    clean_feet: CleanFeet = True,
 ) -> None:
     """Draw clips from a trained model and write them as BVH that Blender opens.
 
@@ -74,4 +74,4 @@ def generate(
         export=export,
     )
     echo(f"{len(paths)} clips in {paths[0].parent}")
-    print_renamed(export.renamed, most=3)
+    print_notes(export)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from motionsynth.cli.exporting import CleanFeet
 from motionsynth.cli.files import Overwrite, pairs
 from motionsynth.cli.terminal import echo
 from motionsynth.errors import MotionSynthError
@@ -38,6 +39,7 @@ def interpolate(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     overwrite: Overwrite = False,
+    clean_feet: CleanFeet = True,
 ) -> None:
     """Walk through a model's latents from one clip to another: BVH files, and a page that plays them in a row.
 
@@ -51,6 +53,7 @@ def interpolate(
     `motionsynth interpolate runs/gan --seeds 0 1 --linear`
     """
     from motionsynth import latent_walks
+    from motionsynth.export import Export
 
     ends: tuple[Path, Path] | tuple[int, int]
     if clips and seeds:
@@ -70,6 +73,7 @@ def interpolate(
         out=out,
         device=device,
         overwrite=overwrite,
+        export=Export(clean_feet=clean_feet),
     )
     for note in strip.notes:
         echo(note)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from motionsynth.cli.exporting import CleanFeet, FrameRate, KeepNames, Unit, UpAxis, export_of, print_renamed
+from motionsynth.cli.exporting import CleanFeet, FrameRate, KeepNames, Unit, UpAxis, export_of, print_notes
 from motionsynth.cli.files import OnBadFile, Overwrite, pairs, print_skipped
 from motionsynth.cli.terminal import echo
 from motionsynth.corpus.finding import BadFiles, find_clips
@@ -30,7 +30,7 @@ def reconstruct(
     fps: FrameRate = None,
     units: Unit = None,
     keep_names: KeepNames = False,
-    clean_feet: CleanFeet = False,
+    clean_feet: CleanFeet = True,
 ) -> None:
     """Send real clips through a model's encoder and decoder, and write what comes back as BVH.
 
@@ -55,5 +55,5 @@ def reconstruct(
         export=export,
     )
     echo(f"{len(paths)} clips in {out}")
-    print_renamed(export.renamed, most=3)
+    print_notes(export)
     print_skipped(bad.reasons.values())

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from motionsynth.cli.exporting import CleanFeet, FrameRate, KeepNames, Unit, UpAxis, export_of, print_renamed
+from motionsynth.cli.exporting import CleanFeet, FrameRate, KeepNames, Unit, UpAxis, export_of, print_notes
 from motionsynth.cli.files import OnBadFile, Overwrite, pairs, print_skipped
 from motionsynth.cli.terminal import echo
 from motionsynth.corpus.finding import BadFiles, find_clips
@@ -31,7 +31,7 @@ def translate(
     fps: FrameRate = None,
     units: Unit = None,
     keep_names: KeepNames = False,
-    clean_feet: CleanFeet = False,
+    clean_feet: CleanFeet = True,
 ) -> None:
     """Bring clips to another style, or to how another corpus moves, and write them as BVH.
 
@@ -57,5 +57,5 @@ def translate(
         export=export,
     )
     echo(f"{len(paths)} clips in {out}")
-    print_renamed(export.renamed, most=3)
+    print_notes(export)
     print_skipped(bad.reasons.values())

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from motionsynth.cli.exporting import CleanFeet
 from motionsynth.cli.files import Overwrite, pairs
 from motionsynth.cli.terminal import echo
 
@@ -39,6 +40,7 @@ def traverse(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     overwrite: Overwrite = False,
+    clean_feet: CleanFeet = True,
 ) -> None:
     """Vary one number of a latent, or one code, while the others stay: BVH files, and a page with a row for each.
 
@@ -49,6 +51,7 @@ def traverse(
     `motionsynth traverse runs/vae --code 3 --code 7 --range -3 3`
     """
     from motionsynth import latent_walks
+    from motionsynth.export import Export
 
     strip = latent_walks.traverse(
         run,
@@ -60,6 +63,7 @@ def traverse(
         out=out,
         device=device,
         overwrite=overwrite,
+        export=Export(clean_feet=clean_feet),
     )
     for note in strip.notes:
         echo(note)

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from motionsynth.corpus.finding import BadFiles, find_files
+from motionsynth.corpus.finding import BadFiles, find_clips, find_files
 from motionsynth.corpus.tables import LABELS, Matcher, Table, find_table, read_table, write_table
-from motionsynth.errors import MotionSynthError
+from motionsynth.errors import MotionSynthError, list_first
 from motionsynth.files import write_bytes
 from motionsynth.motion.bvh import read_bvh, write_bvh
 from motionsynth.motion.convert import Conversion
-from motionsynth.output import clip_folder, distinct_paths, refuse_filled
+from motionsynth.motion.feet import NO_LEGS, find_legs
+from motionsynth.motion.skeleton import Skeleton
+from motionsynth.output import clip_folder, distinct_names, distinct_paths, refuse_filled
 
-__all__ = ["Converted", "convert_path"]
+__all__ = ["Converted", "convert_path", "convert_paths"]
+
+_NAMED: Final = 3
+"""Files named in a note that counts the others."""
 
 
 class Converted(NamedTuple):
@@ -53,12 +59,61 @@ def convert_path(
     out = target / source.name if target.is_dir() else target
     out.parent.mkdir(parents=True, exist_ok=True)
     write_bvh(clip, out)
-    return Converted([out], ())
+    return Converted([out], _legless_note({source.name: clip.skeleton}, conversion))
+
+
+def convert_paths(
+    sources: Sequence[Path],
+    target: Path,
+    conversion: Conversion,
+    *,
+    overwrite: bool = False,
+    bad: BadFiles | None = None,
+) -> Converted:
+    """Convert files and folders, each to a name of its own inside a folder; one alone as :func:`convert_path` does.
+
+    Args:
+        sources: files, and folders with their labels.
+        target: for one file the file, else the folder to write, which is missing or empty.
+        conversion: what is done to each clip.
+        overwrite: whether what this package wrote into a folder before is replaced.
+        bad: takes the files that cannot be read or converted; any stops the work, with nothing written, where None.
+
+    Raises:
+        BvhError, CorpusError, MotionSynthError: as :func:`convert_path`.
+    """
+    if len(sources) == 1:
+        return convert_path(sources[0], target, conversion, overwrite=overwrite, bad=bad)
+    bad = bad or BadFiles()
+    names = distinct_names([source.absolute().as_posix() for source in sources])
+    paths: list[Path] = []
+    notes: list[str] = []
+    for source in sources:
+        _refuse_inside(target, source)
+    with clip_folder(target, overwrite=overwrite, made_of=find_clips(sources, BadFiles())) as folder:
+        for source, name in zip(sources, names, strict=True):
+            place = folder / name if source.is_dir() else folder / f"{name}.bvh"
+            with bad.collecting(source):
+                converted = convert_path(source, place, conversion, bad=bad)
+                paths += [target / path.relative_to(folder) for path in converted.paths]
+                notes += converted.notes
+        bad.settle(len(paths))
+    return Converted(paths, tuple(notes))
+
+
+def _refuse_inside(target: Path, source: Path) -> None:
+    if source.is_dir() and target.resolve().is_relative_to(source.resolve()):
+        raise MotionSynthError(f"{target}: lies inside {source}, whose clips are converted; name a folder beside it")
+
+
+def _legless_note(skeletons: Mapping[str, Skeleton], conversion: Conversion) -> tuple[str, ...]:
+    """A sentence that names the clips whose feet could not be cleaned."""
+    names = [name for name, skeleton in skeletons.items() if conversion.clean_feet and not find_legs(skeleton)]
+    return (f"{list_first(names, _NAMED)}: {NO_LEGS}",) if names else ()
 
 
 def _convert_folder(source: Path, target: Path, conversion: Conversion, overwrite: bool, bad: BadFiles) -> Converted:
-    if target.resolve().is_relative_to(source.resolve()):
-        raise MotionSynthError(f"{target}: lies inside {source}, whose clips are converted; name a folder beside it")
+    _refuse_inside(target, source)
     refuse_filled(target, overwrite=overwrite)
     found = find_files(source)
     labels = find_table(source)
@@ -66,6 +121,7 @@ def _convert_folder(source: Path, target: Path, conversion: Conversion, overwrit
     for place, reason in found.faults.items():
         bad.add(source / place, reason)
     written: dict[str, str] = {}
+    skeletons: dict[str, Skeleton] = {}
     made_of = [source / file for file in found.files]
     with clip_folder(target, overwrite=overwrite, made_of=made_of) as folder:
         for file, name in zip(found.files, distinct_paths(found.files), strict=True):
@@ -75,9 +131,10 @@ def _convert_folder(source: Path, target: Path, conversion: Conversion, overwrit
             if clip is not None:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 write_bvh(clip, folder / name)
-                written[file] = name
+                written[file], skeletons[file] = name, clip.skeleton
         bad.settle(len(written))
         notes = [f"{file} is written as {name}" for file, name in written.items() if file != name]
+        notes += _legless_note(skeletons, conversion)
         if table:
             notes += _carry_labels(table, found.files, written, folder)
     paths = [target / name for name in written.values()]

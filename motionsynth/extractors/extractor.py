@@ -122,6 +122,10 @@ class Extractor:
             raise ValueError(f"no feature space {', '.join(sorted(unknown))}; there are {', '.join(self.spaces)}")
         self._check(motions)
         code = {take: number for number, take in enumerate(dict.fromkeys(motions.takes))}
+
+        def to_kinetic(positions_NTJ3: Tensor) -> Tensor:
+            return self.kinetic.apply(kinetics(positions_NTJ3, motions.spec))
+
         described = Descriptors(
             motion_NTD=motions.features_NTD.to(device),
             spec=motions.spec,
@@ -129,6 +133,7 @@ class Extractor:
             cell_names=self.cell_names,
             nyquist_hz=motions.nyquist_hz,
             names=motions.names,
+            to_kinetic=to_kinetic,
         )
         with torch.no_grad():
             judged = list(self._judge(described.motion_NTD, spaces))
@@ -136,7 +141,7 @@ class Extractor:
                 space: torch.cat([part.embeddings[space] for part in judged]) for space in judged[0].embeddings
             }
             if "kinetic" in spaces:
-                embeddings["kinetic"] = self.kinetic.apply(kinetics(described.positions_NTJ3, motions.spec))
+                embeddings["kinetic"] = to_kinetic(described.positions_NTJ3)
         return replace(
             described,
             embeddings={space: embeddings[space] for space in spaces},

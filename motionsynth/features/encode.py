@@ -28,7 +28,7 @@ from motionsynth.motion.skeleton import FloatArray
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["FEATURES_VERSION", "decode", "decode_batch", "encode", "encode_array"]
+__all__ = ["FEATURES_VERSION", "decode", "decode_batch", "encode", "encode_array", "local_transforms"]
 
 FEATURES_VERSION: Final = 1
 """Raised whenever the same clip would give other features, beyond rounding."""
@@ -112,9 +112,30 @@ def decode(features_TD: Tensor, spec: FeatureSpec) -> Clip:
 
 def decode_batch(features_NTD: Tensor, spec: FeatureSpec) -> list[Clip]:
     """Decode N windows of one length at once; see :func:`decode`."""
+    from motionsynth.motion.rotations import matrices_to_angles, unwrap_angles
+
+    rotations, translations = local_transforms(features_NTD, spec)
+    angles = unwrap_angles(matrices_to_angles(rotations, spec.orders), spec.orders)
+    skeleton = spec.skeleton()
+    return [Clip(skeleton, 1.0 / spec.frame_rate, *arrays) for arrays in zip(angles, translations, strict=True)]
+
+
+def local_transforms(features_NTD: Tensor, spec: FeatureSpec) -> tuple[FloatArray, FloatArray]:
+    """Local rotation matrices and positions of the joints of :func:`decode_batch`'s clips, without Euler angles.
+
+    Args:
+        features_NTD: (N, T, D) features, denormalised, T >= 1; any floating type, computed in float64.
+        spec: what a row holds.
+
+    Returns:
+        (N, T, J, 3, 3) and (N, T, J, 3) in the file's unit of length.
+
+    Raises:
+        ValueError: the shape is not (N, T, D), or a number is not finite.
+    """
     import torch
 
-    from motionsynth.motion.rotations import matrices_from_6d, matrices_to_angles, unwrap_angles
+    from motionsynth.motion.rotations import matrices_from_6d
 
     if features_NTD.ndim != 3 or features_NTD.shape[-1] != spec.width or not features_NTD.shape[1]:
         raise ValueError(f"features must have shape (N, T, {spec.width}), not {tuple(features_NTD.shape)}")
@@ -135,11 +156,9 @@ def decode_batch(features_NTD: Tensor, spec: FeatureSpec) -> list[Clip]:
     if below:
         joints_6d = part["joint_rotations_6d"].reshape(windows, frames, len(below), 6)
         rotations[:, :, below] = matrices_from_6d(joints_6d).numpy()
-    angles = unwrap_angles(matrices_to_angles(rotations, spec.orders), spec.orders)
     translations = np.broadcast_to(spec.rest_array, (windows, frames, len(spec.names), 3)).copy()
     translations[:, :, 0] = root_m / spec.metres_per_unit
-    skeleton = spec.skeleton()
-    return [Clip(skeleton, 1.0 / spec.frame_rate, *arrays) for arrays in zip(angles, translations, strict=True)]
+    return rotations, translations
 
 
 def _six(matrices: FloatArray) -> FloatArray:

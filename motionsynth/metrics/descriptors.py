@@ -37,6 +37,7 @@ class Descriptors:
         realistic_N: bool, whether the realism gate lets a window count; None without gate.
         nyquist_hz: highest frequency that the motion can hold.
         names: readable names of the windows.
+        to_kinetic: (N, T, J, 3) positions in metres to the space ``kinetic``; None without judge.
     """
 
     motion_NTD: Tensor
@@ -48,6 +49,7 @@ class Descriptors:
     realistic_N: Tensor | None = None
     nyquist_hz: float = float("inf")
     names: tuple[str, ...] = ()
+    to_kinetic: Callable[[Tensor], Tensor] | None = None
     _measured: dict[object, Tensor] = field(default_factory=dict, repr=False)
     _whole: tuple[Descriptors, Tensor] | None = field(default=None, repr=False)
     """Where this is a subset: the whole set, and which of its windows."""

@@ -76,6 +76,7 @@ class Measure:
         least: windows that each set needs at least.
         spaces: whether it is computed in each feature space.
         needs: what the sets must have besides.
+        calibrated: whether it is an instrument whose answer to doses is measured; else it only describes.
     """
 
     metrics: tuple[Metric, ...]
@@ -84,3 +85,4 @@ class Measure:
     least: int = 2
     spaces: bool = False
     needs: tuple[Need, ...] = ()
+    calibrated: bool = True

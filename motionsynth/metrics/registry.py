@@ -30,6 +30,7 @@ MODULES: Final[tuple[str, ...]] = (
     "c2st",
     "sliced",
     "feet",
+    "cleaned",
     "body",
     "memorisation",
 )

@@ -17,7 +17,7 @@ class Conversion:
         frames: frames to keep, of the file's own.
         frame_rate: frames a second to resample to.
         mirror: whether to exchange left and right.
-        clean_feet: whether planted feet are made to stand, see ``motion.feet``.
+        clean_feet: whether planted feet are made to stand, see ``motion.feet``; without effect where no leg is found.
         units: unit of length of the result: ``m``, ``cm``, ``mm`` or ``in``.
         from_units: unit of the file; judged by the skeleton's height where None.
         portable: whether positions stand on the root only and names are kept apart everywhere, see ``to_portable``.
@@ -39,8 +39,7 @@ class Conversion:
         """The converted clip.
 
         Raises:
-            ValueError: nothing is left, no leg is found for ``clean_feet``, or the clip cannot be mirrored, measured or
-                made portable.
+            ValueError: nothing is left, or the clip cannot be mirrored, measured or made portable.
         """
         if self.frames is not None:
             clip = clip[self.frames]
@@ -55,10 +54,8 @@ class Conversion:
 
             clip = mirror(clip)
         if self.clean_feet:
-            from motionsynth.motion.feet import clean_feet, find_legs
+            from motionsynth.motion.feet import clean_feet
 
-            if not find_legs(clip.skeleton):
-                raise ValueError("no leg is found: no joint with a knee and a hip above it is named ankle or foot")
             clip = clean_feet(clip)
         if self.units is not None:
             clip = self._rescale(clip, self.units)

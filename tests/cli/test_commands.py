@@ -30,6 +30,7 @@ def test_help_lists_every_command(invoke: Invoke) -> None:
         "data make",
         "data inspect",
         "data convert",
+        "data clean-feet",
         "train",
         "generate",
         "evaluate",

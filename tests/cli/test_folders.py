@@ -68,6 +68,7 @@ COMMANDS: dict[str, Command] = {
     ),
     "view": lambda corpus, folder, run, judge, out: ("view", folder, "--out", out, "--no-open"),
     "convert": lambda corpus, folder, run, judge, out: ("data", "convert", folder, out, "--slice", ":4"),
+    "clean-feet": lambda corpus, folder, run, judge, out: ("data", "clean-feet", folder, "--out", out),
     "reconstruct": lambda corpus, folder, run, judge, out: ("reconstruct", run, folder, "--out", out),
     "evaluate": lambda corpus, folder, run, judge, out: evaluation(folder, corpus, judge, out),
     "evaluate against it": lambda corpus, folder, run, judge, out: evaluation(corpus, folder, judge, out),

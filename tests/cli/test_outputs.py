@@ -31,6 +31,7 @@ STUDY = "configs/study/smoke.yaml"
 COMMANDS = {
     "view {clip} --no-open --out {out}": ("",),
     "data convert {clip} {out}": ("",),
+    "data clean-feet {clip} --out {out}": ("",),
     "data make walkers --clips 24 --out {out}": ("",),
     "data download lafan1 --accept-licence --out {out}": ("",),
     "train vae --data {corpus} --no-track --run-dir {out}": ("",),

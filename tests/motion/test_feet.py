@@ -10,7 +10,7 @@ import pytest
 from motionsynth.corpus.walkers import plan_walkers, walker_clip
 from motionsynth.motion.clip import Clip
 from motionsynth.motion.convert import Conversion
-from motionsynth.motion.feet import clean_feet, find_legs
+from motionsynth.motion.feet import clean_feet, find_legs, hold_feet
 from motionsynth.motion.kinematics import world_transforms
 from motionsynth.motion.skeleton import Skeleton
 from motionsynth.motion.transform import turn
@@ -102,9 +102,45 @@ def test_clips_are_cleaned_by_convert(walker: Clip) -> None:
     slid = sliding(walker, 30.0)
     assert planted_speed(Conversion(clean_feet=True).apply(slid)) == planted_speed(clean_feet(slid))
     assert Conversion().apply(slid) is slid
-    bone = Skeleton(("Root", "Tip"), (-1, 0), np.ones((2, 3)), (("Xposition", "Yposition", "Zposition"), ()))
-    with pytest.raises(ValueError, match="no leg is found"):
-        Conversion(clean_feet=True).apply(Clip(bone, 1 / 30, np.zeros((20, 2, 3)), np.ones((20, 2, 3))))
+
+
+def erring(clip: Clip, degrees: float) -> Clip:
+    """The same motion with slow errors in the angles of the legs, as a model makes them."""
+    angles, times = clip.angles.copy(), np.arange(len(clip)) * clip.frame_time
+    random = np.random.default_rng(0)
+    for joint in (joint for leg in find_legs(clip.skeleton) for joint in (leg.hip, leg.knee, leg.ankle)):
+        for axis in range(3):
+            waves = np.sin(2 * np.pi * np.outer(times, random.uniform(0.3, 2.5, 4)) + random.uniform(0, 7, 4))
+            angles[:, joint, axis] += degrees * waves.mean(1) * 2**0.5
+    return Clip(clip.skeleton, clip.frame_time, angles, clip.translations)
+
+
+@pytest.mark.parametrize("degrees", [0.5, 1.0, 2.0])
+def test_feet_stand_though_legs_err_slowly(walker: Clip, degrees: float) -> None:
+    wrong, real = erring(walker, degrees), planted_speed(walker)
+    before, after = planted_speed(wrong), planted_speed(clean_feet(wrong))
+    assert before > real + 4.0 * degrees, "the control: errors make feet slide"
+    assert after < real + 2.0
+
+
+def test_clips_are_cleaned_together_as_one_by_one(walker: Clip) -> None:
+    clips = [sliding(walker, 30.0), walker, erring(walker, 1.0), sliding(walker, 15.0)]
+    rotations, translations = np.stack([c.rotations() for c in clips]), np.stack([c.translations for c in clips])
+    together = hold_feet(rotations, translations, walker.skeleton, walker.frame_rate)
+    for number in range(len(clips)):
+        alone = hold_feet(rotations[number, None], translations[number, None], walker.skeleton, walker.frame_rate)
+        np.testing.assert_allclose(together[0][number], alone[0][0], atol=1e-12)
+        np.testing.assert_allclose(together[1][number], alone[1][0], atol=1e-12)
+    assert (together[0][1] == rotations[1]).all() and (together[1][1] == translations[1]).all()
+    assert not (together[0][0] == rotations[0]).all()
+
+
+def test_legs_without_length_are_left_alone(walker: Clip) -> None:
+    slid = sliding(walker, 30.0)
+    translations = slid.translations.copy()
+    translations[:, [joint for leg in find_legs(walker.skeleton) for joint in (leg.knee, leg.ankle)]] = 0.0
+    flat = replace(slid, translations=translations)
+    assert clean_feet(flat) is flat
 
 
 def test_arbitrary_motion_stays_finite() -> None:

@@ -41,7 +41,8 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
         "precision.pca", "density.pca", "nearest_neighbour_accuracy_within.pca",
     ),
     "fidelity": (
-        "frechet.pca", "frechet.autoencoder", "frechet.kinetic", "c2st.autoencoder", "foot_skate", "range_of_motion",
+        "frechet.pca", "frechet.autoencoder", "frechet.kinetic", "c2st.autoencoder", "foot_skate", "foot_skate_cleaned",
+        "range_of_motion",
     ),
     "memorisation": ("train_test_ratio.pca", "close_to_train.pca", "log_density", "log_density_bound"),
 }  # fmt: skip
