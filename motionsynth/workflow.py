@@ -122,7 +122,7 @@ def train(
         track: whether MLflow is fed while it trains.
         progress: told of every row of the journal.
         reading: told how many clips are read, of how many.
-        announce: told, a line at a time, what the corpus holds and what was left out.
+        announce: told, a line at a time, what the corpus holds, what was left out, and what a basis keeps.
         ranks: the processes that train it, of ``joined_ranks``; this one alone where None.
         tags: what the run belongs to, kept in ``run.json`` and shown by MLflow.
 
@@ -155,6 +155,8 @@ def train(
     refuse_company(config.family, config.train, ranks.size, corpus.windows("train"))
     refuse_hopeless(config.family, config.train, corpus.windows("train"))
     _refuse_unbuildable(config, corpus)
+    if announce and (how := config.family.basis) and (basis := corpus.basis(how)):
+        announce(basis.account(how))
     run = new_run(run_dir, config, corpus, tags) if ranks.first else None
     return _fit(ranks.share(run), corpus, device, track, progress, ranks)
 

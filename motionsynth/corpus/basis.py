@@ -35,6 +35,8 @@ _JUDGED: Final = 4096
 """Windows that the share of variance kept is measured on at most."""
 _EXACT: Final = 2048
 """Numbers in a band up to which its components are found exactly."""
+_LEAST: Final = 1e-12
+"""Share of the largest variance below which a component is rounding."""
 _BLOCK: Final = 1024
 """Windows mapped at a time."""
 
@@ -85,30 +87,28 @@ class WindowBasis:
         """Fit to the whole windows of a training split.
 
         Of all bands' components those with the largest variance in the metric are kept, so that the bands share
-        ``components`` out between them.
+        ``components`` out between them. They are fewer where N windows differ in fewer directions, N - 1 at most.
 
         Args:
             windows: normalised.
             spec: what a row holds.
             normaliser: of the features.
-            components: K.
+            components: K, at most.
             bands_hz: frequencies that part the bands, rising.
             metric: what an error counts; None for the plain one of normalised features.
             whitening: power of its standard deviation that a coefficient is divided by: 0 keeps the coefficients'
                 own scale, 1 makes them alike.
 
         Raises:
-            ValueError: there are not more whole windows than components, or bands are not rising.
+            ValueError: there are no two whole windows that differ, or bands are not rising.
         """
         motion_NTD = windows.motion_NTD[windows.mask_NT.all(1)].cpu()
         frames, features = motion_NTD.shape[1:]
         if list(bands_hz) != sorted(set(bands_hz)):
             raise ValueError(f"bands_hz: {list(bands_hz)} must rise")
-        if len(motion_NTD) <= components or components > frames * features:
-            raise ValueError(
-                f"components: {components} of them need more than {components} whole windows of as many numbers, and "
-                f"there are {len(motion_NTD)} of {frames * features}"
-            )
+        if len(motion_NTD) < 2 or not (motion_NTD - motion_NTD[0]).any():
+            raise ValueError(f"a basis needs two whole windows that differ; of {len(motion_NTD)} no two do")
+        components = min(components, len(motion_NTD) - 1)
         weight_FD = metric.weights(spec, normaliser, motion_NTD) if metric else torch.ones(frames, features)
         sample_NTD = motion_NTD[:: math.ceil(len(motion_NTD) / _MOST)]
         modes_FT = free_modes(frames)
@@ -118,10 +118,11 @@ class WindowBasis:
         cuts = torch.bucketize(torch.tensor(list(bands_hz)), bin_hz(frames, spec.frame_rate)).tolist()
         bands = [slice(a, b) for a, b in zip([0, *cuts], [*cuts, frames], strict=True) if b > a]
         found = [_principal_axes(off_NFD[:, band].flatten(1), components) for band in bands]
-        least = torch.cat([value for value, _ in found]).sort(descending=True).values[:components][-1]
+        variance = torch.cat([value for value, _ in found]).sort(descending=True).values
+        least = max(variance[:components][-1], variance[0] * _LEAST)
         axes = tuple(rows[value >= least] for value, rows in found)
         deviation_K = torch.cat([value[value >= least] for value, _ in found]).sqrt()
-        unit_K = deviation_K.clamp(min=float(deviation_K.max()) * 1e-6) ** whitening
+        unit_K = deviation_K**whitening
         unit_K = unit_K * (deviation_K / unit_K).square().mean().sqrt()  # inputs of networks: unit variance on average
         basis = cls(modes_FT, mean_FD, weight_FD, axes, unit_K, deviation_K / unit_K, {})
         judged = slice(None, None, math.ceil(len(off_NFD) / _JUDGED))
@@ -187,6 +188,12 @@ class WindowBasis:
             done += size
         bins_NFD = torch.cat(parts, 1) + mean_FD
         return torch.matmul(modes_FT.T.to(coded_NK.dtype), bins_NFD)
+
+    def account(self, config: BasisConfig) -> str:
+        """A line that says how many components there are, of so many asked for, and what they keep."""
+        fewer = f" ({config.components} were asked for, and whole windows are too few)" * (self.size < config.components)
+        kept = " and ".join(f"{100 * share:.1f} % of the variance of {name}" for name, share in self.kept.items())
+        return f"basis: {self.size} components{fewer} keep {kept}"
 
     def project(self, windows: WindowSet) -> WindowSet:
         """The same windows as coefficients: one frame of K features each, none padded."""
@@ -284,7 +291,7 @@ def fit_basis(windows: WindowSet, spec: FeatureSpec, normaliser: Normaliser, con
     """Fit a basis as the settings of a backbone have it.
 
     Raises:
-        ConfigError: there are too few whole windows for it.
+        ConfigError: no two whole windows differ.
     """
     weighted = config.joints or config.feet
     try:

@@ -31,7 +31,7 @@ def kept_basis(corpus: Corpus, config: BasisConfig) -> WindowBasis:
     """Read the basis of a corpus from the cache, or fit it and keep it there.
 
     Raises:
-        ConfigError: there are too few whole windows for it.
+        ConfigError: no two whole windows differ.
     """
 
     def fit() -> WindowBasis:

@@ -132,9 +132,25 @@ class CriticConfig(FrozenConfig):
     """Windows that the critic compares with one another, so that it sees a lack of variety; 0 for none."""
 
 
+_KINDS: dict[Any, type[FrozenConfig]] = {
+    "basis": BasisConfig,
+    "conv": ConvConfig,
+    "gru": GRUConfig,
+    "transformer": TransformerConfig,
+}
+
+
 def _kind_named(value: Any) -> Any:
-    """A section that names no kind means convolutions."""
-    return {"kind": "conv", **value} if isinstance(value, dict) else value
+    """A section that names no kind means a basis; a key of another kind is told of, as no kind is guessed from it."""
+    if not isinstance(value, dict):
+        return value
+    kind = value.get("kind", "basis")
+    for key in value:
+        owners = [name for name, config in _KINDS.items() if key in config.model_fields]
+        if owners and kind in _KINDS and kind not in owners:
+            belongs = f"{key} belongs to {' and '.join(owners)}, and the kind here is {kind}"
+            raise ValueError(f"{belongs}: write the whole section, as {{kind: {owners[0]}, {key}: ...}}")
+    return {"kind": kind, **value}
 
 
 BackboneConfig = Annotated[

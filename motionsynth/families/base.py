@@ -152,8 +152,8 @@ class MotionShape:
     """Frames of the motion that a window stands for, where it holds coefficients; T where None."""
 
     def as_coefficients(self, components: int) -> MotionShape:
-        """The shape of the same windows as that many coefficients, or as many as the basis has."""
-        size = self.basis.size if self.basis else components
+        """The shape of the same windows as the coefficients of the basis; where there is none yet, as that many at most."""
+        size = self.basis.size if self.basis else min(components, self.frames * self.features)
         return MotionShape(1, size, self.labels, self.basis, self.frames)
 
 

@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from motionsynth.corpus.windows import Batch, WindowSet
-from motionsynth.families.backbone import BackboneConfig, BasisConfig, ConvConfig
+from motionsynth.families.backbone import BackboneConfig, BasisConfig
 from motionsynth.families.base import Draw, Family, FamilyConfig, FrozenConfig, MotionShape
 from motionsynth.families.condition import Condition
 from motionsynth.families.latent_density import LatentDensity
@@ -27,7 +27,7 @@ class LatentConfig(FamilyConfig):
 
     latent_dim: int = Field(16, ge=1)
     """Z, numbers in a latent."""
-    backbone: BackboneConfig = ConvConfig()
+    backbone: BackboneConfig = BasisConfig()
     """Networks of encoder and decoder, or generator."""
     condition: tuple[str, ...] = ()
     """Labels that every network is told, such as ``[content, style]``."""

@@ -35,6 +35,8 @@ class VAE(GaussianFamily):
         Salakhutdinov, Importance Weighted Autoencoders, 2016, for the tighter bound.
     """
 
+    PRIORS = ("fitted", "normal")
+
     class Config(WeighedConfig):
         """Settings of the variational autoencoder."""
 
