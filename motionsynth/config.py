@@ -240,4 +240,7 @@ def _said(config: RunConfig) -> dict[str, Any]:
         if not plain["data"][key]:  # not said where they say nothing: so runs from before they were keep their hash
             del plain["data"][key]
     plain["family"] = config.family.model_dump(mode="json")
+    backbone = plain["family"].get("backbone", {})
+    if not backbone.get("metric"):
+        backbone.pop("metric", None)
     return plain

@@ -3,7 +3,7 @@
     run.json                what it is (format 2), its state, and a checksum of both
     config.yaml             the resolved configuration
     normaliser.safetensors  what features are divided by
-    basis.safetensors       what windows are coefficients of, where the networks see those
+    basis.safetensors       what windows are coefficients of, or weights of features, where the networks see those
     skeleton.bvh            what features are decoded onto
     splits.json             which clips were trained on, chosen by, and held out
     weights.safetensors     what was learnt; the moving average as ``ema.*``
@@ -57,6 +57,7 @@ from motionsynth.training.determinism import build_family
 
 if TYPE_CHECKING:
     from motionsynth.corpus.basis import WindowBasis
+    from motionsynth.corpus.weighted_features import WeightedFeatures
     from motionsynth.features.normalise import Normaliser
     from motionsynth.features.spec import FeatureSpec
     from motionsynth.motion.skeleton import Skeleton
@@ -79,7 +80,7 @@ class Run:
     def __init__(self, files: RunFiles, record: RunRecord, config: RunConfig) -> None:
         self.files, self.path, self.record, self.config = files, files.path, record, config
         self._locks = 0
-        self._basis: WindowBasis | None = None
+        self._basis: WindowBasis | WeightedFeatures | None = None
 
     @property
     def shape(self) -> MotionShape:
@@ -87,13 +88,11 @@ class Run:
         classes = {name: len(names) for name, names in self.record.labels.items()}
         return MotionShape(self.record.frames, self.record.width, classes, self.basis())
 
-    def basis(self) -> WindowBasis | None:
-        """Map between windows and the coefficients that the networks see; None where they see windows."""
-        if self.config.family.basis and self._basis is None:
-            from motionsynth.corpus.basis import WindowBasis
-
-            size = (self.record.frames, self.record.width)
-            self._basis = self._built(BASIS, lambda content: WindowBasis.from_tensors(load_tensors(content), size))
+    def basis(self) -> WindowBasis | WeightedFeatures | None:
+        """Map between windows and what the networks see in their place; None where they see windows."""
+        if (settings := self.config.family.basis) and self._basis is None:
+            size, read = (self.record.frames, self.record.width), settings.MAP.from_tensors
+            self._basis = self._built(BASIS, lambda content: read(load_tensors(content), size))
         return self._basis
 
     @property

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 
     from motionsynth.config import DataConfig
     from motionsynth.corpus.basis import WindowBasis
+    from motionsynth.corpus.weighted_features import WeightedFeatures
     from motionsynth.corpus.windows import WindowSet
-    from motionsynth.families.backbone import BasisConfig
+    from motionsynth.families.backbone import BasisConfig, MetricConfig
     from motionsynth.families.base import MotionShape
     from motionsynth.motion.clip import Clip
 
@@ -67,7 +68,7 @@ class Corpus:
     skipped: tuple[SkippedFile, ...]
     _stored: dict[str, StoredClip] = field(repr=False)
     _windows: dict[str, WindowSet] = field(default_factory=dict, repr=False)
-    _bases: dict[BasisConfig, WindowBasis] = field(default_factory=dict, repr=False)
+    _bases: dict[BasisConfig | MetricConfig, WindowBasis | WeightedFeatures] = field(default_factory=dict, repr=False)
 
     @property
     def spec(self) -> FeatureSpec:
@@ -87,12 +88,10 @@ class Corpus:
         counts = {name: len(classes) for name, classes in self.label_names.items()}
         return MotionShape(self.config.window_frames, self.spec.width, counts)
 
-    def basis(self, config: BasisConfig | None) -> WindowBasis | None:
-        """The basis of windows fitted to the training split, once for each way to fit it; None for none."""
+    def basis(self, config: BasisConfig | MetricConfig | None) -> WindowBasis | WeightedFeatures | None:
+        """What networks see windows through, fitted to the training split, once for each way to; None for nothing."""
         if config is not None and config not in self._bases:
-            from motionsynth.corpus.basis import fit_basis
-
-            self._bases[config] = fit_basis(self.windows("train"), self.spec, self.normaliser, config)
+            self._bases[config] = config.FIT(self.windows("train"), self.spec, self.normaliser, config)
         return None if config is None else self._bases[config]
 
     @property
