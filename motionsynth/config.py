@@ -223,6 +223,10 @@ def plain_config(config: RunConfig) -> dict[str, Any]:
         ConfigError: the list of clips cannot be read.
     """
     plain = _said(config)
+    for sigma in (plain["family"].get("sigma"), plain["family"].get("described")):
+        # ``value`` was the floor too before there was a key for it: what is as it was then keeps its hash
+        if sigma and (sigma["kind"] == "fixed" or sigma["floor"] == sigma["value"]):
+            del sigma["floor"]
     if config.data.clips is not None:
         from motionsynth.corpus.selection import names_sha256, read_clip_names
 
@@ -236,4 +240,7 @@ def _said(config: RunConfig) -> dict[str, Any]:
         if not plain["data"][key]:  # not said where they say nothing: so runs from before they were keep their hash
             del plain["data"][key]
     plain["family"] = config.family.model_dump(mode="json")
+    backbone = plain["family"].get("backbone", {})
+    if not backbone.get("metric"):
+        backbone.pop("metric", None)
     return plain

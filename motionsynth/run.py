@@ -1,9 +1,9 @@
 """A run directory: the only thing handed from training to generation, evaluation and study.
 
-    run.json                what it is (format 1), its state, and a checksum of both
+    run.json                what it is (format 2), its state, and a checksum of both
     config.yaml             the resolved configuration
     normaliser.safetensors  what features are divided by
-    basis.safetensors       what windows are coefficients of, where the networks see those
+    basis.safetensors       what windows are coefficients of, or weights of features, where the networks see those
     skeleton.bvh            what features are decoded onto
     splits.json             which clips were trained on, chosen by, and held out
     weights.safetensors     what was learnt; the moving average as ``ema.*``
@@ -34,6 +34,7 @@ from motionsynth.errors import ConfigError, RunError
 from motionsynth.families.base import Family, MotionShape
 from motionsynth.files import locked, new_folder, parse_json, write_bytes, write_synced
 from motionsynth.hashes import hash_bytes
+from motionsynth.nn.convolution import Conv
 from motionsynth.provenance import git_commit
 from motionsynth.run_files import (
     BASIS,
@@ -46,6 +47,7 @@ from motionsynth.run_files import (
     WEIGHTS,
     RunFiles,
     RunRecord,
+    refuse_taken,
     sealed,
 )
 from motionsynth.tensor_files import count_numbers, dump_tensors, load_tensors
@@ -55,11 +57,12 @@ from motionsynth.training.determinism import build_family
 
 if TYPE_CHECKING:
     from motionsynth.corpus.basis import WindowBasis
+    from motionsynth.corpus.weighted_features import WeightedFeatures
     from motionsynth.features.normalise import Normaliser
     from motionsynth.features.spec import FeatureSpec
     from motionsynth.motion.skeleton import Skeleton
 
-__all__ = ["FORMAT", "Run", "RunRecord", "create_run", "open_run", "refuse_taken"]
+__all__ = ["FORMAT", "Run", "RunRecord", "create_run", "open_run"]
 
 _LOCK = ".lock"
 _Built = TypeVar("_Built")
@@ -77,7 +80,7 @@ class Run:
     def __init__(self, files: RunFiles, record: RunRecord, config: RunConfig) -> None:
         self.files, self.path, self.record, self.config = files, files.path, record, config
         self._locks = 0
-        self._basis: WindowBasis | None = None
+        self._basis: WindowBasis | WeightedFeatures | None = None
 
     @property
     def shape(self) -> MotionShape:
@@ -85,13 +88,11 @@ class Run:
         classes = {name: len(names) for name, names in self.record.labels.items()}
         return MotionShape(self.record.frames, self.record.width, classes, self.basis())
 
-    def basis(self) -> WindowBasis | None:
-        """Map between windows and the coefficients that the networks see; None where they see windows."""
-        if self.config.family.basis and self._basis is None:
-            from motionsynth.corpus.basis import WindowBasis
-
-            size = (self.record.frames, self.record.width)
-            self._basis = self._built(BASIS, lambda content: WindowBasis.from_tensors(load_tensors(content), size))
+    def basis(self) -> WindowBasis | WeightedFeatures | None:
+        """Map between windows and what the networks see in their place; None where they see windows."""
+        if (settings := self.config.family.basis) and self._basis is None:
+            size, read = (self.record.frames, self.record.width), settings.MAP.from_tensors
+            self._basis = self._built(BASIS, lambda content: read(load_tensors(content), size))
         return self._basis
 
     @property
@@ -190,7 +191,8 @@ class Run:
         """The family with its initial weights, as large as what was learnt of it allows.
 
         Raises:
-            RunError: it would hold many more numbers than the weights, or the newest checkpoint; or cannot be built.
+            RunError: it would hold many more numbers than the weights, or the newest checkpoint; cannot be built; or
+                has convolutions that learnt before they held the ends of a window.
         """
         path = self.path / WEIGHTS
         try:
@@ -198,10 +200,14 @@ class Run:
         except (OSError, ValueError) as error:
             raise RunError(path, f"is damaged: {error}") from error
         try:
-            return build_family(self.config.family, self.shape, self.config.train.seed, kept=kept)
+            family = build_family(self.config.family, self.shape, self.config.train.seed, kept=kept)
         except ValueError as error:
             against = "" if kept is None else f" beside {WEIGHTS if path.exists() else 'checkpoints'}"
             raise RunError(self.path / CONFIG, f"cannot be used{against}: {error}") from error
+        if self.record.format < 2 and any(isinstance(part, Conv) for part in family.modules()):
+            reason = "its convolutions learnt with zeros beyond the ends of a window, and would now make other motion"
+            raise RunError(self.path, f"cannot be used: {reason}; train it again")
+        return family
 
     def _load(self) -> tuple[Family, dict[str, Tensor], dict[str, Tensor]]:
         """The family with its initial weights, then what ``load_weights`` gives, read only where it is of that size."""
@@ -299,7 +305,7 @@ def create_run(
     files = {
         CONFIG: dump_config(config).encode(),
         NORMALISER: dump_tensors(normaliser),
-        SPLITS: _json(splits),
+        SPLITS: json.dumps(splits, indent=1, ensure_ascii=False).encode() + b"\n",
         **({BASIS: dump_tensors(basis)} if basis else {}),
     }
     record = RunRecord(
@@ -327,16 +333,6 @@ def create_run(
     except OSError as error:
         raise RunError(error.filename or path, error.strerror or str(error)) from error
     return Run(RunFiles(path), record, config)
-
-
-def refuse_taken(path: Path) -> None:
-    """Raise ``RunError`` where a new run cannot be made because something is there."""
-    if path.is_symlink():
-        raise RunError(path, "is a symbolic link; name the folder itself")
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        if not path.is_dir():
-            raise RunError(path, "is there already and no folder; name another --run-dir")
-        raise RunError(path, "is there already and not empty; go on with it by --resume, or name another --run-dir")
 
 
 def _place(
@@ -374,7 +370,3 @@ def open_run(path: str | Path) -> Run:
         if said != meant:
             raise RunError(files.path / RECORD, f"is damaged: its {key} is {said}, but that of {CONFIG} is {meant}")
     return Run(files, record, config)
-
-
-def _json(value: Any) -> bytes:
-    return json.dumps(value, indent=1, ensure_ascii=False).encode() + b"\n"

@@ -34,10 +34,12 @@ __all__ = [
     "RunFiles",
     "RunRecord",
     "holds_run",
+    "refuse_taken",
     "sealed",
 ]
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+"""Of run directories; in those of format 1 convolutions saw zeros beyond the ends of a window."""
 RECORD: Final = "run.json"
 CONFIG: Final = "config.yaml"
 WEIGHTS: Final = "weights.safetensors"
@@ -68,7 +70,7 @@ class RunRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
-    format: Literal[1]
+    format: Literal[1, 2]
     family: str
     config_hash: str
     corpus_path: str
@@ -181,9 +183,9 @@ class RunFiles:
         found = document.get("format") if isinstance(document, dict) else None
         if found is None:
             raise RunError(path, "is damaged: not the JSON of a run")
-        if found != FORMAT:
+        if found not in (1, FORMAT):
             shown = repr(found)[:40]
-            raise RunError(path, f"format {shown} is unknown to motionsynth {__version__}, which reads {FORMAT}")
+            raise RunError(path, f"format {shown} is unknown to motionsynth {__version__}, which reads 1 and {FORMAT}")
         return _validated(document, path)
 
 
@@ -221,6 +223,16 @@ def _checksum(document: Mapping[str, Any]) -> str:
 def holds_run(path: str | Path) -> bool:
     """Test whether a folder has a ``run.json``, of whatever kind: what it is worth is seen when it is opened."""
     return os.path.lexists(Path(path) / RECORD)
+
+
+def refuse_taken(path: Path) -> None:
+    """Raise ``RunError`` where a new run cannot be made because something is there."""
+    if path.is_symlink():
+        raise RunError(path, "is a symbolic link; name the folder itself")
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if not path.is_dir():
+            raise RunError(path, "is there already and no folder; name another --run-dir")
+        raise RunError(path, "is there already and not empty; go on with it by --resume, or name another --run-dir")
 
 
 def _irregular(folder: Path) -> Iterator[Path]:

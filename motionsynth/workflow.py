@@ -134,7 +134,7 @@ def train(
     """
     from datetime import datetime
 
-    from motionsynth.run import refuse_taken
+    from motionsynth.run_files import refuse_taken
     from motionsynth.training.budget import refuse_company, refuse_hopeless
     from motionsynth.training.distributed import Ranks
 

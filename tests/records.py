@@ -9,7 +9,7 @@ from typing import Any
 from motionsynth.run_files import sealed
 
 RECORD: dict[str, Any] = {
-    "format": 1,
+    "format": 2,
     "family": "vae",
     "config_hash": "ab" * 32,
     "corpus_path": "data/walkers",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from motionsynth.calibration.plan import load_plan, shipped_plan
-from motionsynth.config import config_hash, dump_config, load_config
+from motionsynth.config import config_hash, dump_config, load_config, plain_config
 from motionsynth.errors import ConfigError
 from motionsynth.families import FAMILIES
 from motionsynth.study.load import load_study, plan_cells
@@ -129,6 +130,20 @@ def test_a_budget_replaces_another_and_two_are_refused() -> None:
     assert load_config(VAE, overrides=["train.minutes=2"]).train.steps is None
     with pytest.raises(ConfigError, match="exactly one of steps, samples, passes and minutes"):
         load_config(VAE, overrides=["train={steps: 3, minutes: 2}"])
+
+
+def test_a_sigma_whose_floor_is_its_value_is_what_it_was_before_the_floor_had_a_key(tmp_path: Path) -> None:
+    """The hash of such runs, and of those with a fixed sigma, is that of their results."""
+
+    def identity(sigma: str) -> Any:
+        config = load_config(VAE, overrides=[f"family.sigma={sigma}"])
+        (tmp_path / "config.yaml").write_text(dump_config(config))
+        assert load_config(tmp_path / "config.yaml") == config
+        return plain_config(config)["family"]["sigma"]
+
+    assert identity("{kind: learned, value: 0.3, floor: 0.3}") == {"kind": "learned", "value": 0.3}
+    assert identity("{kind: fixed, value: 0.3}") == {"kind": "fixed", "value": 0.3}
+    assert identity("{kind: learned, value: 0.3}") == {"kind": "learned", "value": 0.3, "floor": 0.05}
 
 
 def test_data_may_be_a_folder() -> None:

@@ -12,9 +12,12 @@ import pytest
 import torch
 
 from motionsynth.errors import RunError
+from motionsynth.families.ae import Autoencoder
+from motionsynth.families.backbone import ConvConfig
 from motionsynth.fit import train_run
 from motionsynth.run import Run, open_run
 from motionsynth.sampling import draw_samples
+from tests.records import change_record
 from tests.training.toy_family import make_config, make_run, make_windows
 
 pytestmark = pytest.mark.usefixtures("toy_known")
@@ -34,7 +37,7 @@ def test_a_new_run_says_what_it_is(tmp_path: Path) -> None:
     assert [path.name for path in run.path.parent.iterdir()] == ["run"], "nothing temporary is left"
     record = json.loads((run.path / "run.json").read_text())
     assert (record["format"], record["family"], record["state"], record["corpus_fingerprint"]) == (
-        1,
+        2,
         "toy",
         "created",
         "toys",
@@ -118,7 +121,7 @@ def test_intact_files_are_not_complained_of(run: Run) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda record: record.update(format=2), "format 2 is unknown to motionsynth"),
+        (lambda record: record.update(format=3), "format 3 is unknown to motionsynth"),
         (lambda record: record.pop("format"), "is damaged: not the JSON of a run"),
         (lambda record: record.pop("family"), "is damaged: family"),
         (lambda record: record.update(state="asleep"), "is damaged: state"),
@@ -130,6 +133,20 @@ def test_records_that_cannot_be_read_are_refused(run: Run, change: object, messa
     (run.path / "run.json").write_text(json.dumps(record))
     with pytest.raises(RunError, match=message):
         open_run(run.path)
+
+
+def test_convolutions_that_learnt_with_zeros_beyond_the_ends_are_refused(tmp_path: Path) -> None:
+    """Those of format 1 alone; what has no convolution is as good as ever."""
+    ae = make_config().model_copy(update={"family": Autoencoder.Config(backbone=ConvConfig(widths=(4, 4)))})
+    for config, refused in ((make_config(), False), (ae, True)):
+        path = make_run(tmp_path / config.family.name, config).path
+        open_run(path).build_family()
+        change_record(path, format=1)
+        if refused:
+            with pytest.raises(RunError, match=r"convolutions learnt with zeros beyond the ends .* train it again"):
+                open_run(path).build_family()
+        else:
+            open_run(path).build_family()
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:

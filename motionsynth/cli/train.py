@@ -87,7 +87,9 @@ def train(
             )
             if dry_run:
                 if ranks.first:
-                    basis = "# components: at most; one fewer than whole windows where those are few\n" * bool(resolved.family.basis)
+                    basis = "# components: at most; one fewer than whole windows where those are few\n" * bool(
+                        resolved.family.basis
+                    )
                     document(f"{dump_config(resolved)}{basis}# hash {config_hash(resolved)}")
                 return
             outcome = workflow.train(

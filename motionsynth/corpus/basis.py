@@ -191,7 +191,9 @@ class WindowBasis:
 
     def account(self, config: BasisConfig) -> str:
         """A line that says how many components there are, of so many asked for, and what they keep."""
-        fewer = f" ({config.components} were asked for, and whole windows are too few)" * (self.size < config.components)
+        fewer = f" ({config.components} were asked for, and whole windows are too few)" * (
+            self.size < config.components
+        )
         kept = " and ".join(f"{100 * share:.1f} % of the variance of {name}" for name, share in self.kept.items())
         return f"basis: {self.size} components{fewer} keep {kept}"
 

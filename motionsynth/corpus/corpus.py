@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 
     from motionsynth.config import DataConfig
     from motionsynth.corpus.basis import WindowBasis
+    from motionsynth.corpus.weighted_features import WeightedFeatures
     from motionsynth.corpus.windows import WindowSet
-    from motionsynth.families.backbone import BasisConfig
+    from motionsynth.families.backbone import BasisConfig, MetricConfig
     from motionsynth.families.base import MotionShape
     from motionsynth.motion.clip import Clip
 
@@ -67,7 +68,7 @@ class Corpus:
     skipped: tuple[SkippedFile, ...]
     _stored: dict[str, StoredClip] = field(repr=False)
     _windows: dict[str, WindowSet] = field(default_factory=dict, repr=False)
-    _bases: dict[BasisConfig, WindowBasis] = field(default_factory=dict, repr=False)
+    _bases: dict[BasisConfig | MetricConfig, WindowBasis | WeightedFeatures] = field(default_factory=dict, repr=False)
 
     @property
     def spec(self) -> FeatureSpec:
@@ -87,11 +88,12 @@ class Corpus:
         counts = {name: len(classes) for name, classes in self.label_names.items()}
         return MotionShape(self.config.window_frames, self.spec.width, counts)
 
-    def basis(self, config: BasisConfig | None) -> WindowBasis | None:
-        """The basis of windows fitted to the training split, once for each way to fit it; None for none."""
+    def basis(self, config: BasisConfig | MetricConfig | None) -> WindowBasis | WeightedFeatures | None:
+        """What networks see windows through, fitted to the training split, once for each way to; None for nothing."""
         if config is None:
             return None
-        how = config.model_copy(update={"width": 1, "layers": 1})  # the networks have no part in it
+        networks = {"width", "layers"} & set(type(config).model_fields)  # these have no part in it
+        how = config.model_copy(update=dict.fromkeys(networks, 1))
         if how not in self._bases:
             from motionsynth.corpus.kept_basis import kept_basis
 

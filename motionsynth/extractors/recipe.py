@@ -10,7 +10,7 @@ from typing import Final
 
 __all__ = ["BATCH", "COMPONENTS", "KINETIC_BLOCK", "PASSES", "RECIPE", "STEPS", "budget"]
 
-RECIPE: Final = 2
+RECIPE: Final = 3
 """Version of what is fitted and how."""
 
 COMPONENTS: Final = 64

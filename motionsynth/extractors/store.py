@@ -27,7 +27,8 @@ __all__ = ["extractor_for", "load_extractor", "refuse_taken", "save_extractor", 
 
 _log = logging.getLogger(__name__)
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
+"""In extractors of format 1 convolutions saw zeros beyond the ends of a window."""
 _HEADER, _WEIGHTS = "extractor.json", "weights.safetensors"
 _LARGEST_HEADER, _LARGEST_WEIGHTS = 1 << 24, 1 << 33
 
@@ -138,7 +139,8 @@ def _read_header(path: Path) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ExtractorError(path, "is damaged: not the JSON of an extractor") from error
     if found != _FORMAT:
-        raise ExtractorError(path, f"format {repr(found)[:40]} is unknown to this version, which reads {_FORMAT}")
+        reason = f"format {repr(found)[:40]} is unknown to this version, which reads {_FORMAT}; fit it again"
+        raise ExtractorError(path, reason)
     if not isinstance(hashes, dict) or hashes.get(_HEADER) != expected or _WEIGHTS not in hashes:
         raise ExtractorError(path, "is damaged or was changed: its SHA-256 is not the one it holds")
     return header

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from motionsynth.corpus.basis import WindowBasis, fit_basis
+from motionsynth.corpus.weighted_features import WeightedFeatures, fit_weights
 from motionsynth.families.base import FrozenConfig, MotionShape
 from motionsynth.nn.attention import TransformerDecoder, TransformerTrunk
 from motionsynth.nn.convolution import Upsampling
@@ -22,6 +25,7 @@ __all__ = [
     "CriticConfig",
     "GRUConfig",
     "Kernel",
+    "MetricConfig",
     "TransformerConfig",
     "build_critic",
     "build_decoder",
@@ -37,6 +41,28 @@ def _odd(frames: int) -> int:
 
 Kernel = Annotated[int, Field(ge=1), AfterValidator(_odd)]
 """Frames of a convolution."""
+
+
+class MetricConfig(FrozenConfig):
+    """Weights of errors by how far they move joints and feet; see ``motionsynth.corpus.motion_metric``."""
+
+    MAP: ClassVar[type[WeightedFeatures]] = WeightedFeatures
+    FIT: ClassVar[Callable[..., WeightedFeatures]] = staticmethod(fit_weights)
+
+    joints: float = Field(1.0, ge=0)
+    """Weight of joint positions."""
+    feet: float = Field(3.0, ge=0)
+    """Weight of the feet's positions."""
+    velocities: float = Field(0.08, ge=0)
+    """Seconds that velocities are multiplied by to count as distances."""
+
+    @model_validator(mode="after")
+    def _weighs_something(self) -> MetricConfig:
+        if not self.joints and not self.feet:
+            raise ValueError("joints or feet must be above 0; null weighs normalised features alike")
+        return self
+
+
 Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1, max_length=64)]
 
 
@@ -55,6 +81,8 @@ class ConvConfig(FrozenConfig):
     """Hidden layers between a latent and the coarsest level of a decoder."""
     mapping_width: int = Field(256, ge=1)
     """Numbers in each of them."""
+    metric: MetricConfig | None = None
+    """Weights of the features that networks see and give; null for none."""
 
 
 class _StepConfig(FrozenConfig):
@@ -70,6 +98,8 @@ class _StepConfig(FrozenConfig):
     """Hidden layers between a latent and the first step of a decoder."""
     mapping_width: int = Field(256, ge=1)
     """Numbers in each of them."""
+    metric: MetricConfig | None = None
+    """Weights of the features that networks see and give; null for none."""
 
 
 class GRUConfig(_StepConfig):
@@ -102,6 +132,9 @@ class TransformerConfig(_StepConfig):
 
 class BasisConfig(FrozenConfig):
     """Dense layers on the coefficients of windows in a fixed basis; see ``motionsynth.corpus.basis``."""
+
+    MAP: ClassVar[type[WindowBasis]] = WindowBasis
+    FIT: ClassVar[Callable[..., WindowBasis]] = staticmethod(fit_basis)
 
     kind: Literal["basis"] = "basis"
     """Name of the backbone."""

@@ -15,6 +15,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from torch import Tensor, nn
 
 from motionsynth.corpus.basis import WindowBasis
+from motionsynth.corpus.weighted_features import WeightedFeatures
 from motionsynth.corpus.windows import Batch, WindowSet
 from motionsynth.errors import unknown_word
 from motionsynth.families.capabilities import (
@@ -30,7 +31,7 @@ from motionsynth.families.capabilities import (
 )
 
 if TYPE_CHECKING:
-    from motionsynth.families.backbone import BasisConfig
+    from motionsynth.families.backbone import BasisConfig, MetricConfig
 
 __all__ = [
     "AdamConfig",
@@ -146,14 +147,14 @@ class MotionShape:
     frames: int
     features: int
     labels: dict[str, int]
-    basis: WindowBasis | None = None
-    """Map between windows and the coefficients that networks with a basis see."""
+    basis: WindowBasis | WeightedFeatures | None = None
+    """Map between windows and what networks see in their place: coefficients, or weighted features."""
     motion_frames: int | None = None
     """Frames of the motion that a window stands for, where it holds coefficients; T where None."""
 
     def as_coefficients(self, components: int) -> MotionShape:
-        """The shape of the same windows as the coefficients of the basis; where there is none yet, as that many at most."""
-        size = self.basis.size if self.basis else min(components, self.frames * self.features)
+        """The shape of the same windows as the coefficients of the basis, or as that many at most where there is none."""
+        size = self.basis.size if isinstance(self.basis, WindowBasis) else min(components, self.frames * self.features)
         return MotionShape(1, size, self.labels, self.basis, self.frames)
 
 
@@ -215,8 +216,8 @@ class FamilyConfig(FrozenConfig):
         return None
 
     @property
-    def basis(self) -> BasisConfig | None:
-        """Settings of the basis whose coefficients the networks see; None where they see windows."""
+    def basis(self) -> BasisConfig | MetricConfig | None:
+        """Settings of what the networks see in place of windows: coefficients, or weighted features."""
         return None
 
     @property
@@ -322,11 +323,12 @@ class Family(nn.Module):
         }
 
     def project(self, batch: Batch) -> Batch:
-        """Map windows to what the family takes: coefficients where it has a basis, else the windows themselves."""
+        """Map windows to what the family takes: coefficients where it has a basis, weighted features, or themselves."""
         if self.basis is None:
             return batch
-        coded_B1K = self.basis.encode(batch.motion_BTD, batch.mask_BT)
-        return Batch(coded_B1K, torch.ones_like(coded_B1K[..., 0], dtype=torch.bool), batch.labels)
+        seen = self.basis.encode(batch.motion_BTD, batch.mask_BT)
+        whole = torch.ones_like(seen[..., 0], dtype=torch.bool)
+        return Batch(seen, whole if isinstance(self.basis, WindowBasis) else batch.mask_BT, batch.labels)
 
     def expand(self, motion_BTD: Tensor, frames: int | None = None) -> Tensor:
         """Map what the family gives to normalised features, cut to their first ``frames`` where given."""

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from motionsynth.corpus.windows import Batch, WindowSet
 from motionsynth.families.adversary import Judged, R1Config
-from motionsynth.families.backbone import BackboneConfig, ConvConfig, CriticConfig, Kernel, build_critic
+from motionsynth.families.backbone import BackboneConfig, BasisConfig, ConvConfig, CriticConfig, Kernel, build_critic
 from motionsynth.families.bank import WindowBank
 from motionsynth.families.base import (
     AdamConfig,
@@ -108,6 +108,13 @@ class CycleGAN(Family):
             if critic.minibatch_stddev:
                 raise ValueError("minibatch_stddev must be 0: a batch holds any number of windows of each domain")
             return critic
+
+        @field_validator("backbone")
+        @classmethod
+        def _features_as_they_are(cls, backbone: BackboneConfig) -> BackboneConfig:
+            if not isinstance(backbone, BasisConfig) and backbone.metric:
+                raise ValueError("metric must be null: translators give features as they are")
+            return backbone
 
         @property
         def alone(self) -> str | None:

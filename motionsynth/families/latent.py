@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from motionsynth.corpus.windows import Batch, WindowSet
-from motionsynth.families.backbone import BackboneConfig, BasisConfig
+from motionsynth.families.backbone import BackboneConfig, BasisConfig, MetricConfig
 from motionsynth.families.base import Draw, Family, FamilyConfig, FrozenConfig, MotionShape
 from motionsynth.families.condition import Condition
 from motionsynth.families.latent_density import LatentDensity
@@ -33,9 +33,9 @@ class LatentConfig(FamilyConfig):
     """Labels that every network is told, such as ``[content, style]``."""
 
     @property
-    def basis(self) -> BasisConfig | None:
-        """That of a backbone with one."""
-        return self.backbone if isinstance(self.backbone, BasisConfig) else None
+    def basis(self) -> BasisConfig | MetricConfig | None:
+        """That of a backbone with one, or its weights of features."""
+        return self.backbone if isinstance(self.backbone, BasisConfig) else self.backbone.metric
 
 
 class LatentFamily(Family):

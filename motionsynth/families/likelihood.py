@@ -28,7 +28,9 @@ class SigmaConfig(FrozenConfig):
     """``learned`` takes the optimum of one number for all features in closed form, from the errors of the batch, and
     ``per_feature`` that of one number for each."""
     value: float = Field(0.3, gt=0)
-    """The value where it is fixed, the smallest value where it is learned; in normalised units."""
+    """The value where it is fixed, the running one at the start where it is learned; in normalised units."""
+    floor: float = Field(0.05, gt=0)
+    """The smallest value where it is learned."""
 
 
 class LikelihoodTerms(NamedTuple):
@@ -61,9 +63,8 @@ class Likelihood(nn.Module):
     def __init__(self, kind: LikelihoodKind, sigma: SigmaConfig, features: int) -> None:
         super().__init__()
         self.kind, self.config = kind, sigma
-        start = sigma.value**2 if sigma.kind == "fixed" else 1.0
         shape = (features,) if sigma.kind == "per_feature" else ()
-        self.register_buffer("noise_variance", torch.full(shape, start))
+        self.register_buffer("noise_variance", torch.full(shape, sigma.value**2))
 
     @property
     def sigma(self) -> Tensor:
@@ -83,7 +84,7 @@ class Likelihood(nn.Module):
         if self.training and self.config.kind != "fixed":
             mean_D = context.mean(error_BD.sum(0)) / frames
             error = mean_D if self.config.kind == "per_feature" else mean_D.mean()
-            variance = (error if self.kind == "gaussian" else 2 * error.square()).clamp(min=self.config.value**2)
+            variance = (error if self.kind == "gaussian" else 2 * error.square()).clamp(min=self.config.floor**2)
             self.noise_variance.lerp_(variance, 0.01)
         return LikelihoodTerms(self._nll(error_BD, frames_B, variance), mse)
 

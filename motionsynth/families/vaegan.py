@@ -50,7 +50,7 @@ class VAEGAN(GaussianFamily):
         """What the decoder is to give back: the window, or the critic's description of it."""
         adversarial: float = Field(100.0, ge=0)
         """Weight of fooling the critic beside the bound, which is in nats a window."""
-        described: SigmaConfig = SigmaConfig(value=1e-3)
+        described: SigmaConfig = SigmaConfig(value=1e-3, floor=1e-3)
         """Spread of the critic's description, in its own units, where that is what the decoder gives back."""
         critic: CriticConfig = CriticConfig()
         """Network of the critic."""

@@ -156,7 +156,8 @@ def _shift(positions: FloatArray, leg: Leg, up: int, plane: list[int], rate: flo
         share = min(max((drift - _DRIFT[0]) / (_DRIFT[1] - _DRIFT[0]), 0.0), 1.0)
         shifts[clip, start:stop] = share * (stance.mean(0) - stance)
         known[clip, start:stop] = True
-    return _eased(shifts, known) * lengths[:, None, None]
+    eased: FloatArray = _eased(shifts, known) * lengths[:, None, None]
+    return eased
 
 
 def _stances(height: FloatArray, ground: FloatArray, rate: float) -> Iterator[tuple[int, int, int]]:

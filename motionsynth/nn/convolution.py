@@ -15,13 +15,36 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["Conv", "Dense", "Downsample", "LearnedUpsample", "ResidualBlock", "Upsample", "Upsampling", "edges_held"]
+__all__ = [
+    "Conv",
+    "Dense",
+    "Downsample",
+    "LearnedUpsample",
+    "ResidualBlock",
+    "Upsample",
+    "Upsampling",
+    "edges_held",
+    "last_held",
+]
 
 Upsampling = Literal["linear", "nearest", "learned"]
 
 
+def edges_held(x_BTC: Tensor, count: int = 1) -> Tensor:
+    """(B, T, C) -> (B, T + 2 count, C) with the first and the last frame repeated."""
+    before, after = x_BTC[:, :1].expand(-1, count, -1), x_BTC[:, -1:].expand(-1, count, -1)
+    return torch.cat((before, x_BTC, after), 1) if count else x_BTC
+
+
+def last_held(x_BTC: Tensor, mask_BT: Tensor) -> Tensor:
+    """(B, T, C) with the last frame that is there in place of padded ones, which come after it."""
+    return torch.where(mask_BT[..., None], x_BTC, x_BTC.take_along_dim(mask_BT.sum(1)[:, None, None] - 1, 1))
+
+
 class Conv(nn.Module):
-    """Convolution over time with zero padding, so that the number of frames stays.
+    """Convolution over time that holds the first and the last frame, so that the number of frames stays.
+
+    Zeros beyond the ends would be a jump there, and every window would begin and end with a twitch.
 
     The weight is held as (out, kernel, in), contiguous: what channels-last kernels read and what a file stores.
 
@@ -31,21 +54,25 @@ class Conv(nn.Module):
         kernel: frames that one output frame sees, odd.
         gain: standard deviation of the outputs at the start, for inputs of standard deviation 1.
         bias: whether a constant is learned for each output channel.
+        dilation: frames between the frames that it sees.
     """
 
-    def __init__(self, inputs: int, outputs: int, kernel: int = 3, *, gain: float = 1.0, bias: bool = True) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int = 3, *, gain: float = 1.0, bias: bool = True, dilation: int = 1
+    ) -> None:
         super().__init__()
         if kernel % 2 == 0:
             raise ValueError(f"kernel must be odd, not {kernel}")
         self.weight = nn.Parameter(torch.empty(outputs, kernel, inputs))
         self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
+        self.dilation = dilation
         nn.init.normal_(self.weight, std=gain / math.sqrt(kernel * inputs))
 
     def forward(self, x_BTC: Tensor) -> Tensor:
         """(B, T, inputs) -> (B, T, outputs)."""
-        image = x_BTC.transpose(1, 2).unsqueeze(2)
+        image = edges_held(x_BTC, self.dilation * (self.weight.shape[1] // 2)).transpose(1, 2).unsqueeze(2)
         weight = self.weight.transpose(1, 2).unsqueeze(2)
-        image = F.conv2d(image, weight, self.bias, padding=(0, self.weight.shape[1] // 2))
+        image = F.conv2d(image, weight, self.bias, dilation=(1, self.dilation))
         return image.squeeze(2).transpose(1, 2)
 
 
@@ -133,11 +160,6 @@ class Upsample(_Resample):
 
     def __init__(self, frames: int, mode: Literal["linear", "nearest"] = "linear") -> None:
         super().__init__(_linear_matrix(frames) if mode == "linear" else _nearest_matrix(frames))
-
-
-def edges_held(x_BTC: Tensor) -> Tensor:
-    """(B, T, C) -> (B, T + 2, C) with the first and the last frame repeated."""
-    return torch.cat((x_BTC[:, :1], x_BTC, x_BTC[:, -1:]), 1)
 
 
 class LearnedUpsample(nn.Module):

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from motionsynth.nn.convolution import Conv, Downsample, ResidualBlock
+from motionsynth.nn.convolution import Conv, Downsample, ResidualBlock, last_held
 
 __all__ = ["ConvTrunk", "Encoder", "Trunk", "coarse_frames", "with_side"]
 
@@ -46,7 +46,7 @@ class Trunk(nn.Module):
 class ConvTrunk(Trunk):
     """Residual blocks that halve the frames level by level.
 
-    Padded frames are zeroed and the mask is an input channel of its own, so what stands in them changes nothing.
+    Padded frames hold the last one that is there, and the mask is an input channel of its own.
 
     Args:
         frames: T, the length of the windows.
@@ -74,12 +74,10 @@ class ConvTrunk(Trunk):
 
     def forward(self, motion_BTD: Tensor, mask_BT: Tensor, side_BS: Tensor | None = None) -> Tensor:
         """(B, T, D) normalised features and their (B, T) mask -> (B, T', C) features at the coarsest level."""
-        mask_BT1 = mask_BT.unsqueeze(2)
-        x_BTC = torch.cat((motion_BTD, mask_BT1.to(motion_BTD.dtype)), 2).masked_fill_(~mask_BT1, 0.0)
-        x_BTC = with_side(x_BTC, side_BS)
-        if motion_BTD.shape[1] < self.frames:
-            x_BTC = F.pad(x_BTC, (0, 0, 0, self.frames - motion_BTD.shape[1]))
-        return F.leaky_relu(self.levels(self.input(x_BTC)), 0.2)
+        if short := self.frames - motion_BTD.shape[1]:
+            motion_BTD, mask_BT = F.pad(motion_BTD, (0, 0, 0, short)), F.pad(mask_BT, (0, short))
+        x_BTC = torch.cat((last_held(motion_BTD, mask_BT), mask_BT[..., None].to(motion_BTD.dtype)), 2)
+        return F.leaky_relu(self.levels(self.input(with_side(x_BTC, side_BS))), 0.2)
 
 
 class Encoder(nn.Module):

@@ -9,6 +9,7 @@ from contextlib import contextmanager, nullcontext
 import torch
 
 from motionsynth.families import family_class
+from motionsynth.families.backbone import BasisConfig
 from motionsynth.families.base import Family, FamilyConfig, MotionShape
 from motionsynth.training.bounds import bounded_networks
 
@@ -33,7 +34,7 @@ def build_family(config: FamilyConfig, shape: MotionShape, seed: int, *, kept: i
     Raises:
         ValueError: it cannot be built so, or would hold far more.
     """
-    if config.basis:
+    if isinstance(config.basis, BasisConfig):
         shape = shape.as_coefficients(config.basis.components)
     with initial_weights(seed), nullcontext() if kept is None else bounded_networks(kept):
         return family_class(config.name)(config, shape)

@@ -22,16 +22,14 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def fits(monkeypatch: pytest.MonkeyPatch) -> list[WindowBasis]:
     """What was fitted, as it happens."""
-    from motionsynth.corpus import kept_basis
-
     done: list[WindowBasis] = []
-    fit = kept_basis.fit_basis
+    fit = BasisConfig.FIT
 
     def noted(*arguments: object) -> WindowBasis:
         done.append(fit(*arguments))  # type: ignore[arg-type]
         return done[-1]
 
-    monkeypatch.setattr(kept_basis, "fit_basis", noted)
+    monkeypatch.setattr(BasisConfig, "FIT", staticmethod(noted))
     return done
 
 

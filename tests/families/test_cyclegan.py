@@ -305,7 +305,7 @@ def test_two_bells_far_apart_are_translated() -> None:
         motion = noise + 4.0 * (style[:, None, None] - 0.5)
         return Batch(motion, torch.ones(32, SHAPE.frames, dtype=torch.bool), {"style": style})
 
-    for step in range(60):
+    for step in range(125):
         drawn = batch()
         for phase in family.phases:
             freeze_all_but(family, phase.trains)

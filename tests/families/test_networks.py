@@ -39,9 +39,11 @@ def _seeded():
 X = torch.randn(4, 12, 6, generator=torch.Generator().manual_seed(0))
 
 
-def test_convolution_is_conv1d():
-    conv = Conv(6, 5, 3)
-    expected = F.conv1d(X.transpose(1, 2), conv.weight.transpose(1, 2), conv.bias, padding=1).transpose(1, 2)
+@pytest.mark.parametrize(("kernel", "dilation"), [(1, 1), (3, 1), (5, 1), (3, 8)])
+def test_convolution_is_conv1d_with_the_ends_held(kernel, dilation):
+    conv = Conv(6, 5, kernel, dilation=dilation)
+    held = F.pad(X.transpose(1, 2), (dilation * (kernel // 2),) * 2, mode="replicate")
+    expected = F.conv1d(held, conv.weight.transpose(1, 2), conv.bias, dilation=dilation).transpose(1, 2)
     result = conv(X)
     torch.testing.assert_close(result, expected)
     assert result.is_contiguous(), "the layout between layers must need no copy"

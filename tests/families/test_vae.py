@@ -51,17 +51,22 @@ def test_the_loss_is_minus_the_elbo_summed_over_frames_and_features():
 
 
 def test_the_learned_variance_is_the_mean_squared_error_of_the_batch():
-    family = vae(sigma={"kind": "learned", "value": 1e-3})
+    family = vae(sigma={"kind": "learned", "value": 2.0, "floor": 1e-3})
     terms = loss(family).terms
     per_window = terms["nll"].item() / COUNT.float().mean().item()
     assert per_window == pytest.approx(0.5 * (1 + math.log(2 * math.pi * terms["mse"].item())), rel=1e-5)
-    assert family.likelihood.noise_variance.item() == pytest.approx(0.99 + 0.01 * terms["mse"].item())
+    assert family.likelihood.noise_variance.item() == pytest.approx(4 * 0.99 + 0.01 * terms["mse"].item())
 
 
 def test_the_learned_variance_has_a_floor():
-    family = vae(sigma={"kind": "learned", "value": 7.0})
+    """Whatever the value that it starts from."""
+    family = vae(sigma={"kind": "learned", "value": 1.0, "floor": 7.0})
     loss(family)
     assert family.likelihood.noise_variance.item() == pytest.approx(0.99 + 0.49)
+    lower = vae(sigma={"kind": "learned", "value": 7.0, "floor": 0.1})
+    terms = loss(lower).terms
+    assert terms["mse"] > 0.1**2
+    assert lower.likelihood.noise_variance.item() == pytest.approx(49 * 0.99 + 0.01 * terms["mse"].item())
 
 
 def test_judging_uses_the_running_variance():
@@ -136,7 +141,7 @@ def decoded(family: VAE) -> torch.Tensor:
 @pytest.mark.parametrize(("kind", "distribution"), [("gaussian", Normal), ("laplace", Laplace)])
 @pytest.mark.parametrize("sigma", ["fixed", "learned", "per_feature"])
 def test_every_likelihood_is_that_of_its_distribution_at_its_best_spread(kind, distribution, sigma):
-    family = vae(likelihood=kind, sigma={"kind": sigma, "value": 0.4 if sigma == "fixed" else 1e-3})
+    family = vae(likelihood=kind, sigma={"kind": sigma, "value": 0.4, "floor": 1e-3})
     error = (BATCH.motion_BTD - decoded(family))[BATCH.mask_BT]  # frames that are there, features
     axes = {"fixed": None, "learned": (0, 1), "per_feature": 0}[sigma]
     if kind == "gaussian":
@@ -149,8 +154,7 @@ def test_every_likelihood_is_that_of_its_distribution_at_its_best_spread(kind, d
     torch.testing.assert_close(loss(family).terms["nll"], expected)
     for factor in (0.95, 1.05) if axes is not None else ():
         assert -distribution(0.0, factor * spread).log_prob(error).sum() / len(COUNT) > expected, "not the best spread"
-    before = 0.16 if sigma == "fixed" else 1.0
-    running = torch.as_tensor(before) + 0.01 * (variance - before)
+    running = torch.as_tensor(0.16) + 0.01 * (variance - 0.16)
     torch.testing.assert_close(family.likelihood.noise_variance, running.expand_as(family.likelihood.noise_variance))
     assert family.likelihood.noise_variance.shape == ((SHAPE.features,) if sigma == "per_feature" else ())
 
@@ -197,8 +201,8 @@ def test_a_dimension_within_its_free_bits_is_not_pushed():
 
 SETTINGS = [
     {},
-    {"sigma": {"kind": "per_feature", "value": 1e-3}},
-    {"likelihood": "laplace", "sigma": {"kind": "per_feature", "value": 1e-3}},
+    {"sigma": {"kind": "per_feature", "floor": 1e-3}},
+    {"likelihood": "laplace", "sigma": {"kind": "per_feature", "floor": 1e-3}},
     {"free_bits": 0.02},
 ]
 

@@ -88,7 +88,8 @@ def test_every_measure_scores_walkers_within_its_bounds() -> None:
     sets = Sets(walkers(0), walkers(1), walkers(0))
     figures = score(sets, choose(None, None, ("pca",)))
     assert len(figures) == sum(len(measure.metrics) for measure in MEASURES)
-    assert [figure.key for figure in figures.values() if figure.value is None] == []
+    unjudged = ["modes/precision_kinetic_cleaned"]  # asks for the space kinetic, which an extractor gives
+    assert [figure.key for figure in figures.values() if figure.value is None] == unjudged
 
 
 @pytest.mark.parametrize(
