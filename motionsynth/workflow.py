@@ -156,7 +156,7 @@ def train(
     refuse_hopeless(config.family, config.train, corpus.windows("train"))
     _refuse_unbuildable(config, corpus)
     if announce and (how := config.family.basis) and (basis := corpus.basis(how)):
-        announce(basis.account(how))
+        announce(basis.account(getattr(how, "components", 0)))
     run = new_run(run_dir, config, corpus, tags) if ranks.first else None
     return _fit(ranks.share(run), corpus, device, track, progress, ranks)
 

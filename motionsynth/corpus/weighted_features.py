@@ -68,7 +68,7 @@ class WeightedFeatures:
         """(N, T, D) weighted features -> normalised ones, for any number of frames."""
         return weighted_NTD / self.weight_D.to(weighted_NTD)
 
-    def account(self, config: MetricConfig) -> str:
+    def account(self, asked: int) -> str:
         """A line that says what features weigh."""
         low, high = float(self.weight_D.min()), float(self.weight_D.max())
         return f"metric: features are weighted by {low:.2g} to {high:.2g}, as far as they move joints and feet"

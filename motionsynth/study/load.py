@@ -92,7 +92,7 @@ def plan_cells(study: StudyConfig, path: Path, *, data: Mapping[str, Path] | Non
                 section = plain_config(config)["data"]
             if arm.landmark == "untrained":
                 like = _config(study, str(arm.set["like"]), corpus, study.corpora[corpus], document, None)
-                section = {**section, "like": like.family.model_dump(mode="json")}
+                section = {**section, "like": plain_config(like)["family"]}
             for seed in study.seeds_of(arm_name):
                 run = _seeded(config, seed) if config and arm.family else None
                 key = cell_hash(corpus, arm, run, seed, section)
