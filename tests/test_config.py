@@ -52,6 +52,9 @@ def test_every_study_is_whole(path: Path) -> None:
     assert study.name == path.stem
     cells = plan_cells(study, path)
     assert len({cell.key for cell in cells}) == len(cells) > 0
+    published = {file.stem.split(".")[0] for file in (CONFIGS.parent / "docs" / "results" / path.stem).glob("*.json")}
+    if published:
+        assert {cell.key for cell in cells} == published, "what was published is still what the study asks for"
 
 
 def test_all_yaml_files_are_covered() -> None:

@@ -52,7 +52,7 @@ COUNT = 1000
 SMALL = (
     "data.window_frames=8",
     "family.latent_dim=4",
-    "family.backbone.widths=[8, 8]",
+    "family.backbone={kind: conv, widths: [8, 8]}",
     "family.backbone.mapping_width=8",
 )
 

@@ -180,7 +180,7 @@ def _kind_named(value: Any) -> Any:
     kind = value.get("kind", "basis")
     for key in value:
         owners = [name for name, config in _KINDS.items() if key in config.model_fields]
-        if owners and kind in _KINDS and kind not in owners:
+        if owners and isinstance(kind, str) and kind in _KINDS and kind not in owners:
             belongs = f"{key} belongs to {' and '.join(owners)}, and the kind here is {kind}"
             raise ValueError(f"{belongs}: write the whole section, as {{kind: {owners[0]}, {key}: ...}}")
     return {"kind": kind, **value}

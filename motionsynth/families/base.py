@@ -153,7 +153,7 @@ class MotionShape:
     """Frames of the motion that a window stands for, where it holds coefficients; T where None."""
 
     def as_coefficients(self, components: int) -> MotionShape:
-        """The shape of the same windows as the coefficients of the basis, or as that many at most where there is none."""
+        """The shape of the same windows as coefficients: those of the basis, or that many at most without one."""
         size = self.basis.size if isinstance(self.basis, WindowBasis) else min(components, self.frames * self.features)
         return MotionShape(1, size, self.labels, self.basis, self.frames)
 

@@ -60,6 +60,6 @@ class DenseDecoder(Decoder):
         self.layers = Dense(inputs + side, *[width] * layers, frames * features)
 
     def forward(self, z_BZ: Tensor, side_BS: Tensor | None = None, frames: int | None = None) -> Tensor:
-        """(B, Z) and (B, S) -> (B, T, D), float32; whole windows, whatever ``frames``."""
+        """(B, Z) and (B, S) -> (B, T, D), float32: the first ``frames`` of motion; coefficients are those of all."""
         motion_BTD: Tensor = self.layers(with_side(z_BZ, side_BS)).unflatten(1, (self.frames, -1))
-        return motion_BTD.float()
+        return (motion_BTD[:, :frames] if self.longest == self.frames else motion_BTD).float()

@@ -30,6 +30,11 @@ def vae(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run of a VAE that has learnt from them for six steps; tests leave it as it is."""
     from motionsynth import workflow
 
-    small = ("train.steps=6", "train.batch_size=8", "family.backbone.widths=[8,8,8,8]", "train.threads=1")
+    small = (
+        "train.steps=6",
+        "train.batch_size=8",
+        "family.backbone={kind: conv, widths: [8,8,8,8]}",
+        "train.threads=1",
+    )
     config = workflow.resolve_config("vae", data=corpus, overrides=small)
     return workflow.train(config, run_dir=tmp_path_factory.mktemp("runs") / "vae", track=False).run.path

@@ -14,7 +14,14 @@ from motionsynth.output import MANIFEST
 from tests.cli.invocation import Invoke
 from tests.records import change_record
 
-SMALL = ("--set", "train.batch_size=8", "--set", "family.backbone.widths=[8,8,8,8]", "--set", "train.threads=1")
+SMALL = (
+    "--set",
+    "train.batch_size=8",
+    "--set",
+    "family.backbone={kind: conv, widths: [8,8,8,8]}",
+    "--set",
+    "train.threads=1",
+)
 
 
 def test_help_lists_every_command(invoke: Invoke) -> None:
@@ -175,7 +182,9 @@ def test_mistakes_are_one_line_and_exit_code_2(invoke: Invoke, arguments: tuple[
 
 
 @pytest.mark.parametrize(
-    "setting", ["family.latent_dim=10000000", "family.backbone.widths=[10000000000000,8,8,8]"], ids=["latents", "width"]
+    "setting",
+    ["family.latent_dim=10000000", "family.backbone={kind: conv, widths: [10000000000000,8,8,8]}"],
+    ids=["latents", "width"],
 )
 def test_networks_beyond_this_machine_are_one_line(invoke: Invoke, corpus: Path, tmp_path: Path, setting: str) -> None:
     result = invoke("train", "vae", "--data", corpus, *SMALL, "--set", setting, "--run-dir", tmp_path / "run")

@@ -31,7 +31,7 @@ from tests.motion.clips import walk
 from tests.test_without_posix import without_posix
 
 FAULTS = Path(__file__).parents[1] / "fixtures" / "faults"
-TINY = ("train.steps=2", "train.batch_size=4", "train.threads=1", "family.backbone.widths=[8,8,8,8]")
+TINY = ("train.steps=2", "train.batch_size=4", "train.threads=1", "family.backbone={kind: conv, widths: [8,8,8,8]}")
 
 
 def z_up(clip: Clip) -> Clip:

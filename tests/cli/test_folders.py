@@ -20,7 +20,7 @@ from tests.cli.invocation import Invoke
 from tests.corpus.folders import write_clips
 
 FAULTS = Path(__file__).parents[1] / "fixtures" / "faults"
-SMALL = ("train.steps=2", "train.batch_size=8", "train.threads=1", "family.backbone.widths=[8,8,8,8]")
+SMALL = ("train.steps=2", "train.batch_size=8", "train.threads=1", "family.backbone={kind: conv, widths: [8,8,8,8]}")
 TINY = [word for text in ("data.window_frames=16", *SMALL) for word in ("--set", text)]
 
 

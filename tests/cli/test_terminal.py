@@ -26,7 +26,7 @@ RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2028\u2029\u2066-\u
 JOINT = "\u202e\u2067"
 """Characters that names of joints may hold: a BVH file with more is refused, and its refusal printed."""
 FORGED = f"{HOSTILE}forged"
-SMALL = ("train.steps=2", "train.batch_size=8", "train.threads=1", "family.backbone.widths=[8,8,8,8]")
+SMALL = ("train.steps=2", "train.batch_size=8", "train.threads=1", "family.backbone={kind: conv, widths: [8,8,8,8]}")
 
 
 @pytest.fixture(scope="module")

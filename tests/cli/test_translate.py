@@ -19,7 +19,7 @@ SMALL = (
     "train.batch_size=8",
     "train.steps=4",
     "train.threads=1",
-    "family.backbone.widths=[8,8]",
+    "family.backbone={kind: conv, widths: [8,8]}",
     "family.critic.widths=[8,8]",
     "family.translator={width: 8, dilations: [1, 2]}",
 )
@@ -108,7 +108,7 @@ def test_a_folder_is_translated_as_a_whole(invoke: Invoke, cyclegan: Path, corpu
 
 
 def test_a_family_that_cannot_says_which_can(invoke: Invoke, corpus: Path, tmp_path: Path) -> None:
-    overrides = ("train.steps=2", "train.batch_size=8", "family.backbone.widths=[8,8,8,8]")
+    overrides = ("train.steps=2", "train.batch_size=8", "family.backbone={kind: conv, widths: [8,8,8,8]}")
     config = workflow.resolve_config("ae", data=corpus, overrides=overrides)
     run = workflow.train(config, run_dir=tmp_path / "ae", track=False).run.path
     result = invoke("translate", run, min(corpus.glob("*.bvh")), "--to", "elderly", "--out", tmp_path / "x")

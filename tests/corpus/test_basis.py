@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -191,10 +192,35 @@ def test_coefficients_have_unit_variance_on_average(
 
 
 @pytest.mark.parametrize(
-    ("options", "reason"), [({"components": 10**6}, "need more"), ({"bands_hz": (5.0, 2.0)}, "rise")]
+    ("options", "whole", "reason"),
+    [
+        ({"bands_hz": (5.0, 2.0)}, 2, "rise"),
+        ({}, 1, "two whole windows that differ; of 1 no two do"),
+        ({}, 0, "of 0 no two do"),
+    ],
 )
 def test_bases_that_cannot_be_fitted_are_refused(
-    options: dict[str, object], reason: str, walkers: tuple[WindowSet, FeatureSpec, Normaliser]
+    options: dict[str, object], whole: int, reason: str, walkers: tuple[WindowSet, FeatureSpec, Normaliser]
 ) -> None:
     with pytest.raises(ValueError, match=reason):
-        WindowBasis.fit(*walkers, **{"components": 60, **options})
+        WindowBasis.fit(first_whole(walkers[0], whole), *walkers[1:], **{"components": 60, **options})  # type: ignore[arg-type]
+
+
+def first_whole(windows: WindowSet, count: int) -> WindowSet:
+    """The first windows without padded frames."""
+    index_M = windows.mask_NT.all(1).nonzero()[:count, 0]
+    return replace(windows, motion_NTD=windows.motion_NTD[index_M], mask_NT=windows.mask_NT[index_M])
+
+
+def test_few_windows_have_a_basis_of_as_many_components_as_they_differ_in(
+    walkers: tuple[WindowSet, FeatureSpec, Normaliser],
+) -> None:
+    """Of one band they are all that these windows are, and a window twice over adds none."""
+    few = first_whole(walkers[0], 9)
+    assert WindowBasis.fit(few, *walkers[1:], components=512).size == 8, "of three bands together"
+    basis = WindowBasis.fit(few, *walkers[1:], components=512, bands_hz=())
+    assert basis.size == 8 and min(basis.kept.values()) > 0.9999
+    assert "8 components (512 were asked for" in basis.account(512) and "asked" not in basis.account(8)
+    torch.testing.assert_close(basis.decode(basis.encode(few.motion_NTD)), few.motion_NTD, atol=1e-3, rtol=1e-3)
+    twice = replace(few, motion_NTD=few.motion_NTD.repeat(2, 1, 1), mask_NT=few.mask_NT.repeat(2, 1))
+    assert WindowBasis.fit(twice, *walkers[1:], components=512, bands_hz=()).size == 8

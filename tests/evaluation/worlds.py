@@ -41,7 +41,12 @@ def data_yaml() -> Path:
 @lru_cache(maxsize=1)
 def run_dir() -> Path:
     """A VAE that has learnt for six steps."""
-    small = ("train.steps=6", "train.batch_size=8", "family.backbone.widths=[8,8,8,8]", "train.threads=1")
+    small = (
+        "train.steps=6",
+        "train.batch_size=8",
+        "family.backbone={kind: conv, widths: [8,8,8,8]}",
+        "train.threads=1",
+    )
     config = workflow.resolve_config("vae", data=data_yaml(), overrides=small)
     return workflow.train(config, run_dir=home() / "vae", track=False).run.path
 

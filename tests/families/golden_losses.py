@@ -9,12 +9,14 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from motionsynth.corpus.windows import Batch, WindowSet
 from motionsynth.families import FAMILIES, family_class
-from motionsynth.families.base import Family, LearnsByEM, Loss, MotionShape, StepContext
+from motionsynth.families.base import Family, FamilyConfig, LearnsByEM, Loss, MotionShape, StepContext
+from motionsynth.families.latent import LatentConfig
 
 sys.path.insert(0, str(Path(__file__).parent))
 from two_ranks import float64
@@ -24,12 +26,31 @@ SHAPE = MotionShape(frames=16, features=10, labels={"content": 3, "style": 2})
 STEPS = 10
 
 
-def make_family(name: str, seed: int = 0, shape: MotionShape = SHAPE) -> Family:
-    """A new family of default settings."""
+CONV = "-conv"
+"""Ends the name of a case whose networks are convolutions; others have the family's own default."""
+
+
+def cases_of(name: str) -> list[str]:
+    """The families that one line of the registry stands for: its own, and one of convolutions where it can be."""
+    return [name, name + CONV] if issubclass(family_class(name).Config, LatentConfig) else [name]
+
+
+def class_of(case: str) -> type[Family]:
+    """The class of a case."""
+    return family_class(case.removesuffix(CONV))
+
+
+def config_of(case: str, **settings: Any) -> FamilyConfig:
+    """Default settings of a case, but for those named."""
+    backbone = {"backbone": {"kind": "conv"}} if case.endswith(CONV) else {}
+    return class_of(case).Config.model_validate({"name": case.removesuffix(CONV), **backbone, **settings})
+
+
+def make_family(case: str, seed: int = 0, shape: MotionShape = SHAPE) -> Family:
+    """A new family of default settings; one whose networks see coefficients takes the numbers of a window for them."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        cls = family_class(name)
-        return cls(cls.Config(name=name), shape)
+        return class_of(case)(config_of(case), shape)
 
 
 def make_batch(count: int = 8, seed: int = 0, shape: MotionShape = SHAPE) -> Batch:
@@ -122,6 +143,6 @@ def _first_losses(name: str) -> dict[str, list[float]]:
 
 
 if __name__ == "__main__":
-    for family_name in sys.argv[1:] or FAMILIES:
-        text = json.dumps(first_losses(family_name), indent=1)
-        (FOLDER / f"{family_name}.json").write_text(text + "\n", encoding="utf-8")
+    for case in (case for name in sys.argv[1:] or FAMILIES for case in cases_of(name)):
+        text = json.dumps(first_losses(case), indent=1)
+        (FOLDER / f"{case}.json").write_text(text + "\n", encoding="utf-8")

@@ -53,7 +53,10 @@ class Linear:
         torch.manual_seed(0)
         sigma = {"kind": "fixed", "value": SIGMA}
         self.family = cls(
-            cls.Config.model_validate({"latent_dim": LATENTS, "sigma": sigma, "backbone": {"widths": (4,)}}), SHAPE
+            cls.Config.model_validate(
+                {"latent_dim": LATENTS, "sigma": sigma, "backbone": {"kind": "conv", "widths": (4,)}}
+            ),
+            SHAPE,
         )
         self.family.decoder, self.family.encoder = LinearDecoder(), LinearEncoder()
         size = SHAPE.frames * SHAPE.features

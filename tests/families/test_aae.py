@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from golden_losses import SHAPE, learn_by_gradient, make_batch
 
 BATCH = make_batch()
-SMALL = {"latent_dim": 3, "backbone": {"widths": (16, 16)}, "critic": (32,)}
+SMALL = {"latent_dim": 3, "backbone": {"kind": "conv", "widths": (16, 16)}, "critic": (32,)}
 
 
 def aae(**settings) -> AAE:
@@ -213,7 +213,7 @@ def test_the_penalty_is_the_slope_at_draws_of_the_prior():
 
 
 def test_a_little_training_reconstructs_and_brings_codes_to_the_prior():
-    family = aae(backbone={"widths": (16, 16)})
+    family = aae(backbone={"kind": "conv", "widths": (16, 16)})
     batch = make_batch(64)
     with torch.no_grad():
         family.encoder.head.bias.add_(2.0)

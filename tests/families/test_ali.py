@@ -21,7 +21,7 @@ from golden_losses import SHAPE, learn_by_gradient, make_batch
 
 BATCH = make_batch()
 COUNT = len(BATCH.motion_BTD)
-SMALL = {"latent_dim": 3, "backbone": {"widths": (16, 16)}, "critic": {"widths": (16, 16)}}
+SMALL = {"latent_dim": 3, "backbone": {"kind": "conv", "widths": (16, 16)}, "critic": {"widths": (16, 16)}}
 
 
 def ali(**settings) -> ALI:

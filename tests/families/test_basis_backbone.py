@@ -98,7 +98,19 @@ def test_a_damaged_basis_is_refused(corpus: Path, tmp_path: Path) -> None:
         generate(run.path, 1, out=tmp_path / "clips")
 
 
-def test_more_components_than_windows_are_refused_before_a_directory_is_made(corpus: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"family\.backbone: components: 4000 of them need more than 4000 whole"):
-        trained("vae", corpus, tmp_path / "run", "family.backbone.components=4000")
+def test_a_small_corpus_has_as_many_components_as_it_can(corpus: Path, tmp_path: Path) -> None:
+    """It trains and draws with the shipped number, which is one at most; said in a line."""
+    few = ("data.window_frames=64", "data.stride_frames=64", "family.backbone.components=512")
+    config = workflow.resolve_config("vae", data=corpus, overrides=(*SMALL, *few))
+    told: list[str] = []
+    run = open_run(workflow.train(config, run_dir=tmp_path / "run", track=False, announce=told.append).run.path)
+    basis = run.basis()
+    assert isinstance(basis, WindowBasis) and 10 < basis.size < 40
+    assert any(f"basis: {basis.size} components (512 were asked for" in line for line in told)
+    assert draw_samples(run, 2, 0).motion_NTD.shape == (2, 64, run.record.width)
+
+
+def test_a_corpus_without_two_whole_windows_is_refused_before_a_directory_is_made(corpus: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"family\.backbone: a basis needs two whole windows that differ"):
+        trained("vae", corpus, tmp_path / "run", "data.window_frames=9000")
     assert not (tmp_path / "run").exists()

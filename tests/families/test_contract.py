@@ -13,7 +13,7 @@ import torch
 from pydantic import ValidationError
 
 from motionsynth.corpus.windows import Batch
-from motionsynth.families import FAMILIES, family_class
+from motionsynth.families import FAMILIES
 from motionsynth.families.base import (
     Decodes,
     Draw,
@@ -33,6 +33,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from golden_losses import (
     FOLDER,
     SHAPE,
+    cases_of,
+    class_of,
+    config_of,
     first_losses,
     freeze_all_but,
     learn_by_em,
@@ -42,16 +45,17 @@ from golden_losses import (
 )
 from two_ranks import Learnt, apart, float64, learn_by_ranks, learn_jointly
 
-BY_GRADIENT = [name for name in FAMILIES if family_class(name).Config.PHASES]
-BY_EM = [name for name in FAMILIES if issubclass(family_class(name).Config, EMConfig)]
-every_family = pytest.mark.parametrize("name", FAMILIES)
+CASES = [case for name in FAMILIES for case in cases_of(name)]
+BY_GRADIENT = [case for case in CASES if class_of(case).Config.PHASES]
+BY_EM = [case for case in CASES if issubclass(class_of(case).Config, EMConfig)]
+every_family = pytest.mark.parametrize("name", CASES)
 by_gradient = pytest.mark.parametrize("name", BY_GRADIENT)
 by_em = pytest.mark.parametrize("name", BY_EM)
 
 
 def test_every_family_learns_in_one_way():
-    assert sorted(BY_GRADIENT + BY_EM) == sorted(FAMILIES)
-    assert all(isinstance(make_family(name), LearnsByEM) == (name in BY_EM) for name in FAMILIES)
+    assert sorted(BY_GRADIENT + BY_EM) == sorted(CASES)
+    assert all(isinstance(make_family(name), LearnsByEM) == (name in BY_EM) for name in CASES)
 
 
 def ready_family(name: str, seed: int = 0) -> Family:
@@ -214,8 +218,7 @@ BY_RANKS = [
     (name, settings)
     for name in BY_GRADIENT
     for settings in ({}, {"condition": ("content",)}, {"pool": 0})
-    if set(settings) <= set(family_class(name).Config.model_fields)
-    and not family_class(name).Config(name=name, **settings).alone
+    if set(settings) <= set(class_of(name).Config.model_fields) and not config_of(name, **settings).alone
 ]
 """What several processes may train."""
 
@@ -228,7 +231,7 @@ def shared_by_ranks(name: str, settings: dict[str, Any], step: int, **how: bool)
     """One step of one process, and of two that share its batch."""
     with float64():
         torch.manual_seed(0)
-        family = family_class(name)(family_class(name).Config(name=name, **settings), SHAPE).train()
+        family = class_of(name)(config_of(name, **settings), SHAPE).train()
         family.begin(make_windows())
         batch = make_batch()
         batch = batch._replace(motion_BTD=batch.motion_BTD.double())
@@ -246,7 +249,7 @@ def test_two_ranks_learn_what_one_learns_from_the_joined_batch(name, settings, s
         torch.testing.assert_close(shared.buffers[buffer], value, rtol=1e-10, atol=0, equal_nan=True)
 
 
-@pytest.mark.parametrize("name", ["ae", "vae"])
+@pytest.mark.parametrize("name", ["ae", "vae", "vae-conv"])
 def test_without_each_other_s_statistics_they_learn_something_else(name):
     """The control of the test above: these divide by a number that depends on all rows."""
     joined, shared = shared_by_ranks(name, {}, 0, deaf=True)
@@ -270,16 +273,14 @@ def test_bf16_autocast_runs_close_to_float32(name):
 
 @every_family
 def test_configuration_is_strict_and_names_its_phases(name):
-    config = family_class(name).Config
+    config, plain = class_of(name).Config, config_of(name)
     phases = make_family(name).phases
     assert tuple(phase.name for phase in phases) == config.PHASES
-    assert set(config(name=name).optimise) == set(config.PHASES)
+    assert set(plain.optimise) == set(config.PHASES)
     with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
-        config.model_validate({"name": name, "latent_dmi": 3})
+        config.model_validate({"name": plain.name, "latent_dmi": 3})
     with pytest.raises(ValidationError, match=r"unknown 'no-such-phase'"):
-        config.model_validate(
-            {"name": name, "optimise": {**config(name=name).model_dump()["optimise"], "no-such-phase": {}}}
-        )
+        config.model_validate({"name": plain.name, "optimise": {**plain.model_dump()["optimise"], "no-such-phase": {}}})
 
 
 @every_family
@@ -291,7 +292,7 @@ def test_first_losses_are_those_on_record(name):
         assert values == pytest.approx(record[phase], rel=1e-6)
 
 
-@pytest.mark.parametrize("name", [name for name in FAMILIES if issubclass(family_class(name), FitsPrior)])
+@pytest.mark.parametrize("name", [name for name in CASES if issubclass(class_of(name), FitsPrior)])
 def test_a_fitted_prior_is_part_of_the_state_and_follows_its_generator(name):
     before, state = make_family(name).eval(), torch.get_rng_state()
     assert "fitted" in before.priors
@@ -394,7 +395,7 @@ def test_the_m_step_takes_its_randomness_from_the_generator(name):
     assert not all(torch.equal(first[n], other[n]) for n in first)
 
 
-@pytest.mark.parametrize("name", [name for name in FAMILIES if issubclass(family_class(name), Scores)])
+@pytest.mark.parametrize("name", [name for name in CASES if issubclass(class_of(name), Scores)])
 def test_densities_are_those_of_the_frames_that_are_there(name):
     family, batch = make_family(name), make_batch()
     density_B = family.log_density(batch)

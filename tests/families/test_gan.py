@@ -23,7 +23,7 @@ from golden_losses import SHAPE, make_batch
 
 BATCH = make_batch()
 CONFIGS = Path(__file__).parents[2] / "configs" / "run"
-SMALL = {"backbone": {"widths": (8, 8)}, "critic": {"widths": (8, 8)}}
+SMALL = {"backbone": {"kind": "conv", "widths": (8, 8)}, "critic": {"widths": (8, 8)}}
 SINGLE = SMALL | {"critic": {"widths": (8, 8), "minibatch_stddev": 0}}
 
 
@@ -77,7 +77,9 @@ def test_generated_windows_are_judged_under_the_masks_of_the_batch():
 @pytest.mark.parametrize("group", [0, 4])
 def test_a_little_training_separates_and_then_fools(group):
     family = gan(
-        backbone={"widths": (16, 16)}, critic={"widths": (16, 16), "minibatch_stddev": group}, r1={"gamma": 1.0}
+        backbone={"kind": "conv", "widths": (16, 16)},
+        critic={"widths": (16, 16), "minibatch_stddev": group},
+        r1={"gamma": 1.0},
     )
     family.generator.requires_grad_(False)
     optimiser = torch.optim.Adam(family.critic.parameters(), lr=2e-3)

@@ -20,7 +20,7 @@ from golden_losses import SHAPE, make_batch
 BATCH = make_batch()
 SMALL = {
     "latent_dim": 12,
-    "backbone": {"widths": (16, 16)},
+    "backbone": {"kind": "conv", "widths": (16, 16)},
     "critic": {"widths": (16, 16)},
     "codes": {"categorical": (3, 4), "continuous": 2},
 }

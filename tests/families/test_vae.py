@@ -119,7 +119,7 @@ def test_the_aggregate_posterior_is_reported_when_judged_only():
 
 
 def test_a_little_training_raises_the_elbo():
-    family = vae(backbone={"widths": (16, 16)}, latent_dim=4)
+    family = vae(backbone={"kind": "conv", "widths": (16, 16)}, latent_dim=4)
     optimiser = torch.optim.Adam(family.parameters(), lr=3e-3)
     generator = torch.Generator().manual_seed(0)
     elbo = []

@@ -19,7 +19,7 @@ from golden_losses import SHAPE, learn_by_gradient, make_batch
 
 BATCH = make_batch()
 COUNT = len(BATCH.motion_BTD)
-SMALL = {"latent_dim": 3, "backbone": {"widths": (16, 16)}, "critic": {"widths": (16, 16)}}
+SMALL = {"latent_dim": 3, "backbone": {"kind": "conv", "widths": (16, 16)}, "critic": {"widths": (16, 16)}}
 
 
 def vaegan(**settings) -> VAEGAN:
@@ -65,7 +65,7 @@ def test_losses_on_known_logits(logit):
 
 
 def test_without_the_critic_it_is_the_variational_autoencoder():
-    settings = {"latent_dim": 3, "backbone": {"widths": (16, 16)}}
+    settings = {"latent_dim": 3, "backbone": {"kind": "conv", "widths": (16, 16)}}
     vae = VAE(VAE.Config.model_validate(settings), SHAPE)
     family = vaegan(adversarial=0.0)
     vae.encoder.load_state_dict(family.encoder.state_dict())

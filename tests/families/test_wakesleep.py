@@ -144,7 +144,9 @@ def test_sleep_alone_finds_the_true_posterior_of_a_linear_model():
 def test_a_little_training_reconstructs():
     torch.manual_seed(0)
     family = wakesleep(
-        backbone={"widths": (16, 16)}, latent_dim=4, sigma={"kind": "learned", "value": 1.0, "floor": 0.1}
+        backbone={"kind": "conv", "widths": (16, 16)},
+        latent_dim=4,
+        sigma={"kind": "learned", "value": 1.0, "floor": 0.1},
     )
     batch = make_batch(64)
     optimisers = {p.name: torch.optim.Adam(getattr(family, p.trains[0]).parameters(), lr=3e-3) for p in family.phases}

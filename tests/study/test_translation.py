@@ -41,14 +41,18 @@ def train(folder: Path, family: str, *overrides: str) -> Run:
 @pytest.fixture(scope="module")
 def cyclegan(tmp_path_factory: pytest.TempPathFactory) -> Run:
     keep = "data.keep={style: [elderly, normal]}"
-    small = ("family.backbone.widths=[8,8]", "family.critic.widths=[8,8]", "family.translator.width=8")
+    small = ("family.backbone={kind: conv, widths: [8,8]}", "family.critic.widths=[8,8]", "family.translator.width=8")
     return train(tmp_path_factory.mktemp("runs") / "cyclegan", "cyclegan", keep, *small)
 
 
 @pytest.fixture(scope="module")
 def cvae(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Trained on all styles, and told content too."""
-    small = ("family.condition=[style,content]", "family.backbone.widths=[8,8,8,8]", "family.latent_dim=4")
+    small = (
+        "family.condition=[style,content]",
+        "family.backbone={kind: conv, widths: [8,8,8,8]}",
+        "family.latent_dim=4",
+    )
     return train(tmp_path_factory.mktemp("runs") / "cvae", "vae", *small)
 
 
@@ -197,13 +201,13 @@ def test_a_conditional_vae_decodes_the_code_of_a_window_under_the_other_style(cv
 
 
 def test_a_run_that_cannot_translate_is_refused(tmp_path):
-    run = train(tmp_path / "vae", "vae", "family.backbone.widths=[8,8,8,8]")
+    run = train(tmp_path / "vae", "vae", "family.backbone={kind: conv, widths: [8,8,8,8]}")
     with pytest.raises(RunError, match=r"vae does not go between classes of style.*family.condition: \[style\]"):
         measured(run)
 
 
 def test_a_run_that_learnt_from_the_clips_it_is_judged_by_is_refused(tmp_path):
-    small = ("family.condition=[style]", "family.backbone.widths=[8,8,8,8]")
+    small = ("family.condition=[style]", "family.backbone={kind: conv, widths: [8,8,8,8]}")
     with pytest.raises(StudyError, match=r"has learnt from \d+ clips that it is judged by, such as walk"):
         measured(train(tmp_path / "other", "vae", "data.split.seed=5", *small))
 

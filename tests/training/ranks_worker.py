@@ -18,19 +18,19 @@ import torch
 from motionsynth.config import TrainConfig
 from motionsynth.errors import MotionSynthError
 from motionsynth.families import FAMILIES, family_class
-from motionsynth.families.backbone import BasisConfig, CriticConfig
+from motionsynth.families.backbone import CriticConfig
 from motionsynth.families.base import EMConfig, Family, FamilyConfig, StepContext
 from motionsynth.families.gmm import GMM
 from motionsynth.fit import train_run
 from motionsynth.run import Run, open_run
-from motionsynth.training.determinism import build_family
+from motionsynth.training.determinism import build_family, initial_weights
 from motionsynth.training.distributed import Ranks, joined_ranks
 from motionsynth.training.em import EMRule
 from motionsynth.training.order import BatchOrder
 from motionsynth.training.rules import GradientRule
 from motionsynth.training.trainer import Trainer, TrainingResult
 from tests.bases import plain_basis
-from tests.families.golden_losses import SHAPE, make_batch, make_windows
+from tests.families.golden_losses import SHAPE, cases_of, class_of, config_of, make_batch, make_windows
 from tests.families.two_ranks import float64
 from tests.training import toy_family
 from tests.training.toy_family import Toy
@@ -44,23 +44,22 @@ def case(function: Callable[[Ranks, Path], Any]) -> Callable[[Ranks, Path], Any]
     return function
 
 
-def small(name: str) -> FamilyConfig:
+def small(case: str) -> FamilyConfig:
     """A configuration of small networks, which several processes may train."""
-    config = family_class(name).Config
-    fields = config.model_fields
-    backbone: dict[str, Any] = {"widths": [8]}
-    if "backbone" in fields and isinstance(fields["backbone"].default, BasisConfig):
+    fields = class_of(case).Config.model_fields
+    backbone: dict[str, Any] = {"kind": "conv", "widths": [8]}
+    if config_of(case).basis:
         backbone = {"kind": "basis", "components": 12, "width": 8, "layers": 2}
     wanted: dict[str, Any] = {"backbone": backbone, "translator": {"width": 8, "dilations": [1]}, "pool": 0}
     if "critic" in fields and isinstance(critic := fields["critic"].default, CriticConfig):
-        wanted["critic"] = critic.model_copy(update={"widths": (8,)})
-    return config.model_validate({"name": name} | {key: value for key, value in wanted.items() if key in fields})
+        wanted["critic"] = critic if backbone["kind"] == "basis" else critic.model_copy(update={"widths": (8,)})
+    return config_of(case, **{key: value for key, value in wanted.items() if key in fields})
 
 
 def shared_families() -> list[str]:
     """All that learn by gradient and that several processes may train, but for the tests' own."""
     names = [name for name in FAMILIES if name != "toy" and not issubclass(family_class(name).Config, EMConfig)]
-    return [name for name in names if not small(name).alone]
+    return [case for name in names for case in cases_of(name) if not small(case).alone]
 
 
 def train_config(**settings: object) -> TrainConfig:
@@ -87,11 +86,16 @@ def families(ranks: Ranks, folder: Path) -> dict[str, dict[str, torch.Tensor]]:
     return learnt
 
 
+FLOAT64_CASES = ("vae", "gan", "vae-conv", "gan-conv")
+
+
 def steps_in_float64(name: str, ranks: Ranks) -> dict[str, torch.Tensor]:
     """Weights after some steps of the rule; one process and two must agree on them."""
     with float64():
         config = small(name)
-        rule = GradientRule(build_family(config, SHAPE, 0).train(), config.optimise, train_config(), ranks=ranks)
+        with initial_weights(0):
+            family = class_of(name)(config, SHAPE)
+        rule = GradientRule(family.train(), config.optimise, train_config(), ranks=ranks)
         rule.family.begin(make_windows())
         generator = torch.Generator().manual_seed(1)
         for step in range(5):
@@ -107,7 +111,7 @@ def steps_in_float64(name: str, ranks: Ranks) -> dict[str, torch.Tensor]:
 
 @case
 def float64_steps(ranks: Ranks, folder: Path) -> dict[str, dict[str, torch.Tensor]]:
-    return {name: steps_in_float64(name, ranks) for name in ("vae", "gan")}
+    return {name: steps_in_float64(name, ranks) for name in FLOAT64_CASES}
 
 
 class Heard:

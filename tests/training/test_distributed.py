@@ -104,7 +104,7 @@ def test_every_family_has_the_same_bits_on_both_ranks_after_100_steps(pair: list
         assert any(not torch.equal(value, initial[key]) for key, value in first[name].items()), name
 
 
-@pytest.mark.parametrize("name", ["vae", "gan"])
+@pytest.mark.parametrize("name", ranks_worker.FLOAT64_CASES)
 def test_two_ranks_take_the_steps_of_one(pair: list[dict[str, Any]], name: str) -> None:
     alone = ranks_worker.steps_in_float64(name, Ranks())
     for found in pair:
@@ -309,7 +309,11 @@ def test_others_that_cannot_be_reached_are_one_error(monkeypatch: pytest.MonkeyP
 
 
 def train_command(corpus: Path, run: Path) -> list[str]:
-    options = ("train.batch_size=8", "family.backbone.widths=[8,8,8,8]", "train.checkpoint_every_steps=5")
+    options = (
+        "train.batch_size=8",
+        "family.backbone={kind: conv, widths: [8,8,8,8]}",
+        "train.checkpoint_every_steps=5",
+    )
     sets = [part for option in (*options, "train.steps=150") for part in ("--set", option)]
     return ["motionsynth", "train", "vae", "--data", str(corpus), *sets, "--run-dir", str(run), "--no-track"]
 

@@ -17,7 +17,7 @@ from tests.training.toy_family import make_config, make_run, make_windows
 
 
 def train(path: Path, **settings: object) -> Run:
-    family = Autoencoder.Config.model_validate({"latent_dim": 3, "backbone": {"widths": (4, 4)}})
+    family = Autoencoder.Config.model_validate({"latent_dim": 3, "backbone": {"kind": "conv", "widths": (4, 4)}})
     run = make_run(path, make_config(steps=12, **settings).model_copy(update={"family": family}))
     train_run(run, make_windows(120))
     return run
