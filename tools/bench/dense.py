@@ -38,7 +38,12 @@ __all__ = ["LOSSES", "main"]
 CONFIGS: Final = Path(__file__).parents[2] / "configs" / "run"
 LIMIT: Final = 1.15
 BATCH: Final = 256
-CONVOLUTIONS: Final = ("family.backbone={kind: conv}", "train.steps=3000", "train.batch_size=64")
+CONVOLUTIONS: Final = (
+    "family.backbone={kind: conv}",
+    "family.latent_dim=16",
+    "train.steps=3000",
+    "train.batch_size=64",
+)
 """Settings of the ``vae`` that the networks on coefficients took the place of."""
 _TINY: Final = 4
 """Windows of a batch, coefficients, and numbers of a layer of networks without arithmetic to speak of."""
@@ -88,10 +93,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _on_basis(name: str, data: Path, threads: int) -> RunConfig:
     """The shipped settings of a family, on coefficients."""
     overrides = [f"train.threads={threads}", f"train.batch_size={BATCH}"]
-    config = load_config(CONFIGS / f"{name}.yaml", data=data, overrides=overrides)
-    if config.family.basis:
-        return config
-    overrides += ["family.backbone={kind: basis}"] + ["family.critic={minibatch_stddev: 4}"] * (name == "gan")
     return load_config(CONFIGS / f"{name}.yaml", data=data, overrides=overrides)
 
 
@@ -232,9 +233,11 @@ def _bound(family: Any, x_BP: Tensor, step: int, generator: torch.Generator) -> 
     mean_BZ, log_variance_BZ = encoder.head(F.leaky_relu(encoder.trunk.layers(x_BP), 0.2)).chunk(2, 1)
     noise_BZ = torch.randn(mean_BZ.shape, generator=generator)
     decoded_BP = family.decoder.layers(mean_BZ + noise_BZ * (0.5 * log_variance_BZ).exp())
-    error_B = (decoded_BP - x_BP).square().sum(1)
-    variance = (error_B.detach().mean() / x_BP.shape[1]).clamp(min=config.sigma.value**2)
-    nll = 0.5 * (x_BP.shape[1] * (2 * torch.pi * variance).log() + error_B / variance).mean()
+    square_BP = (decoded_BP - x_BP).square()
+    mean_P = square_BP.detach().mean(0)
+    alike = config.sigma.kind != "per_feature"
+    variance_P = (mean_P.mean().expand_as(mean_P) if alike else mean_P).clamp(min=config.sigma.floor**2)
+    nll = 0.5 * ((2 * torch.pi * variance_P).log().sum() + (square_BP / variance_P).sum(1).mean())
     kl_BZ = 0.5 * (mean_BZ.square() + log_variance_BZ.expm1() - log_variance_BZ)
     return nll + kl_BZ.sum(1).mean()  # type: ignore[no-any-return]
 

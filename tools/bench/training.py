@@ -75,6 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     f"train.steps={options.steps}",
                     f"train.batch_size={options.batch_size}",
                     f"train.threads={options.threads}",
+                    "family.backbone={kind: conv}",
                 ],
             )
             setting = Setting(config, open_corpus(config.data), device, folder)
