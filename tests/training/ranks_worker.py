@@ -192,6 +192,17 @@ def minutes(ranks: Ranks, folder: Path) -> tuple[str, int, float]:
 
 
 @case
+def copying(ranks: Ranks, folder: Path) -> tuple[str, int]:
+    """Copies that rank 0 alone finds, from the second validation on."""
+    trainer = toy_trainer(ranks, stop_when_copying=0.2)
+    if ranks.first:
+        validation = toy_family.make_windows(11, 1)
+        trainer.validation, trainer.score = validation, lambda *_: {"close_to_train": float(trainer.step >= 20)}
+    result = trainer.fit()
+    return result.outcome, result.step
+
+
+@case
 def stopped(ranks: Ranks, folder: Path) -> tuple[str, int, int | None]:
     """A signal to rank 1 alone."""
     Toy.kill_at = (10, signal.SIGTERM) if ranks.rank == 1 else None
