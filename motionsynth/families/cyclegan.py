@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from motionsynth.corpus.windows import Batch, WindowSet
 from motionsynth.families.adversary import Judged, R1Config
-from motionsynth.families.backbone import BackboneConfig, BasisConfig, ConvConfig, CriticConfig, Kernel, build_critic
+from motionsynth.families.backbone import BackboneConfig, BasisConfig, CriticConfig, Kernel, build_critic
 from motionsynth.families.bank import WindowBank
 from motionsynth.families.base import (
     AdamConfig,
@@ -75,7 +75,7 @@ class CycleGAN(Family):
         """Label whose two classes are A and B; ``data.keep`` chooses two of more, ``corpus`` is that of two folders."""
         condition: tuple[str, ...] = ()
         """Other labels that every network is told, such as ``[content]``."""
-        backbone: BackboneConfig = ConvConfig()
+        backbone: BackboneConfig = BasisConfig()
         """Networks of the critics; in a ``basis`` translators are of its width and layers too."""
         critic: CriticConfig = CriticConfig(minibatch_stddev=0)
         """Settings of the critics; they compare no windows, as a batch holds any number of each domain."""
