@@ -39,7 +39,8 @@ def cross_faded(motion_BLD: Tensor, mask_BL: Tensor, frames: int, change: Callab
     mask_VF = (frame_BWF < length_B[:, None, None]).flatten(0, 1)
     first_B11 = longest * torch.arange(clips, device=mask_BL.device)[:, None, None]
     row_X = (frame_BWF.clamp(max=longest - 1) + first_B11).flatten()
-    changed_VFD = change(motion_BLD.flatten(0, 1)[row_X].unflatten(0, (-1, frames)), mask_VF)
+    window_VFD = motion_BLD.flatten(0, 1)[row_X].view(*mask_VF.shape, motion_BLD.shape[2])
+    changed_VFD = change(window_VFD, mask_VF)
     weight_VF = torch.sin(torch.pi * (frame_F + 0.5) / frames).square() * mask_VF
     weighed_XD = (changed_VFD * weight_VF[..., None]).flatten(0, 1)
     sum_LD = weighed_XD.new_zeros(clips * longest, weighed_XD.shape[1]).index_add(0, row_X, weighed_XD)

@@ -52,7 +52,8 @@ def small(name: str) -> FamilyConfig:
     if "backbone" in fields and isinstance(fields["backbone"].default, BasisConfig):
         backbone = {"kind": "basis", "components": 12, "width": 8, "layers": 2}
     wanted: dict[str, Any] = {"backbone": backbone, "pool": 0}
-    if "critic" in fields and isinstance(critic := fields["critic"].default, CriticConfig):
+    conv = backbone.get("kind", "conv") == "conv"
+    if conv and "critic" in fields and isinstance(critic := fields["critic"].default, CriticConfig):
         wanted["critic"] = critic.model_copy(update={"widths": (8,)})
     return config.model_validate({"name": name} | {key: value for key, value in wanted.items() if key in fields})
 
