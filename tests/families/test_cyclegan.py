@@ -23,7 +23,7 @@ from golden_losses import SHAPE, freeze_all_but, make_batch, make_windows
 
 BATCH = make_batch(12)
 SMALL = {
-    "backbone": {"widths": (8, 8)},
+    "backbone": {"kind": "conv", "widths": (8, 8)},
     "critic": {"widths": (8, 8), "minibatch_stddev": 0},
     "translator": {"width": 8, "dilations": (1, 2)},
     "pool": 0,

@@ -51,8 +51,9 @@ def small(name: str) -> FamilyConfig:
     backbone: dict[str, Any] = {"widths": [8]}
     if "backbone" in fields and isinstance(fields["backbone"].default, BasisConfig):
         backbone = {"kind": "basis", "components": 12, "width": 8, "layers": 2}
-    wanted: dict[str, Any] = {"backbone": backbone, "translator": {"width": 8, "dilations": [1]}, "pool": 0}
-    if "critic" in fields and isinstance(critic := fields["critic"].default, CriticConfig):
+    wanted: dict[str, Any] = {"backbone": backbone, "pool": 0}
+    conv = backbone.get("kind", "conv") == "conv"
+    if conv and "critic" in fields and isinstance(critic := fields["critic"].default, CriticConfig):
         wanted["critic"] = critic.model_copy(update={"widths": (8,)})
     return config.model_validate({"name": name} | {key: value for key, value in wanted.items() if key in fields})
 
