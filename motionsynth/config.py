@@ -124,6 +124,9 @@ class TrainConfig(FrozenConfig):
     """Steps between two rows of the journal."""
     validate_every_steps: int = Field(500, ge=1)
     """Steps between two evaluations of the losses on the validation split."""
+    stop_when_copying: float | None = Field(None, gt=0.05, lt=1)
+    """Share of draws closer to a training window than the closest 5 % of validation windows are, above which two
+    validations in a row end the training; null for never."""
     checkpoint_every_steps: int = Field(500, ge=1)
     """Steps between two checkpoints; the newest two are kept."""
 
@@ -239,6 +242,8 @@ def _said(config: RunConfig) -> dict[str, Any]:
     for key in ("second", "keep", "clips"):
         if not plain["data"][key]:  # not said where they say nothing: so runs from before they were keep their hash
             del plain["data"][key]
+    if plain["train"]["stop_when_copying"] is None:
+        del plain["train"]["stop_when_copying"]
     plain["family"] = config.family.model_dump(mode="json")
     backbone = plain["family"].get("backbone", {})
     if not backbone.get("metric"):

@@ -111,7 +111,7 @@ def train_run(
             run.save_weights(result.weights, result.averages, step=result.step)
             if finish:
                 finish(run)
-            run.update(state="finished", pid=None, host=None)
+            run.update(state="finished", outcome=result.outcome, pid=None, host=None)
         return result
 
 
@@ -200,4 +200,4 @@ def _with_prior(run: Run, result: TrainingResult, windows: WindowSet, device: to
 
 def _finished(run: Run) -> TrainingResult:
     weights, averages = run.load_weights()
-    return TrainingResult("finished", run.record.step, None, weights, averages)
+    return TrainingResult(run.record.outcome or "finished", run.record.step, None, weights, averages)

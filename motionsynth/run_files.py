@@ -104,6 +104,8 @@ class RunRecord(BaseModel):
     """File name -> SHA-256 of those that must not change unnoticed; that of ``run.json`` itself is left out here."""
     error: str | None = None
     """Reason of the failure."""
+    outcome: Literal["finished", "converged", "copying"] | None = None
+    """How a finished training ended: with its budget, or before; None in runs from before this was noted."""
     surrogate: str | None = None
     """Reason for which what it minimises is only near the divergence that its objective names."""
     up: Literal["y", "z"] = "y"

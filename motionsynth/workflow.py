@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,21 +14,14 @@ from motionsynth.files import refuse_unwritable
 from motionsynth.printable import shown
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from motionsynth.config import DataConfig, RunConfig
     from motionsynth.corpus.corpus import Corpus
-    from motionsynth.families.base import Family
     from motionsynth.run import Run
     from motionsynth.settings import Setting
     from motionsynth.training.distributed import Ranks
-    from motionsynth.training.trainer import ProgressListener, Score
+    from motionsynth.training.trainer import ProgressListener
 
 __all__ = ["Outcome", "new_run", "resolve_config", "resolve_data", "resume", "train", "train_once"]
-
-SCORE_COMPONENTS = 64
-SCORE_SAMPLES = 512
-"""How the samples of a run in training are judged: principal components, and samples drawn."""
 
 Reading = Callable[[int, int], None]
 Announce = Callable[[str], None]
@@ -305,6 +297,7 @@ def _fit(
     from motionsynth.fit import sweep_leftovers, train_run, way_back
     from motionsynth.generation import keep_samples
     from motionsynth.output import refuse_filled
+    from motionsynth.sample_score import sample_score
     from motionsynth.tracking.feeder import start_feeder
 
     assert run is not None
@@ -321,6 +314,7 @@ def _fit(
             run.update(state="running", pid=os.getpid(), host=socket.gethostname(), error=None, **world)
         feeder = start_feeder(run.path) if track else None
         try:
+            score = sample_score(run, corpus)
             result = train_run(
                 run,
                 corpus.windows("train"),
@@ -328,43 +322,16 @@ def _fit(
                 resume=True,
                 device=where,
                 listener=progress,
-                score=_sample_score(run, corpus),
+                score=score,
                 finish=lambda trained: keep_samples(trained, corpus),
                 ranks=ranks,
             )
         finally:
-            warning = feeder.close().warning if feeder else None
-    return Outcome(run, result.step, result.exit_code, (warning,) if warning else ())
-
-
-def _sample_score(run: Run, corpus: Corpus) -> Score | None:
-    """Frechet distance of fresh samples to the validation takes: the curve that a loss of a GAN does not show.
-
-    In the space of the first principal components of training windows; None where the corpus is too small for it.
-    """
-    import torch
-
-    from motionsynth.families.base import FitsPrior
-    from motionsynth.metrics.components import PrincipalComponents
-    from motionsynth.sampling import draw_from
-
-    train, validation = corpus.windows("train"), corpus.windows("validation")
-    train_NTD, validation_NTD = (w.motion_NTD[w.mask_NT.all(1)].numpy() for w in (train, validation))
-    if len(train_NTD) <= SCORE_COMPONENTS or len(validation_NTD) < 2:
-        return None
-    axes = PrincipalComponents.fit(train_NTD, SCORE_COMPONENTS)
-    reference = axes.moments(validation_NTD)
-    judged = run.build_family()
-
-    def score(family: Family, averages: Mapping[str, Tensor]) -> dict[str, float]:
-        judged.load_state_dict(averages or family.state_dict())
-        if isinstance(judged, FitsPrior) and judged.priors[0] == "fitted":
-            judged.fit_prior(
-                basis.project(train) if (basis := judged.basis) else train, generator=torch.Generator().manual_seed(0)
-            )
-        samples_NTD = draw_from(judged, SCORE_SAMPLES, seed=0)
-        if not samples_NTD.isfinite().all():
-            return {"frechet": math.inf}
-        return {"frechet": axes.moments(samples_NTD.numpy()).distance(reference)}
-
-    return score
+            warnings = [feeder.close().warning if feeder else None]
+    most = run.config.train.stop_when_copying
+    if result.outcome == "copying":
+        why = f"more than {most:.0%} of draws lay as close to training windows as copies do"
+        warnings.append(f"training ended at step {result.step:,}, before its budget: {why} (train.stop_when_copying)")
+    elif most and not score:
+        warnings.append("copies were not watched for (train.stop_when_copying): there are too few windows")
+    return Outcome(run, result.step, result.exit_code, tuple(filter(None, warnings)))

@@ -70,7 +70,7 @@ class Display:
 
 
 class TrainingBar(Display):
-    """Steps, loss terms, steps a second and time left; told by the trainer at every row of the journal.
+    """Steps, loss terms, copies, steps a second and time left; told by the trainer at every row of the journal.
 
     Args:
         title: shown before the bar.
@@ -79,6 +79,7 @@ class TrainingBar(Display):
 
     def __init__(self, title: str = "train", console: Console | None = None) -> None:
         super().__init__(title, console)
+        self._close: float | None = None
 
     def on_log(
         self, step: int, total: int, metrics: Mapping[str, float], steps_per_second: float, seconds_left: float
@@ -90,6 +91,9 @@ class TrainingBar(Display):
             for name, value in metrics.items()
             if name.startswith("train/") and not name.endswith(hidden)
         ]
+        self._close = metrics.get("validation/close_to_train", self._close)
+        if self._close is not None:
+            terms.append(f"close_to_train {self._close:.3f}")
         speed = f"{steps_per_second:.1f} steps/s  {duration(seconds_left)} left"
         self.show(step, total, "  ".join([speed, *terms]))
 

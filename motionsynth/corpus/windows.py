@@ -5,6 +5,7 @@ Shapes: N windows, T frames, D features.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -56,6 +57,14 @@ class WindowSet:
             self.mask_NT[index_B],
             {name: value[index_B] for name, value in self.labels.items()},
         )
+
+    @property
+    def identity(self) -> str:
+        """Which windows of which clips these are; what is in them is the corpus fingerprint's affair."""
+        digest = hashlib.sha256("\0".join(self.clips).encode())
+        for tensor in (self.clip_N, self.start_N):
+            digest.update(tensor.cpu().contiguous().numpy().tobytes())
+        return f"{len(self)} windows {digest.hexdigest()}"
 
     def to(self, device: torch.device | str) -> WindowSet:
         """The same windows on another device."""

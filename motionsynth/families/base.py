@@ -240,7 +240,7 @@ class FamilyConfig(FrozenConfig):
 class EMConfig(FamilyConfig):
     """What the ``Config`` of every family has that learns by expectation maximisation."""
 
-    UNUSED: ClassVar[tuple[str, ...]] = ("precision", "compile", "ema_decay", "clip_norm")
+    UNUSED: ClassVar[tuple[str, ...]] = ("precision", "compile", "ema_decay", "clip_norm", "stop_when_copying")
 
     tolerance: float = Field(0.01, ge=0)
     """Training has converged where a pass adds less to the mean log-likelihood of a window, in nats."""

@@ -1,6 +1,6 @@
 """CycleGAN: two translators between two domains, held together by the way there and back.
 
-Shapes: B batch, N samples, M windows in the bank, T frames, D features, S numbers of the condition.
+Shapes: B batch, N samples, V windows of clips, T frames, D features, S numbers of the condition.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field, field_validator
-from torch import Tensor
+from torch import Tensor, nn
 
 from motionsynth.corpus.windows import Batch, WindowSet
 from motionsynth.families.adversary import Judged, R1Config
-from motionsynth.families.backbone import BackboneConfig, BasisConfig, ConvConfig, CriticConfig, Kernel, build_critic
+from motionsynth.families.backbone import BackboneConfig, BasisConfig, CriticConfig, Kernel, build_critic
 from motionsynth.families.bank import WindowBank
 from motionsynth.families.base import (
     AdamConfig,
@@ -27,16 +27,18 @@ from motionsynth.families.base import (
     StepContext,
 )
 from motionsynth.families.condition import Condition
+from motionsynth.families.crossfade import cross_faded
 from motionsynth.families.domains import Distance, Pair, refuse_domain
 from motionsynth.families.replay import ReplayPool
 from motionsynth.losses.adversarial import OBJECTIVES, r1_penalty
+from motionsynth.nn.dense import DenseTranslator
 from motionsynth.nn.translator import Translator
 
 __all__ = ["CycleGAN"]
 
 
 class TranslatorConfig(FrozenConfig):
-    """Networks that translate: residual, convolutional over time."""
+    """Networks that translate frames: residual, convolutional over time."""
 
     width: int = Field(128, ge=1)
     """Channels."""
@@ -73,12 +75,12 @@ class CycleGAN(Family):
         """Label whose two classes are A and B; ``data.keep`` chooses two of more, ``corpus`` is that of two folders."""
         condition: tuple[str, ...] = ()
         """Other labels that every network is told, such as ``[content]``."""
-        backbone: BackboneConfig = ConvConfig()
-        """Networks of the critics."""
+        backbone: BackboneConfig = BasisConfig()
+        """Networks of the critics; in a ``basis`` translators are of its width and layers too."""
         critic: CriticConfig = CriticConfig(minibatch_stddev=0)
         """Settings of the critics; they compare no windows, as a batch holds any number of each domain."""
         translator: TranslatorConfig = TranslatorConfig()
-        """Networks of the translators."""
+        """Networks of the translators of every other kind."""
         objective: Literal["nonsaturating", "lsgan"] = "nonsaturating"
         """What critics and translators play; ``lsgan`` is the paper's, but pushes weakly between domains far apart."""
         r1: R1Config = R1Config()
@@ -117,6 +119,11 @@ class CycleGAN(Family):
             return backbone
 
         @property
+        def basis(self) -> BasisConfig | None:
+            """That of a backbone with one."""
+            return self.backbone if isinstance(self.backbone, BasisConfig) else None
+
+        @property
         def alone(self) -> str | None:
             """The pools: each process would fill its own, and none the one that a joined batch fills."""
             reason = "its pools of earlier fakes are those of one process; family.pool=0 does without"
@@ -127,10 +134,8 @@ class CycleGAN(Family):
         self.config = config
         refuse_domain(config.domain, config.condition, shape.labels)
         self.condition = Condition(config.condition, shape.labels)
-        side, own = self.condition.width, config.translator
-        self.to_a, self.to_b = (
-            Translator(shape.features, own.width, own.dilations, kernel=own.kernel, side=side) for _ in range(2)
-        )
+        side = self.condition.width
+        self.to_a, self.to_b = (_translator(config, shape, side) for _ in range(2))
         self.critic_a, self.critic_b = (
             build_critic(config.backbone, config.critic, shape, side=side) for _ in range(2)
         )
@@ -201,19 +206,29 @@ class CycleGAN(Family):
         return self.config.domain
 
     def translate(self, batch: Batch, to: int) -> Tensor:
-        """(B, T, D) the motion in domain A (0) or B (1), of any number of frames; ``ValueError`` for another index."""
+        """(B, T, D) motion of any number of frames in domain A (0) or B (1); ``ValueError`` for another index.
+
+        Convolutions take it as a whole. With a basis its windows go through one by one, and what they become is
+        faded into one another, numbers of features, speeds of the root among them.
+        """
         if to not in (0, 1):
             raise ValueError(f"there are two domains, 0 and 1, not {to}")
-        motion_BTD: Tensor = (self.to_a, self.to_b)[to](batch.motion_BTD, batch.mask_BT, self.condition.of(batch))
-        return motion_BTD
+        if not self.config.basis:
+            return self._bring(batch, to)
+        frames = self.shape.motion_frames or self.shape.frames
+
+        def change(motion_VTD: Tensor, mask_VT: Tensor) -> Tensor:
+            count = len(motion_VTD) // max(1, len(batch.motion_BTD))
+            labels = {name: label.repeat_interleave(count) for name, label in batch.labels.items()}
+            return self.expand(self._bring(self.project(Batch(motion_VTD, mask_VT, labels)), to))
+
+        return cross_faded(batch.motion_BTD, batch.mask_BT, frames, change)
 
     def reconstruct(self, batch: Batch) -> Tensor:
         """(B, T, D) each window there and back again: A to B to A, or B to A to B."""
         is_b_B11 = (batch.labels[self.config.domain] == 1)[:, None, None]
-        there = [self.translate(batch, to) for to in (1, 0)]
-        back_a, back_b = (
-            self.translate(batch._replace(motion_BTD=motion_BTD), to) for to, motion_BTD in enumerate(there)
-        )
+        there = [self._bring(batch, to) for to in (1, 0)]
+        back_a, back_b = (self._bring(batch._replace(motion_BTD=motion_BTD), to) for to, motion_BTD in enumerate(there))
         return torch.where(is_b_B11, back_b, back_a)
 
     def sample(self, count: int, *, generator: torch.Generator, how: Draw = Draw()) -> Tensor:
@@ -229,9 +244,14 @@ class CycleGAN(Family):
         if domain in how.labels:
             wanted[domain] = 1 - how.labels[domain]
         batch = self.bank.draw(count, weight_2, wanted, generator=generator)
-        to_a, to_b = (self.translate(batch, to) for to in (0, 1))
+        to_a, to_b = (self._bring(batch, to) for to in (0, 1))
         is_b_N11 = (batch.labels[domain] == 1)[:, None, None]
         return torch.where(is_b_N11, to_a, to_b)[:, : self.sample_frames(how.frames)]
+
+    def _bring(self, batch: Batch, to: int) -> Tensor:
+        """(B, T, D) what networks see of the motion, in domain A (0) or B (1)."""
+        motion_BTD: Tensor = (self.to_a, self.to_b)[to](batch.motion_BTD, batch.mask_BT, self.condition.of(batch))
+        return motion_BTD
 
     def _pair(self, batch: Batch) -> Pair:
         return Pair.of(batch, batch.labels[self.config.domain], self.condition.of(batch), self.share_2)
@@ -246,3 +266,13 @@ class CycleGAN(Family):
                 slope = r1_penalty(lambda x, c=critic, r=real: c.forward(x, *r[1:]), real.motion_BTD)
                 penalty = penalty + slope * (0.5 * count / rows / share.clamp(min=1e-6))
         return penalty
+
+
+def _translator(config: CycleGAN.Config, shape: MotionShape, side: int) -> nn.Module:
+    """A new network ``(motion_BTD, mask_BT, side_BS) -> (B, T, D)`` that starts near the identity."""
+    own, basis = config.translator, config.basis
+    if basis is None:
+        return Translator(shape.features, own.width, own.dilations, kernel=own.kernel, side=side)
+    if own != TranslatorConfig():
+        raise ValueError("family.translator: translators in a basis are as wide as the backbone; leave it out")
+    return DenseTranslator(shape.frames, shape.features, basis.width, basis.layers, side=side)

@@ -5,7 +5,6 @@ Shapes: N windows, B batch, T frames, D features.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import math
 import time
@@ -22,6 +21,7 @@ from motionsynth.errors import DivergedError, RunError, TrainingError, list_firs
 from motionsynth.families.base import Family, FamilyConfig, StepContext
 from motionsynth.training.budget import refuse_hopeless, refuse_shares
 from motionsynth.training.checkpoint import Checkpoint, load_newest, save_checkpoint
+from motionsynth.training.copying import CopyWatch
 from motionsynth.training.determinism import stream_seed, torch_threads
 from motionsynth.training.distributed import Pulse, Ranks
 from motionsynth.training.journal import Journal
@@ -53,7 +53,7 @@ Score = Callable[[Family, Mapping[str, Tensor]], Mapping[str, float]]
 class TrainingResult(NamedTuple):
     """How training ended, and with which weights."""
 
-    outcome: Literal["finished", "converged", "stopped"]
+    outcome: Literal["finished", "converged", "copying", "stopped"]
     step: int
     """Optimiser steps taken in all."""
     signal: int | None
@@ -125,13 +125,14 @@ class Trainer:
         seed, whole = stream_seed(train.seed, "order"), self.rule.whole_passes
         self.order = BatchOrder(len(windows), train.batch_size, seed, self.device, whole=whole)
         refuse_shares(family, self.order.batch_size, self.ranks.size, whole=whole)
-        self._identity = _identity(windows)
+        self._identity = windows.identity
         self.windows = windows.to(self.device)
         self.validation = validation.to(self.device) if validation is not None and len(validation) else None
         self.generator = torch.Generator(self.device).manual_seed(stream_seed(train.seed, "noise"))
         self.step = 0
         self._elapsed, self._started = 0.0, time.monotonic()
         self._saved = -1
+        self.copies = CopyWatch(train.stop_when_copying, self.ranks)
         self._since_log: list[tuple[int, Tensor]] = []
         self._logged = self._began = (self._started, 0)
         self.ranks.listen(lambda: Pulse(self.elapsed))
@@ -179,6 +180,7 @@ class Trainer:
             self.order.load_state_dict(state["order"])
             self.generator.set_state(state["generator"])
             self._elapsed = _seconds(state["elapsed"])
+            self.copies.load(state.get("copying", 0))
         except _MISFITS as error:
             reason = " ".join(str(error).split())
             raise RunError(where, f"does not fit this run: {reason[:300]}") from error
@@ -186,7 +188,7 @@ class Trainer:
         return self.step
 
     def fit(self) -> TrainingResult:
-        """Train until the budget is spent, the rule has converged, or SIGTERM or SIGINT asks to stop.
+        """Train until the budget is spent, the rule has converged, draws are copies, or SIGTERM or SIGINT asks to stop.
 
         A signal lets the step finish and a checkpoint be written; a second one ends the process at once. With several
         processes a signal to any stops all, after the step in which they agree on it.
@@ -211,6 +213,7 @@ class Trainer:
                 self.ranks.beat()
                 done = self._done()
                 self._write_row(last=done)
+                done = done or self.copies.ends
                 if self.step % self.train.checkpoint_every_steps == 0:
                     self._save()
             asked = self.ranks.pulse.signal
@@ -218,17 +221,19 @@ class Trainer:
             self._save()
             if done:
                 self._finish_rule()
-        outcome: Literal["finished", "converged", "stopped"] = "finished"
+        outcome: Literal["finished", "converged", "copying", "stopped"] = "finished"
         if not done:
             outcome = "stopped"
         elif self.rule.converged:
             outcome = "converged"
+        elif self.copies.ends:
+            outcome = "copying"
         weights = {name: value.detach().cpu() for name, value in self.family.state_dict().items()}
         averages = {name: value.detach().cpu() for name, value in self.rule.averaged_weights().items()}
         return TrainingResult(outcome, self.step, None if done else asked, weights, averages)
 
     def _done(self) -> bool:
-        return self.progress >= 1 or self.rule.converged
+        return self.progress >= 1 or self.rule.converged or self.copies.ends
 
     def _take_step(self) -> None:
         index_B, index_cpu_B = self.order.next()
@@ -257,12 +262,13 @@ class Trainer:
         validates = last or self.step % self.train.validate_every_steps == 0
         if logs or validates:
             self._check()  # on all ranks at the same step, though only the first has windows to validate on
-        validates = validates and self.validation is not None
-        if not logs and not validates:
+        found = self._validate() if validates and self.validation is not None else {}
+        if validates and not last:
+            self.copies.see(found)
+        logs = logs or self.copies.ends
+        if not logs and not found:
             return
-        metrics = self._measure() if logs else {}
-        if validates:
-            metrics |= {f"validation/{name}": value for name, value in self._validate().items()}
+        metrics = (self._measure() if logs else {}) | {f"validation/{name}": value for name, value in found.items()}
         if self.journal:
             self.journal.write(self.step, metrics)
         if self.listener and logs:
@@ -321,6 +327,7 @@ class Trainer:
             "order": self.order.state_dict(),
             "generator": self.generator.get_state(),
             "elapsed": self.elapsed,
+            "copying": self.copies.count,
             "windows": self._identity,
         }
         if self.checkpoints:
@@ -364,11 +371,3 @@ def _seconds(value: float) -> float:
     if not 0 <= float(value) < math.inf:
         raise ValueError(f"it took {value!r} seconds")
     return float(value)
-
-
-def _identity(windows: WindowSet) -> str:
-    """Which windows of which clips these are; what is in them is the corpus fingerprint's affair."""
-    digest = hashlib.sha256("\0".join(windows.clips).encode())
-    for tensor in (windows.clip_N, windows.start_N):
-        digest.update(tensor.cpu().contiguous().numpy().tobytes())
-    return f"{len(windows)} windows {digest.hexdigest()}"

@@ -341,9 +341,10 @@ def test_a_copied_run_still_generates(invoke: Invoke, vae: Path, tmp_path: Path)
     assert invoke("generate", copy).code == 2
 
 
-def test_training_journals_the_frechet_distance_of_its_samples(vae: Path) -> None:
+def test_training_journals_figures_of_its_samples(vae: Path) -> None:
     rows = [json.loads(line) for line in (vae / "metrics.jsonl").read_text().splitlines()]
     assert rows[-1]["metrics"]["validation/frechet"] > 0
+    assert 0 <= rows[-1]["metrics"]["validation/close_to_train"] <= 1
 
 
 def test_a_bad_file_stops_training_unless_it_may_be_skipped(invoke: Invoke, corpus: Path, tmp_path: Path) -> None:

@@ -34,6 +34,15 @@ def test_plain_lines_tell_terms_speed_and_time_left_but_not_at_every_row() -> No
     assert last.startswith("vae 100/100 12.5 steps/s  0:00 left")
 
 
+def test_copies_among_draws_stay_in_sight_after_a_validation() -> None:
+    plain, out = console(terminal=False)
+    with TrainingBar("vae", plain) as shown:
+        shown.line_seconds = 0.0
+        for step in (1, 2, 3):
+            shown.on_log(step, 9, METRICS | ({"validation/close_to_train": 0.0625} if step == 2 else {}), 1.0, 8.0)
+    assert [line.endswith("close_to_train 0.062") for line in out.getvalue().splitlines()] == [False, True, True]
+
+
 def test_lines_come_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr(module.time, "monotonic", lambda: now[0])

@@ -15,19 +15,19 @@ from motionsynth.motion.resample import resample
 from tests.cli.invocation import Invoke
 from tests.corpus.folders import clip_of
 
-SMALL = (
-    "train.batch_size=8",
-    "train.steps=4",
-    "train.threads=1",
-    "family.backbone={kind: conv, widths: [8,8]}",
+SHORT = ("train.batch_size=8", "train.steps=4", "train.threads=1")
+CONV = (
+    *SHORT,
+    "family.backbone={kind: conv, widths: [8, 8]}",
     "family.critic.widths=[8,8]",
     "family.translator={width: 8, dilations: [1, 2]}",
 )
+BASIS = (*SHORT, "family.backbone={kind: basis, components: 32, width: 16, layers: 2}")
 
 
-@pytest.fixture(scope="module")
-def cyclegan(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    config = workflow.resolve_config("cyclegan", data=corpus, overrides=SMALL)
+@pytest.fixture(scope="module", params=[CONV, BASIS], ids=["conv", "basis"])
+def cyclegan(request: pytest.FixtureRequest, corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    config = workflow.resolve_config("cyclegan", data=corpus, overrides=request.param)
     return workflow.train(config, run_dir=tmp_path_factory.mktemp("runs") / "cyclegan", track=False).run.path
 
 
@@ -155,7 +155,7 @@ def test_two_folders_are_two_domains(invoke: Invoke, corpus: Path, tmp_path: Pat
         folders[style].mkdir()
         for path in sorted(corpus.glob(f"walk_{style}_*.bvh")):
             (folders[style] / path.name).write_bytes(path.read_bytes())
-    overrides = (*SMALL, "data.keep={}", f"data.second={folders['normal']}", "family.domain=corpus")
+    overrides = (*CONV, "data.keep={}", f"data.second={folders['normal']}", "family.domain=corpus")
     config = workflow.resolve_config("cyclegan", data=folders["elderly"], overrides=overrides)
     run = workflow.train(config, run_dir=tmp_path / "run", track=False).run
     assert run.record.labels["corpus"] == ("elderly", "normal")

@@ -15,8 +15,8 @@ import torch
 
 from motionsynth.corpus.windows import Batch, WindowSet
 from motionsynth.families import FAMILIES, family_class
+from motionsynth.families.backbone import BasisConfig
 from motionsynth.families.base import Family, FamilyConfig, LearnsByEM, Loss, MotionShape, StepContext
-from motionsynth.families.latent import LatentConfig
 
 sys.path.insert(0, str(Path(__file__).parent))
 from two_ranks import float64
@@ -32,7 +32,8 @@ CONV = "-conv"
 
 def cases_of(name: str) -> list[str]:
     """The families that one line of the registry stands for: its own, and one of convolutions where it can be."""
-    return [name, name + CONV] if issubclass(family_class(name).Config, LatentConfig) else [name]
+    backbone = family_class(name).Config.model_fields.get("backbone")
+    return [name] if backbone is None or backbone.annotation is BasisConfig else [name, name + CONV]
 
 
 def class_of(case: str) -> type[Family]:

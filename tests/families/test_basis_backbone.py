@@ -46,9 +46,9 @@ def vae(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return trained("vae", corpus, tmp_path_factory.mktemp("runs") / "vae")
 
 
-@pytest.mark.parametrize("name", [*LATENT, "flow"])
-def test_every_family_of_latents_learns_in_a_basis(name: str, corpus: Path, tmp_path: Path) -> None:
-    extra = {"infogan": ("family.latent_dim=16",)}.get(name, ())
+@pytest.mark.parametrize("name", [*LATENT, "flow", "cyclegan"])
+def test_every_family_with_networks_learns_in_a_basis(name: str, corpus: Path, tmp_path: Path) -> None:
+    extra = {"infogan": ("family.latent_dim=16",), "cyclegan": ("data.keep={style: [elderly, normal]}",)}.get(name, ())
     run = open_run(trained(name, corpus, tmp_path / "run", *extra).path)
     assert run.shape.basis is not None and run.shape.basis.size == 24
     drawn = draw_samples(run, 3, 0).motion_NTD

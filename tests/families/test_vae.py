@@ -166,7 +166,8 @@ def test_samples_shown_have_the_noise_of_the_likelihood(kind, kurtosis):
     family.likelihood.noise_variance.copy_(variance)
     with torch.no_grad():
         mean, sample, default = (
-            family.sample(400, generator=seeded(), how=Draw(show=show, prior="normal")) for show in ("mean", "sample", None)
+            family.sample(400, generator=seeded(), how=Draw(show=show, prior="normal"))
+            for show in ("mean", "sample", None)
         )
     assert torch.equal(mean, default)
     noise = (sample - mean).flatten(0, 1)

@@ -41,7 +41,7 @@ def train(folder: Path, family: str, *overrides: str) -> Run:
 @pytest.fixture(scope="module")
 def cyclegan(tmp_path_factory: pytest.TempPathFactory) -> Run:
     keep = "data.keep={style: [elderly, normal]}"
-    small = ("family.backbone={kind: conv, widths: [8,8]}", "family.critic.widths=[8,8]", "family.translator.width=8")
+    small = ("family.backbone={kind: conv, widths: [8, 8]}", "family.critic.widths=[8,8]", "family.translator.width=8")
     return train(tmp_path_factory.mktemp("runs") / "cyclegan", "cyclegan", keep, *small)
 
 

@@ -50,9 +50,11 @@ def small(case: str) -> FamilyConfig:
     backbone: dict[str, Any] = {"kind": "conv", "widths": [8]}
     if config_of(case).basis:
         backbone = {"kind": "basis", "components": 12, "width": 8, "layers": 2}
-    wanted: dict[str, Any] = {"backbone": backbone, "translator": {"width": 8, "dilations": [1]}, "pool": 0}
-    if "critic" in fields and isinstance(critic := fields["critic"].default, CriticConfig):
-        wanted["critic"] = critic if backbone["kind"] == "basis" else critic.model_copy(update={"widths": (8,)})
+    wanted: dict[str, Any] = {"backbone": backbone, "pool": 0}
+    if backbone["kind"] == "conv":
+        wanted["translator"] = {"width": 8, "dilations": [1]}
+        if "critic" in fields and isinstance(critic := fields["critic"].default, CriticConfig):
+            wanted["critic"] = critic.model_copy(update={"widths": (8,)})
     return config_of(case, **{key: value for key, value in wanted.items() if key in fields})
 
 
@@ -193,6 +195,17 @@ def minutes(ranks: Ranks, folder: Path) -> tuple[str, int, float]:
     trainer = toy_trainer(ranks, minutes=0.005)
     result = trainer.fit()
     return result.outcome, result.step, trainer.progress
+
+
+@case
+def copying(ranks: Ranks, folder: Path) -> tuple[str, int]:
+    """Copies that rank 0 alone finds, from the second validation on."""
+    trainer = toy_trainer(ranks, stop_when_copying=0.2)
+    if ranks.first:
+        validation = toy_family.make_windows(11, 1)
+        trainer.validation, trainer.score = validation, lambda *_: {"close_to_train": float(trainer.step >= 20)}
+    result = trainer.fit()
+    return result.outcome, result.step
 
 
 @case

@@ -153,6 +153,10 @@ def test_a_budget_in_minutes_ends_on_both_at_one_step(pair: list[dict[str, Any]]
     assert first[0] == "finished" and first[1] > 1 and first[2] == 1
 
 
+def test_copies_end_both_at_one_step(pair: list[dict[str, Any]]) -> None:
+    assert [found["copying"] for found in pair] == [("copying", 30)] * 2
+
+
 def test_a_signal_to_one_stops_both_at_one_step(pair: list[dict[str, Any]]) -> None:
     first, second = (found["stopped"] for found in pair)
     assert first == second

@@ -128,7 +128,8 @@ def reconstruction_error(family: Family, windows: WindowSet) -> float:
     """Mean squared error a normalised number of the frames that are there, encoded and decoded, or there and back."""
     assert isinstance(family, Reconstructs)
     with torch.no_grad():
-        return _mean_error(windows, [family.reconstruct(windows.batch(index_B)).float() for index_B in _parts(windows)])
+        parts = [family.reconstruct(family.project(windows.batch(index_B))).float() for index_B in _parts(windows)]
+        return _mean_error(windows, [family.expand(part) for part in parts])
 
 
 def translated(family: Family, windows: WindowSet, to: int) -> Tensor:

@@ -1,0 +1,74 @@
+"""Figures of fresh samples while a run trains: how far from motion that it has not seen, how near to what it has.
+
+Shapes: N samples, L training windows, M validation windows, T frames, D features, K components.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from motionsynth.families.base import Family, FitsPrior
+from motionsynth.metrics.components import PrincipalComponents
+from motionsynth.metrics.frechet import Moments
+from motionsynth.metrics.memorisation import close_share
+from motionsynth.metrics.neighbours import nearest
+from motionsynth.sampling import draw_from
+from motionsynth.training.copying import FIGURE
+
+if TYPE_CHECKING:
+    from motionsynth.corpus.corpus import Corpus
+    from motionsynth.run import Run
+    from motionsynth.training.trainer import Score
+
+__all__ = ["COMPONENTS", "SAMPLES", "sample_score"]
+
+COMPONENTS = 64
+SAMPLES = 512
+"""How samples are judged: principal components, and samples drawn."""
+
+
+def sample_score(run: Run, corpus: Corpus) -> Score | None:
+    """Judge of fresh samples by what a loss does not show: the Frechet distance to validation takes, and copies.
+
+    Both in the space of the first principal components of normalised training windows, as the metrics of the space
+    ``pca`` are, with validation windows in place of those of the test. ``close_to_train`` is the share of samples
+    closer to a training window than the closest ``memorisation.CLOSE`` of validation windows are.
+
+    Args:
+        run: whose family is judged, as its weights are averaged at that time.
+        corpus: where it learns.
+
+    Returns:
+        None where the corpus is too small for it. It draws from generators of its own, with the same noise each time.
+    """
+    train, validation = corpus.windows("train"), corpus.windows("validation")
+    train_LTD, validation_MTD = (w.motion_NTD[w.mask_NT.all(1)].numpy() for w in (train, validation))
+    if len(train_LTD) <= COMPONENTS or len(validation_MTD) < 2:
+        return None
+    axes = PrincipalComponents.fit(train_LTD, COMPONENTS)
+    train_LK, validation_MK = torch.from_numpy(axes.project(train_LTD)), torch.from_numpy(axes.project(validation_MTD))
+    reference = Moments.of(validation_MK.numpy())
+    held_out_M = nearest(validation_MK, train_LK).distance_NK[:, 0]
+    judged = run.build_family()
+
+    def score(family: Family, averages: Mapping[str, Tensor]) -> dict[str, float]:
+        judged.load_state_dict(averages or family.state_dict())
+        if isinstance(judged, FitsPrior) and judged.priors[0] == "fitted":
+            judged.fit_prior(
+                basis.project(train) if (basis := judged.basis) else train, generator=torch.Generator().manual_seed(0)
+            )
+        samples_NTD = draw_from(judged, SAMPLES, seed=0)
+        if not samples_NTD.isfinite().all():
+            return {"frechet": math.inf}
+        samples_NK = torch.from_numpy(axes.project(samples_NTD.numpy()))
+        return {
+            "frechet": Moments.of(samples_NK.numpy()).distance(reference),
+            FIGURE: close_share(nearest(samples_NK, train_LK).distance_NK[:, 0], held_out_M),
+        }
+
+    return score
