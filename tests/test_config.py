@@ -162,7 +162,7 @@ def test_data_may_be_a_folder() -> None:
         ("family.backbone={kind: gru, wdith: 8}", "family.backbone.wdith: unknown key, did you mean width?"),
         ("family.backbone={kind: gur}", "family.backbone.kind: unknown value 'gur', did you mean gru?"),
         ("family.backbone={kind: transformer, heads: 0}", "family.backbone.heads: input should be greater"),
-        ("family.backbone.kernal=3", "family.backbone.kernal: unknown key, did you mean kernel?"),
+        ("family.backbone.widht=3", "family.backbone.widht: unknown key, did you mean width?"),
         ("family.sigma.valeu=3", "family.sigma.valeu: unknown key, did you mean value?"),
         ("family.optimise.all.rl=3", "family.optimise.all.rl: unknown key, did you mean lr?"),
     ],
@@ -170,3 +170,13 @@ def test_data_may_be_a_folder() -> None:
 def test_mistakes_in_a_section_of_several_kinds_are_named_as_they_were_written(override: str, message: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(message)):
         load_config(VAE, overrides=[override])
+
+
+def test_a_backbone_without_a_kind_is_a_basis_and_keys_of_another_kind_are_told_of() -> None:
+    assert load_config(VAE, overrides=["family.backbone={width: 64}"]).family.basis
+    for section, message in {
+        "{widths: [8]}": r"backbone: widths belongs to conv, and the kind here is basis: .* \{kind: conv, widths",
+        "{kind: gru, components: 8}": r"components belongs to basis, and the kind here is gru",
+    }.items():
+        with pytest.raises(ConfigError, match=message):
+            load_config(VAE, overrides=[f"family.backbone={section}"])
