@@ -252,7 +252,8 @@ def test_the_pull_holds_the_generator_back():
     """How far the generator goes between two copies, beside the control that takes the same steps without a pull."""
 
     def distance(weight: float) -> float:
-        family = proximal(proximal={"weight": weight, "refresh": 2})
+        slow = {"critic": {"lr": 1e-3, "betas": (0.0, 0.99)}, "generator": {"lr": 1e-4, "betas": (0.0, 0.99)}}
+        family = proximal(proximal={"weight": weight, "refresh": 2}, optimise=slow)
         seen = []
 
         class Listener:
@@ -263,7 +264,7 @@ def test_the_pull_holds_the_generator_back():
         Trainer(family, family.config, train, windows(), listener=Listener()).fit()
         return sum(seen) / len(seen)
 
-    assert distance(5e-4) < 0.9 * distance(0.0)
+    assert distance(0.1) < 0.7 * distance(0.0)
 
 
 def test_validation_concludes_a_calibration_error(tmp_path):
