@@ -228,7 +228,11 @@ def plain_config(config: RunConfig) -> dict[str, Any]:
     plain = _said(config)
     for sigma in (plain["family"].get("sigma"), plain["family"].get("described")):
         # ``value`` was the floor too before there was a key for it: what is as it was then keeps its hash
-        if sigma and (sigma["kind"] == "fixed" or sigma["floor"] == sigma["value"]):
+        if (
+            isinstance(sigma, dict)
+            and "floor" in sigma
+            and (sigma["kind"] == "fixed" or sigma["floor"] == sigma["value"])
+        ):
             del sigma["floor"]
     if config.data.clips is not None:
         from motionsynth.corpus.selection import names_sha256, read_clip_names

@@ -123,9 +123,10 @@ def test_every_kind_learns_and_draws_features_as_they_were(name: str, kind: str,
 
 def test_without_a_metric_a_run_is_what_it_was(folder: Path) -> None:
     """Its hash too: the key is not said where it says nothing."""
-    plain = workflow.resolve_config("vae", data=folder)
-    told = workflow.resolve_config("vae", data=folder, overrides=("family.backbone.metric=null",))
-    weighted = workflow.resolve_config("vae", data=folder, overrides=("family.backbone.metric={}",))
+    plain, told, weighted = (
+        workflow.resolve_config("vae", data=folder, overrides=(f"family.backbone={{kind: conv{metric}}}",))
+        for metric in ("", ", metric: null", ", metric: {}")
+    )
     assert plain.family.basis is None
     assert config_hash(plain) == config_hash(told) != config_hash(weighted)
 
@@ -140,4 +141,4 @@ def test_without_a_metric_a_run_is_what_it_was(folder: Path) -> None:
 )
 def test_metrics_that_weigh_nothing_are_refused(name: str, metric: str, reason: str, folder: Path) -> None:
     with pytest.raises(ConfigError, match=reason):
-        workflow.resolve_config(name, data=folder, overrides=(f"family.backbone.metric={metric}",))
+        workflow.resolve_config(name, data=folder, overrides=(f"family.backbone={{kind: conv, metric: {metric}}}",))

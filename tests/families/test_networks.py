@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from motionsynth.families import family_class
 from motionsynth.families.backbone import (
     BackboneConfig,
-    ConvConfig,
+    BasisConfig,
     CriticConfig,
     build_critic,
     build_decoder,
@@ -325,8 +325,10 @@ def test_doubling_of_any_length_is_that_of_a_known_one(mode):
     torch.testing.assert_close(Double(mode)(X), Upsample(12, mode)(X))
 
 
-def test_a_backbone_without_kind_is_convolutional_and_unknown_ones_are_named():
-    assert TypeAdapter(BackboneConfig).validate_python({"widths": [8]}) == ConvConfig(widths=(8,))
+def test_a_backbone_without_kind_is_a_basis_and_unknown_ones_are_named():
+    assert TypeAdapter(BackboneConfig).validate_python({"width": 8}) == BasisConfig(width=8)
+    with pytest.raises(ValidationError, match="widths belongs to conv"):
+        TypeAdapter(BackboneConfig).validate_python({"widths": [8]})
     with pytest.raises(ValidationError, match="'conv', 'gru', 'transformer'"):
         TypeAdapter(BackboneConfig).validate_python({"kind": "mlp"})
     with pytest.raises(ValidationError, match="a width of 128 cannot be shared out to 3 heads"):
