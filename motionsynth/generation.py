@@ -315,7 +315,7 @@ def write_windows(
 
     Raises:
         BvhError: a file cannot be written.
-        MotionSynthError: the clips cannot be brought to the frame rate or unit.
+        MotionSynthError: motion is not finite, or cannot be brought to the frame rate or unit.
     """
     from motionsynth.export import Export
     from motionsynth.features.encode import decode_batch
@@ -324,10 +324,10 @@ def write_windows(
     export = export or Export()
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{name}.bvh" for name in names]
-    clips = decode_batch(run.normaliser().denormalise(motion_NTD), run.spec())
-    origins: Sequence[Source | None] = sources or [None] * len(clips)
-    whole = zip(clips, lengths or map(len, clips), origins, strict=True)
+    origins: Sequence[Source | None] = sources or [None] * len(motion_NTD)
     try:
+        clips = decode_batch(run.normaliser().denormalise(motion_NTD), run.spec())
+        whole = zip(clips, lengths or map(len, clips), origins, strict=True)
         clips = [export.apply(clip[:length], run, source) for clip, length, source in whole]
     except ValueError as error:
         raise MotionSynthError(str(error)) from error

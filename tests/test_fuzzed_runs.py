@@ -100,7 +100,7 @@ def run_dir(whole: Path, tmp_path: Path) -> Path:
 
 def drawn(run_dir: Path) -> bytes:
     shutil.rmtree(run_dir.parent / "out", ignore_errors=True)
-    (clip,) = generate(run_dir, 1, out=run_dir.parent / "out")
+    (clip,) = generate(run_dir, 1, out=run_dir.parent / "out", prior="normal")
     return clip.read_bytes()
 
 

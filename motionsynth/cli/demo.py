@@ -21,13 +21,13 @@ def demo(
     data: Annotated[Path, typer.Option("--data", help="Corpus; walkers are made where it is missing.")] = Path(
         "data/walkers"
     ),
-    minutes: Annotated[float, typer.Option(min=0.01, help="Training time of the models together.")] = 3.0,
+    minutes: Annotated[float, typer.Option(min=0.01, help="Training time of the models together.")] = 2.5,
     seed: Annotated[int, typer.Option(help="Seed of the models.")] = 0,
     open_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = False,
 ) -> None:
     """Make the walkers corpus, train a VAE, a GAN and a flow on it, and show what they make beside what is real.
 
-    Takes about four minutes on two cores. Running it again goes on where it stopped.
+    Takes about five minutes on two cores. Running it again goes on where it stopped.
     """
     from motionsynth import generation, workflow
     from motionsynth.cli.progress import CorpusBar, TrainingBar, bar

@@ -50,7 +50,7 @@ def test_the_ends_are_the_reconstructions(invoke: Invoke, train, corpus: Path, t
     ends = [min(corpus.glob("walk_normal_*.bvh")), min(corpus.glob("run_*.bvh"))]
     result = invoke("interpolate", train("vae"), *ends, "-n", 5, "--out", tmp_path / "path")
     assert result.code == 0, result.err
-    assert "great circle" in result.out
+    assert "straight line" in result.out
     clips = sorted((tmp_path / "path").glob("*.bvh"))
     assert [clip.name for clip in clips] == [f"{index:02}.bvh" for index in range(5)]
     for end, name in ((ends[0], "00.bvh"), (ends[1], "04.bvh")):
@@ -102,7 +102,7 @@ def test_traverse_varies_one_number_at_a_time(invoke: Invoke, train, tmp_path: P
     run = train("vae")
     result = invoke("traverse", run, "-n", 3, "--range", -1, 1, "--seed", 5, "--out", tmp_path / "all")
     assert result.code == 0, result.err
-    assert f"{ROWS} of 16 latent numbers" in result.out
+    assert f"{ROWS} of 48 latent numbers" in result.out
     rows = sorted(path.name for path in (tmp_path / "all").iterdir() if path.is_dir())
     assert len(rows) == ROWS and all(re.fullmatch(r"z\d+", row) for row in rows)
     page = (tmp_path / "all" / "player.html").read_text()
@@ -133,8 +133,8 @@ def test_traverse_shows_every_code_of_a_family_that_has_some(invoke: Invoke, tra
         ("vae", ("interpolate", "--seeds", 0, 1, "-n", 1), "greater than or equal to 2"),
         ("gan", ("interpolate", "/absent/a.bvh", "/absent/b.bvh"), "gan has no encoder, so its ends must be --seeds"),
         ("vae", ("interpolate", "--seeds", 0, 1, "--label", "style=normal"), "label style: this model takes none"),
-        ("vae", ("traverse", "--code", 16), "--code 16: the numbers of a latent are 0 to 15"),
-        ("vae", ("traverse", "--code", "speed"), "--code speed: the numbers of a latent are 0 to 15"),
+        ("vae", ("traverse", "--code", 48), "--code 48: the numbers of a latent are 0 to 47"),
+        ("vae", ("traverse", "--code", "speed"), "--code speed: the numbers of a latent are 0 to 47"),
         ("vae", ("traverse", "--range", 2, 2), "range: must go up, not from 2 to 2"),
     ],
 )
