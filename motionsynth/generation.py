@@ -56,18 +56,16 @@ def keep_samples(run: Run, corpus: Corpus) -> None:
         drawn_NTD = draw_samples(run, SHOWN, 0).motion_NTD
         write_windows(run, drawn_NTD, folder, _numbers(SHOWN), export=Export(clean_feet=True))
         write_windows(run, real.motion_NTD[index_N], folder / "real", names, lengths)
-        _show(run, folder)
+        _show(_sample_rows(run, folder), folder / "player.html", folder / "preview.gif")
 
 
-def _show(run: Run, folder: Path) -> None:
-    """The page and the GIF of a folder of samples, beside which lie real clips."""
+def _show(groups: Mapping[str, Sequence[tuple[str, Clip]]], page: Path, picture: Path) -> None:
+    """Write a page that plays clips, a group a row, and a GIF of the same."""
     from motionsynth.view.gif import write_gif
     from motionsynth.view.player import write_player
 
-    rows = _sample_rows(run, folder)
-    write_player([], folder / "player.html", title=_title(rows), groups=rows)
-    clips = [(group, clip) for group, clips in rows.items() for _, clip in clips]
-    write_gif(clips, folder / "preview.gif", columns=SHOWN)
+    write_player([], page, title=_title(groups), groups=groups)
+    write_gif([(group, clip) for group, clips in groups.items() for _, clip in clips], picture, columns=SHOWN)
 
 
 def generate(
@@ -123,7 +121,7 @@ def generate(
             (folder / "real").mkdir()
             for path in find_files(run.samples_path / "real").files:
                 write_bytes(folder / "real" / path, read_regular(run.samples_path / "real" / path))
-            _show(run, folder)
+            _show(_sample_rows(run, folder), folder / "player.html", folder / "preview.gif")
     return [place / path.name for path in written]
 
 
@@ -257,25 +255,25 @@ def write_each(
 
 
 def compare(run_dirs: Sequence[Path], page: Path) -> Path:
-    """Write a page that plays real clips and the samples of several runs side by side.
+    """Write a page that plays real clips and the samples of several runs side by side, and a GIF of the same beside it.
 
     Raises:
         RunError: a run has not finished, so it has no samples.
     """
     from motionsynth.run import open_run
-    from motionsynth.view.player import write_player
 
     groups: dict[str, Sequence[tuple[str, Clip]]] = {}
     for path in run_dirs:
         run = open_run(path)
         for group, clips in _sample_rows(run, run.samples_path).items():
             groups.setdefault(group, clips)
-    write_player([], page, title=_title(groups), groups=groups)
+    _show(groups, page, page.with_suffix(".gif"))
     return page
 
 
 def _title(groups: Iterable[str]) -> str:
-    return f"Real motion beside {' and '.join(group for group in groups if group != 'real')}"
+    *others, last = (group for group in groups if group != "real")
+    return f"Real motion beside {', '.join(others)}{' and ' if others else ''}{last}"
 
 
 def _sample_rows(run: Run, folder: Path) -> dict[str, list[tuple[str, Clip]]]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from motionsynth.corpus.windows import WindowSet
 from motionsynth.families.base import Family, FitsPrior
 from motionsynth.metrics.components import PrincipalComponents
 from motionsynth.metrics.frechet import Moments
@@ -30,6 +31,8 @@ __all__ = ["COMPONENTS", "SAMPLES", "sample_score"]
 COMPONENTS = 64
 SAMPLES = 512
 """How samples are judged: principal components, and samples drawn."""
+CODED = 4096
+"""Training windows whose codes a prior is fitted on at most, evenly from all, for samples that are only judged."""
 
 
 def sample_score(run: Run, corpus: Corpus) -> Score | None:
@@ -55,13 +58,13 @@ def sample_score(run: Run, corpus: Corpus) -> Score | None:
     reference = Moments.of(validation_MK.numpy())
     held_out_M = nearest(validation_MK, train_LK).distance_NK[:, 0]
     judged = run.build_family()
+    coded = _coded(judged, train) if isinstance(judged, FitsPrior) and judged.priors[0] == "fitted" else None
 
     def score(family: Family, averages: Mapping[str, Tensor]) -> dict[str, float]:
         judged.load_state_dict(averages or family.state_dict())
-        if isinstance(judged, FitsPrior) and judged.priors[0] == "fitted":
-            judged.fit_prior(
-                basis.project(train) if (basis := judged.basis) else train, generator=torch.Generator().manual_seed(0)
-            )
+        if coded is not None:
+            assert isinstance(judged, FitsPrior)
+            judged.fit_prior(coded, generator=torch.Generator().manual_seed(0))
         samples_NTD = draw_from(judged, SAMPLES, seed=0)
         if not samples_NTD.isfinite().all():
             return {"frechet": math.inf}
@@ -72,3 +75,12 @@ def sample_score(run: Run, corpus: Corpus) -> Score | None:
         }
 
     return score
+
+
+def _coded(family: Family, train: WindowSet) -> WindowSet:
+    """The training windows that a prior is fitted on, as the family sees them."""
+    even_N = torch.arange(0, len(train), math.ceil(len(train) / CODED))
+    labels = {name: value_N[even_N] for name, value_N in train.labels.items()}
+    chosen = (train.motion_NTD[even_N], train.mask_NT[even_N], labels, train.clip_N[even_N], train.start_N[even_N])
+    windows = WindowSet(*chosen, train.clips)
+    return family.basis.project(windows) if family.basis else windows

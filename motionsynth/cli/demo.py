@@ -12,7 +12,7 @@ from motionsynth.files import refuse_unwritable
 
 __all__ = ["demo"]
 
-SHARES: Final = {"vae": 0.25, "gan": 0.4, "flow": 0.35}
+SHARES: Final = {"vae": 0.4, "gan": 0.35, "flow": 0.25}
 """Families that are trained, with their share of the time."""
 
 
