@@ -37,7 +37,7 @@ __all__ = ["LOSSES", "main"]
 
 CONFIGS: Final = Path(__file__).parents[2] / "configs" / "run"
 LIMIT: Final = 1.15
-BATCH: Final = 256
+BATCH: Final = 128
 CONVOLUTIONS: Final = (
     "family.backbone={kind: conv}",
     "family.latent_dim=16",
