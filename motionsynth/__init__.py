@@ -10,14 +10,25 @@ if TYPE_CHECKING:
     from motionsynth.corpus.corpus import open_corpus
     from motionsynth.corpus.inspect import inspect_path
     from motionsynth.corpus.walkers import make_walkers
-    from motionsynth.errors import BvhError, ConfigError, CorpusError, MotionSynthError, RunError, TrainingError
+    from motionsynth.errors import (
+        AmcError,
+        BvhError,
+        ClipError,
+        ConfigError,
+        CorpusError,
+        MotionSynthError,
+        RunError,
+        TrainingError,
+    )
     from motionsynth.evaluation.evaluate import evaluate
     from motionsynth.evaluation.scores import Scores
     from motionsynth.export import Export
     from motionsynth.generation import compare, generate, reconstruct
+    from motionsynth.motion.amc import read_amc
     from motionsynth.motion.bvh import read_bvh, write_bvh
     from motionsynth.motion.clip import Clip
     from motionsynth.motion.convert import Conversion
+    from motionsynth.motion.formats import read_clip
     from motionsynth.motion.mirror import mirror
     from motionsynth.motion.portable import to_portable
     from motionsynth.motion.resample import resample
@@ -34,8 +45,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AmcError": "errors",
     "BvhError": "errors",
     "Clip": "motion.clip",
+    "ClipError": "errors",
     "ConfigError": "errors",
     "Conversion": "motion.convert",
     "CorpusError": "errors",
@@ -60,7 +73,9 @@ _HOMES = {
     "mirror": "motion.mirror",
     "open_corpus": "corpus.corpus",
     "open_run": "run",
+    "read_amc": "motion.amc",
     "read_bvh": "motion.bvh",
+    "read_clip": "motion.formats",
     "reconstruct": "generation",
     "resample": "motion.resample",
     "resolve_config": "workflow",
@@ -75,8 +90,10 @@ _HOMES = {
 }
 
 __all__ = [
+    "AmcError",
     "BvhError",
     "Clip",
+    "ClipError",
     "ConfigError",
     "Conversion",
     "CorpusError",
@@ -101,7 +118,9 @@ __all__ = [
     "mirror",
     "open_corpus",
     "open_run",
+    "read_amc",
     "read_bvh",
+    "read_clip",
     "reconstruct",
     "resample",
     "resolve_config",

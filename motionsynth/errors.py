@@ -1,7 +1,9 @@
 """Every error that a user can cause, under one base class.
 
     MotionSynthError
-    ├── BvhError(path, line, reason)         a BVH file cannot be read or written
+    ├── ClipError(path, line, reason)        a file of motion cannot be read or written
+    │   ├── AmcError                         an AMC file, or the ASF file of its skeleton
+    │   └── BvhError                         a BVH file
     ├── ConfigError(path, key, reason)       a configuration file or ``--set`` is wrong
     ├── CorpusError                          a folder of clips cannot become training data
     ├── DownloadError(url, reason)           what a corpus is made of cannot be fetched, or is not what it should be
@@ -26,7 +28,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 __all__ = [
+    "AmcError",
     "BvhError",
+    "ClipError",
     "ConfigError",
     "CorpusError",
     "DivergedError",
@@ -62,12 +66,20 @@ def _rebuilt(kind: type[MotionSynthError], args: tuple[Any, ...], state: dict[st
     return error
 
 
-class BvhError(MotionSynthError):
-    """A BVH file cannot be read or written; ``line`` counts from 1, or is None where no line is at fault."""
+class ClipError(MotionSynthError):
+    """A file of motion cannot be read or written; ``line`` counts from 1, or is None where no line is at fault."""
 
     def __init__(self, path: str | Path, line: int | None, reason: str) -> None:
         self.path, self.line, self.reason = Path(path), line, reason
         super().__init__(f"{path}:{line}: {reason}" if line is not None else f"{path}: {reason}")
+
+
+class AmcError(ClipError):
+    """An AMC file, or the ASF file of its skeleton, cannot be read."""
+
+
+class BvhError(ClipError):
+    """A BVH file cannot be read or written."""
 
 
 class ConfigError(MotionSynthError):

@@ -12,11 +12,11 @@ import os
 from pathlib import Path
 
 from motionsynth.errors import BvhError
-from motionsynth.files import open_regular
 from motionsynth.motion.bvh_header import read_header
 from motionsynth.motion.bvh_motion import read_motion
 from motionsynth.motion.bvh_write import write_bvh
 from motionsynth.motion.clip import Clip
+from motionsynth.motion.text import load_text, reading
 
 __all__ = ["read_bvh", "write_bvh"]
 
@@ -39,35 +39,10 @@ def read_bvh(path: str | os.PathLike[str]) -> Clip:
             at fault.
     """
     path = Path(path)
-    try:
-        data = _load(path)
+    with reading(path, BvhError):
+        data = load_text(path, BvhError, "BVH")
         skeleton, start = read_header(path, data)
         if not skeleton.channel_count:
             raise BvhError(path, None, "no joint has a channel: there is no motion to read")
         frame_time, angles, translations = read_motion(path, data, start, skeleton)
-    except OSError as error:
-        raise BvhError(path, None, f"cannot be read: {error.strerror or error}") from error
-    except MemoryError as error:
-        raise BvhError(path, None, "does not fit into memory") from error
     return Clip(skeleton, frame_time, angles, translations)
-
-
-def _load(path: Path) -> bytes:
-    """Read a regular file whole, with line ends made ``\\n``; never waits on a FIFO, never reads a device."""
-    with open_regular(path) as file:
-        head = file.read(1024)
-        _check_head(path, head)
-        data = head + file.read()
-    if b"\r" in data:
-        data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    return data
-
-
-def _check_head(path: Path, head: bytes) -> None:
-    """Refuse early what is no text, however large it is."""
-    if not head.strip():
-        raise BvhError(path, 1, "the file is empty")
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise BvhError(path, 1, "the file is UTF-16; save it as UTF-8")
-    if b"\0" in head:
-        raise BvhError(path, head.count(b"\n", 0, head.find(b"\0")) + 1, "a binary file, not BVH")

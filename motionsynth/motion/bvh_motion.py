@@ -21,6 +21,7 @@ from motionsynth.errors import BvhError
 from motionsynth.motion.bvh_layout import channel_layout
 from motionsynth.motion.bvh_scan import NUMBER
 from motionsynth.motion.skeleton import FloatArray, Skeleton
+from motionsynth.motion.text import tidy
 
 __all__ = ["read_motion"]
 
@@ -44,7 +45,6 @@ _FRAME_TIME: Final = re.compile(rb"\s*+Frame[ \t]*+Time(?:[ \t]*+:|[ \t])[ \t]*+
 _COUNT: Final = re.compile(rb"[0-9]{1,18}")
 _NUMBER: Final = re.compile(NUMBER)
 _DIGITS: Final = b"0123456789+-.eE"
-_BLANKS: Final = bytes(32 if byte in b"\t\v\f" else byte for byte in range(256))
 
 
 def read_motion(path: Path, data: bytes, start: int, skeleton: Skeleton) -> tuple[float, FloatArray, FloatArray]:
@@ -111,7 +111,7 @@ def _parse_rows(block: bytes, channels: int) -> FloatArray | None:
     """Parse whole lines into (rows, C or more columns), or return None where any line is not a row of C values."""
     rows_TC = _parse_as_json(block, channels) if block else None
     if rows_TC is None:
-        block = _tidy(block)
+        block = tidy(block)
         if not block:
             return np.empty((0, channels))
         rows_TC = _parse_as_json(block, channels)
@@ -152,15 +152,6 @@ def _parse_as_json(block: bytes, channels: int) -> FloatArray | None:
         signs -= np.count_nonzero(minus[1:] & (document[:-1] == _EXPONENT))
     # JSON has an integer -0, which loses its sign: where a sign is missing, float has to read the block.
     return values.reshape(rows, channels + 1) if np.count_nonzero(np.signbit(values)) == signs else None
-
-
-def _tidy(block: bytes) -> bytes:
-    """Reduce white space to one blank between values and one line end between rows."""
-    block = block.translate(_BLANKS)
-    for untidy, tidy in ((b"  ", b" "), (b" \n", b"\n"), (b"\n ", b"\n"), (b"\n\n", b"\n")):
-        while untidy in block:
-            block = block.replace(untidy, tidy)
-    return block.strip(b" \n")
 
 
 def _parse_as_floats(block: bytes, channels: int) -> FloatArray | None:

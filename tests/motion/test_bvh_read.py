@@ -227,6 +227,6 @@ def test_the_fast_path_accepts_nothing_that_the_strict_one_does_not(
     text = "".join(token + gap for token, gap in zip(tokens, gaps, strict=False)).encode()
     fast = bvh_motion._parse_as_json(text, channels)
     if fast is not None:
-        strict = bvh_motion._parse_as_floats(bvh_motion._tidy(text), channels)
+        strict = bvh_motion._parse_as_floats(bvh_motion.tidy(text), channels)
         assert strict is not None
         assert strict.tobytes() == np.ascontiguousarray(fast[:, :channels]).tobytes()
