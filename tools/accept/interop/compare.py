@@ -1,10 +1,10 @@
-"""Do other programs place our BVH files where we do?
+"""Do other programs place clips where we do: ours as BVH, those of others as AMC?
 
     python tools/accept/interop/compare.py FOLDER [--work build/interop] [--reader blender]...
 
-Makes an environment for each reader under ``--work`` (pybvh, bvhsdk, upc-pymotion, Blender's bpy, three.js under node),
-lets it read every BVH file of FOLDER, and prints the largest difference of any joint at any frame as a share of the
-skeleton's height. Exits with 1 where a reader differs by more than 1e-4.
+Makes an environment for each reader under ``--work`` (pybvh, bvhsdk, upc-pymotion, Blender's bpy, three.js under node;
+pyacclaim for AMC), lets it read every BVH file of FOLDER, or every AMC file, and prints the largest difference of any
+joint at any frame as a share of the skeleton's height. Exits with 1 where a reader differs by more than 1e-4.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 import motionsynth
+from motionsynth.motion.amc import find_asf
 from motionsynth.motion.measure import skeleton_height
 
 HERE = Path(__file__).parent
@@ -27,7 +28,9 @@ PACKAGES = {
     "bvhsdk": ["bvhsdk==0.2.1"],
     "pymotion": ["torch==2.13.0", "upc-pymotion==0.3.4"],
     "blender": ["bpy==5.0.1"],
+    "pyacclaim": ["numpy", "pyacclaim==0.0.1"],
 }
+OF_AMC = ("pyacclaim",)
 TOLERANCE = 1e-4
 
 
@@ -38,11 +41,14 @@ def main() -> int:
     parser.add_argument("--work", type=Path, default=Path("build/interop"))
     parser.add_argument("--reader", action="append", choices=[*PACKAGES, "three"])
     arguments = parser.parse_args()
-    files = sorted(map(str, arguments.folder.resolve().glob("*.bvh")))
-    ours = {file: motionsynth.read_bvh(file) for file in files}
+    found = {suffix: sorted(map(str, arguments.folder.resolve().glob(f"*.{suffix}"))) for suffix in ("bvh", "amc")}
     worst_of_all = 0.0
     print(f"{'reader':10} {'files':>5} {'frames':>7} {'largest difference / height':>28}")
     for reader in arguments.reader or [*PACKAGES, "three"]:
+        files = found["amc" if reader in OF_AMC else "bvh"]
+        if not files:
+            continue
+        ours = {file: motionsynth.read_clip(file) for file in files}
         theirs = read_with(reader, files, arguments.work)
         worst = max(
             float(np.abs(theirs[file] - clip.positions()).max()) / skeleton_height(clip) for file, clip in ours.items()
@@ -70,7 +76,8 @@ def read_with(reader: str, files: list[str], work: Path) -> dict[str, np.ndarray
         for package in PACKAGES[reader]:
             subprocess.run([python, "-m", "pip", "install", "--quiet", package], check=True)
     out = folder / "positions.npz"
-    subprocess.run([python, HERE / f"dump_{reader}.py", out, *files], check=True)
+    inputs = [name for file in files for name in (find_asf(Path(file)), file)] if reader in OF_AMC else files
+    subprocess.run([python, HERE / f"dump_{reader}.py", out, *inputs], check=True)
     with np.load(out) as archive:
         return {file: archive[file] for file in files}
 
