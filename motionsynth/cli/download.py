@@ -21,7 +21,7 @@ _SHOWN = 3
 
 
 def download(
-    corpus: Annotated[str, typer.Argument(help="bandai-namco-1, bandai-namco-2 or lafan1.")],
+    corpus: Annotated[str, typer.Argument(help="bandai-namco-1, bandai-namco-2 or lafan1; cmu, hdm05, ui-prmd: says where.")],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder of the clips; `data/CORPUS` if left out.")
     ] = None,
@@ -106,7 +106,7 @@ def _tell_what_next(survey: Survey) -> None:
     if survey.strangers:
         more = " …" if len(survey.strangers) > _SHOWN else ""
         echo(
-            f"warning: {len(survey.strangers)} other BVH files lie in {survey.folder}, and would be learnt from too: "
+            f"warning: {len(survey.strangers)} other clips lie in {survey.folder}, and would be learnt from too: "
             f"{', '.join(survey.strangers[:_SHOWN])}{more}",
             err=True,
         )

@@ -14,7 +14,7 @@ from typing import Final
 
 from motionsynth.errors import CorpusError, unknown_word
 
-__all__ = ["OFFERS", "Listed", "Offer", "offer_named", "offer_with", "read_registry", "shipped_data_config"]
+__all__ = ["BY_HAND", "OFFERS", "Listed", "Offer", "offer_named", "offer_with", "read_registry", "shipped_data_config"]
 
 _BANDAI: Final = "BandaiNamcoResearchInc/Bandai-Namco-Research-Motiondataset"
 _COMMIT: Final = "74ead3ba1ae4696404e6086233779f60de8bf9ef"
@@ -116,12 +116,22 @@ OFFERS: Final = {
 }
 
 
+BY_HAND: Final = {
+    "cmu": "http://mocap.cs.cmu.edu",
+    "hdm05": "https://resources.mpi-inf.mpg.de/HDM05/",
+    "ui-prmd": "https://webpages.uidaho.edu/ui-prmd/",
+}
+"""Corpora whose files nobody has listed with checksums, or that need more than unpacking: where their makers are."""
+
+
 def offer_named(name: str) -> Offer:
     """The corpus of that name.
 
     Raises:
-        CorpusError: there is none; names those that there are.
+        CorpusError: there is none, or it is fetched by hand; names those that there are.
     """
+    if name in BY_HAND:
+        raise CorpusError(f"{name} is fetched by hand, from {BY_HAND[name]}; data/README.md says what is then to do")
     if name not in OFFERS:
         raise CorpusError(unknown_word(f"corpus {name!r}", name, OFFERS))
     return OFFERS[name]

@@ -31,6 +31,7 @@ INSIDE = "dataset/data"
 CLIPS = {f"walk_{number}.bvh": f"clip {number}\n".encode() * 50 for number in range(5)}
 PATHS = [f"{INSIDE}/{name}" for name in CLIPS]
 TARBALL = "motion-0123.tar.gz"
+DATA = Path(__file__).parents[2] / "data"
 QUICK = Transfer(timeout_s=0.25, attempts=2, pause_s=0.0)
 
 
@@ -379,6 +380,13 @@ def test_registries_list_what_is_offered() -> None:
         assert section is not None and f"path: {offer.folder}\n" in section.read_text()
     with pytest.raises(CorpusError, match="unknown corpus 'lafan', did you mean lafan1"):
         offer_named("lafan")
+
+
+@pytest.mark.parametrize("name", offers.BY_HAND)
+def test_a_corpus_that_is_fetched_by_hand_says_where(name: str) -> None:
+    assert name not in OFFERS and f"| `{name}` |" in (DATA / "README.md").read_text()
+    with pytest.raises(CorpusError, match=f"{name} is fetched by hand, from http.*; data/README.md"):
+        offer_named(name)
 
 
 @pytest.mark.parametrize(("name", "classes"), [("bandai-namco-1", (16, 15)), ("bandai-namco-2", (10, 7))])
