@@ -51,7 +51,7 @@ class DataConfig(FrozenConfig):
     """Which clips a run learns from, and how they become windows."""
 
     path: Path = Path("data/walkers")
-    """Folder of BVH files."""
+    """Folder of clips: BVH files, or AMC files with their skeletons."""
     second: Path | None = None
     """Folder of another corpus with the same skeleton, whose clips join; a label ``corpus`` tells the two apart."""
     labels: Literal["auto", "csv", "folders", "pattern", "none"] = "auto"

@@ -38,16 +38,16 @@ class Source:
         """Read where a clip starts.
 
         Raises:
-            BvhError: it cannot be read.
+            ClipError: it cannot be read.
             ValueError: it lacks the joint that moves in the run's corpus, or cannot be turned.
         """
         from motionsynth.corpus.corpus import file_up
         from motionsynth.features.placement import placement_of
-        from motionsynth.motion.bvh import read_bvh
+        from motionsynth.motion.formats import read_clip
         from motionsynth.motion.names import restore_names
         from motionsynth.motion.transform import scale_lengths, to_y_up
 
-        clip, spec = read_bvh(path), run.spec()
+        clip, spec = read_clip(path), run.spec()
         up = file_up(clip, run.config.data, run.record.up)
         first = restore_names(to_y_up(clip[:1], up), spec.names)
         scale = _bone_ratio(first, spec)

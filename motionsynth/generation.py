@@ -141,7 +141,7 @@ def read_features(run: Run, path: Path) -> Tensor:
     """(T, D) normalised features of a whole clip, as a run's family takes them.
 
     Raises:
-        BvhError, CorpusError: the clip cannot be read, or does not have the run's skeleton.
+        ClipError, CorpusError: the clip cannot be read, or does not have the run's skeleton.
     """
     from motionsynth.corpus.corpus import prepare_clip
     from motionsynth.features.encode import encode
@@ -167,7 +167,7 @@ def reconstruct(
 
     Args:
         run_dir: a run that has finished.
-        clips: BVH files.
+        clips: files of clips.
         out: folder to write, missing or empty; clips get their own names there, with their folders' where two have one.
         labels: label name -> class name that a conditional family is told of all clips, instead of their own.
         device: ``auto``, ``cpu`` or ``cuda``.
@@ -226,7 +226,7 @@ def write_each(
 
     Args:
         run: whose features it is made of.
-        clips: BVH files.
+        clips: files of clips.
         out: folder to write, missing or empty.
         make: clip -> (T, D) normalised features.
         overwrite: whether clips that this package wrote into ``out`` before are replaced.

@@ -63,7 +63,7 @@ def interpolate(
 
     Args:
         run_dir: a run that has finished.
-        ends: two BVH files, whose first windows are encoded; or two seeds, whose first draws are taken.
+        ends: two files, whose first windows are encoded; or two seeds, whose first draws are taken.
         count: N, clips of the path.
         linear: whether the path is a straight line and no great circle; where None, a great circle where the latents
             are N(0, I) by default. Codes go straight in any case.
@@ -76,7 +76,7 @@ def interpolate(
 
     Raises:
         RunError: no run, or a family that cannot.
-        BvhError, CorpusError: a clip cannot be read, or does not have the run's skeleton.
+        ClipError, CorpusError: a clip cannot be read, or does not have the run's skeleton.
         MotionSynthError: the run knows no such label or class, or needs one; or the folder is not empty.
         ValueError: fewer than two clips are asked for.
     """

@@ -22,6 +22,7 @@ from typing import Final
 from motionsynth.errors import BvhError, MotionSynthError
 from motionsynth.files import TEMPORARY_SUFFIX, locked, parse_json, read_regular, sync_folder, write_bytes
 from motionsynth.hashes import hash_bytes, hash_file
+from motionsynth.motion.formats import SUFFIXES
 
 __all__ = ["MANIFEST", "clip_folder", "distinct_names", "distinct_paths", "refuse_filled"]
 
@@ -33,6 +34,7 @@ _LOCK: Final = ".lock"
 _MOST_MANIFEST: Final = 64 * 2**20
 
 _SUFFIX: Final = ".bvh"
+"""Ends the names of clips that are written, whatever they are made of."""
 _MOST_BYTES: Final = 255
 _FORBIDDEN: Final = frozenset('<>:"/\\|?*')
 _RESERVED: Final = frozenset(["con", "prn", "aux", "nul", "conin$", "conout$"]) | {
@@ -191,7 +193,7 @@ def _final_names(stage: Path, folder: Path) -> Iterator[None]:
 
 
 def distinct_names(sources: Sequence[str], *, tails: Sequence[str] | None = None) -> list[str]:
-    """Names without ``.bvh`` for what is made of several files, as close to theirs as may be, one for each.
+    """Names without an ending for what is made of several files, as close to theirs as may be, one for each.
 
     A file's own name where no other has it, else with as many of its folders as tell it apart (``walk_001``), else
     with a checksum behind it. No two are the same where case, composed letters or invisible marks do not count, none is
@@ -205,7 +207,7 @@ def distinct_names(sources: Sequence[str], *, tails: Sequence[str] | None = None
     choices = []
     for source in sources:
         path = PurePosixPath(source)
-        stem = path.name[: -len(path.suffix)] if path.suffix.lower() == _SUFFIX else path.name
+        stem = path.name[: -len(path.suffix)] if path.suffix.lower() in SUFFIXES else path.name
         parts = [*(part for part in path.parts[:-1] if part not in ("/", ".", "..")), stem]
         choices.append(["_".join(parts[first:]) for first in reversed(range(len(parts)))])
     identities = [f"{source}\0{tail}" for source, tail in zip(sources, tails, strict=True)]
@@ -228,7 +230,8 @@ def distinct_paths(files: Sequence[str]) -> list[str]:
     for parent in sorted(children, key=lambda place: (place != ".", place.count("/"), place)):
         own, endings = list(children[parent]), list(children[parent].values())
         choices = [(name[: len(name) - len(ending)],) for name, ending in zip(own, endings, strict=True)]
-        for name, safe in zip(own, _apart(choices, endings, own), strict=True):
+        written = [ending if ending.lower() in ("", _SUFFIX) else _SUFFIX for ending in endings]
+        for name, safe in zip(own, _apart(choices, written, own), strict=True):
             names[str(PurePosixPath(parent, name))] = str(PurePosixPath(names[parent], safe))
     return [names[str(PurePosixPath(file))] for file in files]
 

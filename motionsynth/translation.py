@@ -37,7 +37,7 @@ def translate(
 
     Args:
         run_dir: a run that has finished.
-        clips: BVH files.
+        clips: files of clips.
         to: class name of the run's domain label, such as ``elderly``.
         out: folder to write, missing or empty; clips get their own names there, with their folders' where two have one.
         labels: label name -> class name that a conditional family is told of all clips, instead of their own.

@@ -61,7 +61,7 @@ def resolve_data(corpus: Path | None, *, settings: Path | None = None, overrides
     """Which clips, and what becomes of them, for commands that train no family.
 
     Args:
-        corpus: folder of BVH files, or a YAML of the data section; the folder that ``settings`` names where None.
+        corpus: folder of clips, or a YAML of the data section; the folder that ``settings`` names where None.
         settings: a YAML of the data section; what neither says is as in the shipped runs.
         overrides: as ``--set`` takes them, such as ``data.stride_frames=16``.
 
@@ -72,7 +72,7 @@ def resolve_data(corpus: Path | None, *, settings: Path | None = None, overrides
     from motionsynth.settings import Setting
 
     if corpus is None and settings is None:
-        raise ConfigError(None, "CORPUS", "is missing: name a folder of BVH files, or a YAML by --data")
+        raise ConfigError(None, "CORPUS", "is missing: name a folder of BVH or AMC files, or a YAML by --data")
     changes: list[str | Setting] = list(overrides)
     if stranger := next((text for text in overrides if not text.strip().startswith("data.")), None):
         raise ConfigError("--set", shown(stranger), "is not of the data section, such as data.window_frames=32")
@@ -119,7 +119,7 @@ def train(
         tags: what the run belongs to, kept in ``run.json`` and shown by MLflow.
 
     Raises:
-        ConfigError, CorpusError, BvhError: the configuration or the clips cannot be used.
+        ConfigError, CorpusError, ClipError: the configuration or the clips cannot be used.
         RunError: the run directory is not empty, or in use.
         RanksError: another process of the training has gone.
         TrainingError: a loss or a gradient stopped being finite.

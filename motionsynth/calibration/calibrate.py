@@ -55,7 +55,7 @@ def data_of(corpus: Path, overrides: Sequence[str] = ()) -> DataConfig:
     """How clips are read: those of a run directory as the run read them, all others as the baseline runs would.
 
     Args:
-        corpus: folder of BVH files, YAML of a data section, or run directory.
+        corpus: folder of clips, YAML of a data section, or run directory.
         overrides: as ``--set`` takes them, such as ``data.stride_frames=4``.
 
     Raises:

@@ -79,7 +79,7 @@ app = Commands(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Train VAE, GAN and their relatives on skeletal motion (BVH), and compare what they make.\n\n"
+    help="Train VAE, GAN and their relatives on skeletal motion (BVH, ASF/AMC), and compare what they make.\n\n"
     "Start with `motionsynth demo`. Exit codes: 0 done, 1 failed, 2 wrong input, "
     "3 a training diverged, 130 and 143 stopped and resumable.",
 )

@@ -25,7 +25,7 @@ def calibrate(
     corpus: Annotated[
         Path,
         typer.Argument(
-            help="Folder of BVH files, YAML of a data section, or a run directory: the clips it learnt from."
+            help="Folder of BVH or AMC files, YAML of a data section, or a run directory: the clips it learnt from."
         ),
     ],
     config: Annotated[

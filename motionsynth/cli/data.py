@@ -47,7 +47,7 @@ def make(
 
 @app.command()
 def inspect(
-    path: Annotated[Path, typer.Argument(help="A BVH file, or a folder of them.")],
+    path: Annotated[Path, typer.Argument(help="A BVH or AMC file, or a folder of them.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
     pattern: Annotated[
         str | None, typer.Option(help="Regular expression with named groups that reads labels from file names.")
@@ -73,9 +73,12 @@ def inspect(
 
 @app.command()
 def convert(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="A BVH file, or a folder of them.")],
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A BVH or AMC file, or a folder of them.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="The file, or for a folder the folder, to write.")],
     fps: Annotated[float | None, typer.Option(min=0.1, help="Resample to this frame rate.")] = None,
+    from_fps: Annotated[
+        float | None, typer.Option(min=0.1, help="Frame rate of IN, where it tells a wrong one or none, as AMC (120).")
+    ] = None,
     units: Annotated[str | None, typer.Option(help="Convert lengths to m, cm, mm or in.")] = None,
     from_units: Annotated[str | None, typer.Option(help="Unit of IN, where its height misleads.")] = None,
     portable: Annotated[
@@ -93,7 +96,7 @@ def convert(
     on_bad_file: OnBadFile = "stop",
     overwrite: Overwrite = False,
 ) -> None:
-    """Cut, resample, mirror, rescale, and rewrite motion.
+    """Cut, resample, mirror, rescale, and rewrite motion, as BVH.
 
     Of a folder, all files are written or, where one cannot be converted, none; its `labels.csv` goes along.
 
@@ -104,11 +107,14 @@ def convert(
     `motionsynth data convert ~/mocap mocap60 --fps 60 --on-bad-file skip`
 
     `motionsynth data convert sliding.bvh standing.bvh --clean-feet`
+
+    `motionsynth data convert 07_01.amc walk.bvh --units cm`, with its skeleton `07.asf` beside it
     """
     from motionsynth.motion.convert import Conversion
 
     conversion = Conversion(
         frames=_slice(frames),
+        from_frame_rate=from_fps,
         frame_rate=fps,
         mirror=mirror,
         clean_feet=clean_feet,
@@ -123,7 +129,7 @@ def convert(
 
 @app.command("clean-feet")
 def hold_feet(
-    files: Annotated[list[Path], typer.Argument(help="BVH files, or folders of them.", show_default=False)],
+    files: Annotated[list[Path], typer.Argument(help="BVH or AMC files, or folders of them.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write; of one file the file.")],
     on_bad_file: OnBadFile = "stop",
     overwrite: Overwrite = False,

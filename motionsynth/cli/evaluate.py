@@ -1,4 +1,4 @@
-"""``motionsynth evaluate``: the figures of a run, or of a folder of BVH files."""
+"""``motionsynth evaluate``: the figures of a run, or of a folder of clips."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["evaluate"]
 
 def evaluate(
     generated: Annotated[
-        Path, typer.Argument(help="Run directory, from which samples are drawn; or a folder of BVH files.")
+        Path, typer.Argument(help="Run directory, from which samples are drawn; or a folder of BVH or AMC files.")
     ],
     reference: Annotated[
         str | None,

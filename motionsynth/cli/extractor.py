@@ -27,7 +27,8 @@ app = Commands(
 @app.command("train")
 def train(
     corpus: Annotated[
-        Path | None, typer.Argument(help="Folder of BVH files, or a YAML of the data section.", show_default=False)
+        Path | None,
+        typer.Argument(help="Folder of BVH or AMC files, or a YAML of the data section.", show_default=False),
     ] = None,
     data: Annotated[
         Path | None,

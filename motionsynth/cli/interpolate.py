@@ -19,7 +19,7 @@ def interpolate(
     run: Annotated[Path, typer.Argument(help="Run directory that `motionsynth train` made.")],
     clips: Annotated[
         list[Path] | None,
-        typer.Argument(help="Two BVH files, for families that encode, such as vae.", show_default=False),
+        typer.Argument(help="Two BVH or AMC files, for families that encode, such as vae.", show_default=False),
     ] = None,
     seeds: Annotated[
         tuple[int, int] | None,

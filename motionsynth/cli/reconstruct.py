@@ -17,7 +17,7 @@ __all__ = ["reconstruct"]
 
 def reconstruct(
     run: Annotated[Path, typer.Argument(help="Run directory of a family with an encoder, such as vae.")],
-    clips: Annotated[list[Path], typer.Argument(help="BVH files, or folders of them.", show_default=False)],
+    clips: Annotated[list[Path], typer.Argument(help="BVH or AMC files, or folders of them.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")],
     labels: Annotated[
         list[str] | None,

@@ -29,7 +29,7 @@ def train(
         Path | None, typer.Option("--config", "-c", help="Complete YAML of the run.", show_default="configs/run/FAMILY")
     ] = None,
     data: Annotated[
-        Path | None, typer.Option("--data", help="Folder of BVH files, or a YAML of the data section.")
+        Path | None, typer.Option("--data", help="Folder of BVH or AMC files, or a YAML of the data section.")
     ] = None,
     on_bad_file: DataOnBadFile = None,
     overrides: Annotated[

@@ -17,7 +17,7 @@ __all__ = ["translate"]
 
 def translate(
     run: Annotated[Path, typer.Argument(help="Run directory of a family that translates, such as cyclegan.")],
-    clips: Annotated[list[Path], typer.Argument(help="BVH files, or folders of them.", show_default=False)],
+    clips: Annotated[list[Path], typer.Argument(help="BVH or AMC files, or folders of them.", show_default=False)],
     to: Annotated[str, typer.Option("--to", help="Class that the clips are to become, such as elderly.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")],
     labels: Annotated[

@@ -16,7 +16,7 @@ __all__ = ["view"]
 
 
 def view(
-    files: Annotated[list[Path], typer.Argument(help="BVH files, or folders of them.", show_default=False)],
+    files: Annotated[list[Path], typer.Argument(help="BVH or AMC files, or folders of them.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", "-o", help="Where to write the page.")] = Path("player.html"),
     title: Annotated[str, typer.Option(help="Heading of the page.")] = "",
     open_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = True,
@@ -26,7 +26,7 @@ def view(
 
     Example: `motionsynth view data/walkers/walk_normal_001.bvh runs/vae/samples/0000.bvh`
     """
-    from motionsynth.motion.bvh import read_bvh
+    from motionsynth.motion.formats import read_clip
     from motionsynth.view.player import write_player
 
     refuse_unwritable(out.parent, out.name)
@@ -36,7 +36,7 @@ def view(
         if out.exists() and path.exists() and path.samefile(out):
             raise typer.BadParameter(f"{out} is one of the clips to show; name another file", param_hint="--out")
         with bad.collecting(path):
-            clips.append((path.stem, read_bvh(path)))
+            clips.append((path.stem, read_clip(path)))
     bad.settle(len(clips))
     write_player(clips, out, title=title or f"{len(clips)} clips")
     print_skipped(bad.reasons.values())

@@ -1,9 +1,10 @@
 """Features once encoded are kept, and opened again by mapping one file into memory.
 
 An entry is a folder ``GROUP/KEY`` with ``features.f32`` (all rows one after another) and ``index.json`` (what they
-are). GROUP hashes the source folder and the settings; KEY hashes every source file's name, size and times, and the code
-that reads and encodes. So an entry never goes stale: a changed source has another key. It is built under a temporary
-name and renamed, so that two runs may build it at once, and replaces its group's older entries.
+are). GROUP hashes the source folder and the settings; KEY hashes every source file's name, size and times, those of
+the skeletons beside them, and the code that reads and encodes. So an entry never goes stale: a changed source has
+another key. It is built under a temporary name and renamed, so that two runs may build it at once, and replaces its
+group's older entries.
 
 Every byte is checked when an entry is opened. A damaged entry is made again, which the summary says. Where the cache
 cannot be written, or its disk is full, the features are kept in memory and the summary says so.
@@ -33,6 +34,7 @@ from motionsynth.corpus.store import FEATURES, DamagedEntryError, FeatureStore, 
 from motionsynth.features.spec import FeatureSpec
 from motionsynth.files import TEMPORARY_SUFFIX
 from motionsynth.hashes import hash_json
+from motionsynth.motion.formats import skeleton_files
 
 __all__ = ["default_cache", "open_features"]
 
@@ -111,7 +113,7 @@ def _not_kept(error: OSError, place: Path) -> str:
 def _keys(root: Path, files: Sequence[str], settings: EncodeSettings, further: list[Any]) -> tuple[str, str]:
     place = [str(root.resolve()), asdict(settings), *further]
     sources = []
-    for file in files:
+    for file in [*files, *map(str, skeleton_files(root / file for file in files))]:
         try:
             s = (root / file).stat()
             sources.append((file, s.st_size, s.st_mtime_ns, s.st_ctime_ns))

@@ -10,9 +10,10 @@ from motionsynth.corpus.finding import BadFiles, find_clips, find_files
 from motionsynth.corpus.tables import LABELS, Matcher, Table, find_table, read_table, write_table
 from motionsynth.errors import MotionSynthError, list_first
 from motionsynth.files import write_bytes
-from motionsynth.motion.bvh import read_bvh, write_bvh
+from motionsynth.motion.bvh import write_bvh
 from motionsynth.motion.convert import Conversion
 from motionsynth.motion.feet import NO_LEGS, find_legs
+from motionsynth.motion.formats import read_clip
 from motionsynth.motion.skeleton import Skeleton
 from motionsynth.output import clip_folder, distinct_names, distinct_paths, refuse_filled
 
@@ -34,7 +35,7 @@ class Converted(NamedTuple):
 def convert_path(
     source: Path, target: Path, conversion: Conversion, *, overwrite: bool = False, bad: BadFiles | None = None
 ) -> Converted:
-    """Convert a file; or every BVH file below a folder to the same place below another, with the rows of its labels.
+    """Convert a file; or every clip below a folder to the same place below another, with the rows of its labels.
 
     Args:
         source: a file, or a folder.
@@ -45,18 +46,21 @@ def convert_path(
             where None.
 
     Raises:
-        BvhError: the file cannot be read or written.
+        ClipError: the file cannot be read or written.
         CorpusError: files of a folder cannot be used, it holds none, or its ``labels.csv`` is malformed.
         MotionSynthError: the file cannot be converted, or the folder to write is not empty or lies inside the other.
     """
     source, target = Path(source), Path(target)
     if source.is_dir():
         return _convert_folder(source, target, conversion, overwrite, bad or BadFiles())
+    if target.suffix.lower() == ".amc":
+        raise MotionSynthError(f"{target}: what is written is BVH; give it a name that ends in .bvh")
     try:
-        clip = conversion.apply(read_bvh(source))
+        clip = conversion.apply(read_clip(source))
     except ValueError as error:
         raise MotionSynthError(f"{source}: {error}") from error
-    out = target / source.name if target.is_dir() else target
+    name = source.with_suffix(".bvh").name if source.suffix.lower() == ".amc" else source.name
+    out = target / name if target.is_dir() else target
     out.parent.mkdir(parents=True, exist_ok=True)
     write_bvh(clip, out)
     return Converted([out], _legless_note({source.name: clip.skeleton}, conversion))
@@ -80,7 +84,7 @@ def convert_paths(
         bad: takes the files that cannot be read or converted; any stops the work, with nothing written, where None.
 
     Raises:
-        BvhError, CorpusError, MotionSynthError: as :func:`convert_path`.
+        ClipError, CorpusError, MotionSynthError: as :func:`convert_path`.
     """
     if len(sources) == 1:
         return convert_path(sources[0], target, conversion, overwrite=overwrite, bad=bad)
@@ -127,13 +131,16 @@ def _convert_folder(source: Path, target: Path, conversion: Conversion, overwrit
         for file, name in zip(found.files, distinct_paths(found.files), strict=True):
             clip = None
             with bad.collecting(source / file):
-                clip = conversion.apply(read_bvh(source / file))
+                clip = conversion.apply(read_clip(source / file))
             if clip is not None:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 write_bvh(clip, folder / name)
                 written[file], skeletons[file] = name, clip.skeleton
         bad.settle(len(written))
-        notes = [f"{file} is written as {name}" for file, name in written.items() if file != name]
+        renamed = [
+            (file, name) for file, name in written.items() if Path(file).with_suffix("") != Path(name).with_suffix("")
+        ]
+        notes = [f"{file} is written as {name}" for file, name in renamed]
         notes += _legless_note(skeletons, conversion)
         if table:
             notes += _carry_labels(table, found.files, written, folder)

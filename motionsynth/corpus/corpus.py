@@ -271,7 +271,7 @@ def open_corpus(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Corpus:
-    """Open a folder of BVH files (or one file) as training data.
+    """Open a folder of clips (or one file) as training data.
 
     Args:
         config: which clips, and what becomes of them.
@@ -327,7 +327,7 @@ def _faults(sources: Sources, store: FeatureStore) -> dict[str, str]:
 
 
 def prepare_clip(path: Path, config: DataConfig, spec: FeatureSpec, *, up: Literal["y", "z"] | None = None) -> Clip:
-    """Read one BVH file and bring it to where ``encode(clip, spec)`` takes it, as a trained run needs.
+    """Read one clip and bring it to where ``encode(clip, spec)`` takes it, as a trained run needs.
 
     Args:
         path: a file with the spec's skeleton, its joints in any order, in any unit.
@@ -336,12 +336,12 @@ def prepare_clip(path: Path, config: DataConfig, spec: FeatureSpec, *, up: Liter
         up: the axis that points up in that corpus, for a clip that does not show its own; None where it is not known.
 
     Raises:
-        BvhError: the file cannot be read.
+        ClipError: the file cannot be read.
         CorpusError: it has another skeleton, or bones that change length.
     """
-    from motionsynth.motion.bvh import read_bvh
+    from motionsynth.motion.formats import read_clip
 
-    clip = read_bvh(path)
+    clip = read_clip(path)
     try:
         return conform(clip, Plan(spec, file_up(clip, config, up), config.units))[0]
     except ValueError as error:

@@ -45,7 +45,7 @@ class Survey:
         good: clips that match their checksums.
         missing: what is listed and not there.
         damaged: files that do not match.
-        strangers: BVH files that are not of the corpus, or of which nobody knows.
+        strangers: clips that are not of the corpus, or of which nobody knows.
     """
 
     offer: Offer
@@ -93,7 +93,7 @@ def survey_folder(offer: Offer, folder: Path, progress: Progress | None = None) 
 
 
 def _strangers(folder: Path, known: set[str]) -> tuple[str, ...]:
-    """BVH files that would be taken for clips of the corpus and are not."""
+    """Files that would be taken for clips of the corpus and are not."""
     try:
         return tuple(file for file in find_files(folder).files if file not in known)
     except CorpusError:  # there is none

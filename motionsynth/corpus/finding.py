@@ -1,6 +1,6 @@
-"""BVH files that a path stands for, and the ones among them that cannot be used: one rule for every command.
+"""Clips that a path stands for, and the ones among them that cannot be used: one rule for every command.
 
-Below a folder every file counts whose name ends in ``.bvh``, in any case and at any depth. Hidden names and
+Below a folder every file counts whose name ends in ``.bvh`` or ``.amc``, in any case and at any depth. Hidden names and
 ``__MACOSX``, which operating systems leave behind, do not. What should be a file and is none (a dead link, a named
 pipe) is found all the same, so that reading it tells what is wrong; what should be a folder of clips and cannot be
 looked into is a fault of its own.
@@ -16,20 +16,20 @@ from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 from motionsynth.errors import ConfigError, CorpusError, MotionSynthError, RunError
+from motionsynth.motion.formats import is_clip
 
-__all__ = ["BadFiles", "Found", "OnBadFile", "count_bad", "find_clips", "find_files", "is_bvh", "is_litter"]
+__all__ = ["BadFiles", "Found", "OnBadFile", "count_bad", "find_clips", "find_files", "is_litter"]
 
 OnBadFile = Literal["stop", "skip"]
 """A file that cannot be used stops the work, or is left out and listed."""
 
-_SUFFIX: Final = ".bvh"
 _LITTER: Final = "__MACOSX"
 _NAMED: Final = 3
 """Bad files that an error names; it counts the others."""
 
 
 class Found(NamedTuple):
-    """The BVH files of a folder."""
+    """The clips of a folder."""
 
     root: Path
     files: list[str]
@@ -39,16 +39,16 @@ class Found(NamedTuple):
 
 
 def find_files(path: Path) -> Found:
-    """List a folder's BVH files, or the one file.
+    """List a folder's clips, or the one file.
 
     A folder that can be reached in two ways is listed once, by its own path rather than by a link.
 
     Raises:
-        CorpusError: there is no such path, or no BVH file below the folder.
+        CorpusError: there is no such path, or no clip below the folder.
     """
     if not os.path.lexists(path):
         hint = "folder; 'motionsynth data make walkers' makes a corpus to start with"
-        raise CorpusError(f"{path}: no such {'file' if is_bvh(path.name) else hint}")
+        raise CorpusError(f"{path}: no such {'file' if is_clip(path.name) else hint}")
     if not path.is_dir():
         return Found(path.parent, [path.name], {})
     found = Found(path, [], {})
@@ -67,7 +67,7 @@ def find_files(path: Path) -> Found:
             links += [(inside, (*above, real)) for inside in linked]
     if not found.files:
         reasons = "".join(f"; {path / place} {reason}" for place, reason in list(found.faults.items())[:_NAMED])
-        raise CorpusError(f"{path}: holds no BVH file{reasons}")
+        raise CorpusError(f"{path}: holds no BVH or AMC file{reasons}")
     found.files.sort()
     return found
 
@@ -92,16 +92,11 @@ def _look_into(found: Found, place: str) -> tuple[list[str], list[str]]:
             is_folder, reason = False, f"cannot be looked into: {error.strerror or error}"
         if is_folder:
             (links if entry.is_symlink() else folders).append(inside)
-        elif is_bvh(entry.name):
+        elif is_clip(entry.name):
             found.files.append(inside)
         elif not Path(entry.name).suffix and not Path(entry.path).exists():
             found.faults[inside] = reason  # by its name it was a folder
     return folders, links
-
-
-def is_bvh(name: str) -> bool:
-    """Test whether a name ends as that of a BVH file, in any case."""
-    return name.lower().endswith(_SUFFIX)
 
 
 def is_litter(name: str) -> bool:
@@ -169,7 +164,7 @@ def find_clips(paths: Iterable[Path], bad: BadFiles) -> list[Path]:
     """The files that a list of files and folders stands for, each once; faults of folders go to ``bad``.
 
     Raises:
-        CorpusError: a path does not exist, or a folder holds no BVH file.
+        CorpusError: a path does not exist, or a folder holds no clip.
     """
     clips: dict[Path, None] = {}
     for path in paths:

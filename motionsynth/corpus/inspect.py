@@ -1,4 +1,4 @@
-"""An account of a BVH file or a folder of them before anything is trained on it, by the rules that training follows."""
+"""An account of a clip or a folder of them before anything is trained on it, by the rules that training follows."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from motionsynth.corpus.finding import find_files
 from motionsynth.corpus.labels import Labels, LabelSource, read_labels
 from motionsynth.corpus.plan import EncodeSettings, Fault, Plan, probe_clip, settle
 from motionsynth.corpus.reading import Encoded, Progress, encode_clip, over_files
-from motionsynth.errors import BvhError, CorpusError
-from motionsynth.motion.bvh import read_bvh
+from motionsynth.errors import ClipError, CorpusError
 from motionsynth.motion.clip import Clip
+from motionsynth.motion.formats import read_clip
 from motionsynth.motion.measure import detect_units, detect_up, moving_joint, refuse_vast, stretching_bones, up_axis
 
 __all__ = ["InspectedFile", "InspectedSkeleton", "Inspection", "RefusedFile", "inspect_path"]
@@ -173,7 +173,7 @@ def inspect_path(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Inspection:
-    """Read every BVH file of a folder, or one file, and bring each to features as training would.
+    """Read every clip of a folder, or one file, and bring each to features as training would.
 
     Args:
         path: a folder, searched to any depth, or one file.
@@ -183,7 +183,7 @@ def inspect_path(
         progress: called with (files done, files in all).
 
     Raises:
-        CorpusError: there is no such folder, or no BVH file in it.
+        CorpusError: there is no such folder, or no clip in it.
     """
     root, files, faults = find_files(Path(path))
     settings = EncodeSettings()
@@ -228,9 +228,9 @@ def inspect_path(
 
 def _look(plan: Plan | None, settings: EncodeSettings, root: Path, file: str) -> _Seen | Fault:
     try:
-        clip = read_bvh(root / file)
+        clip = read_clip(root / file)
         refuse_vast(clip)
-    except BvhError as error:
+    except ClipError as error:
         return Fault(file, str(error))
     except ValueError as error:
         return Fault(file, f"{root / file}: {error}")

@@ -70,7 +70,7 @@ def read_labels(root: Path, files: Sequence[str], source: LabelSource = "auto", 
 
     Args:
         root: the folder.
-        files: BVH files, as POSIX paths inside the folder.
+        files: clips, as POSIX paths inside the folder.
         source: where labels come from; ``auto`` takes ``labels.csv`` if it is there, else ``pattern`` if given, else
             sub-folders if most files lie in some, else none.
         pattern: regular expression with named groups, searched in each file's name, or in its whole path inside the

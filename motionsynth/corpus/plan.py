@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 import numpy as np
 
 from motionsynth.corpus.facts import Facts
-from motionsynth.errors import BvhError, CorpusError
+from motionsynth.errors import ClipError, CorpusError
 from motionsynth.features.spec import FeatureSpec
-from motionsynth.motion.bvh import read_bvh
 from motionsynth.motion.clip import Clip
+from motionsynth.motion.formats import read_clip
 from motionsynth.motion.measure import (
     UNITS,
     Units,
@@ -233,12 +233,12 @@ def _probes(root: Path, files: Sequence[str], settings: EncodeSettings) -> list[
         if number >= len(spread) and probes:
             break
         try:
-            probes.append(probe_clip(read_bvh(root / file), settings))
-        except (BvhError, ValueError) as error:
-            text = str(error) if isinstance(error, BvhError) else f"{root / file}: {error}"
+            probes.append(probe_clip(read_clip(root / file), settings))
+        except (ClipError, ValueError) as error:
+            text = str(error) if isinstance(error, ClipError) else f"{root / file}: {error}"
             first_error = first_error or text
     if not probes:
-        raise CorpusError(f"{root}: none of its {len(files)} BVH files can be used; {first_error}")
+        raise CorpusError(f"{root}: none of its {len(files)} clips can be used; {first_error}")
     return probes
 
 

@@ -15,10 +15,10 @@ from motionsynth.corpus.conform import DeeperMoverError, OtherSkeletonError, con
 from motionsynth.corpus.facts import Facts
 from motionsynth.corpus.plan import Fault, Plan
 from motionsynth.corpus.stretches import Words, frame_words
-from motionsynth.errors import BvhError
+from motionsynth.errors import ClipError
 from motionsynth.features.encode import encode_array
-from motionsynth.motion.bvh import read_bvh
 from motionsynth.motion.clip import Clip
+from motionsynth.motion.formats import read_clip
 from motionsynth.processes import safe_children
 
 __all__ = ["Encoded", "Progress", "available_cores", "encode_clip", "encode_files", "over_files"]
@@ -49,8 +49,8 @@ class Encoded(NamedTuple):
 
 def _encode_file(plan: Plan, root: Path, file: str) -> Encoded | Fault:
     try:
-        clip = read_bvh(root / file)
-    except BvhError as error:
+        clip = read_clip(root / file)
+    except ClipError as error:
         return Fault(file, str(error))
     return encode_clip(plan, root, file, clip)
 

@@ -26,7 +26,7 @@ class CorpusReport:
     """The account of a corpus.
 
     Args:
-        files: BVH files found.
+        files: clips found.
         clips: files in one of the splits.
         frames: their frames, at the features' rate.
         skipped: files that cannot be used: malformed, unlabelled, of another skeleton.

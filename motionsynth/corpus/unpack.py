@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Final, NamedTuple
 
-from motionsynth.corpus.finding import is_bvh, is_litter
+from motionsynth.corpus.finding import is_litter
 from motionsynth.files import replacing
 
 __all__ = ["MOST_CLIP_BYTES", "ArchiveError", "Unpacked", "place", "unpack_tar", "unpack_zip"]
@@ -164,7 +164,8 @@ def _clips_of(members: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
         if member.flag_bits & 1:
             raise ArchiveError(f"{member.filename} in it is encrypted")
         name = PurePosixPath(member.filename).name
-        if member.is_dir() or not is_bvh(name) or any(map(is_litter, PurePosixPath(member.filename).parts)):
+        litter = any(map(is_litter, PurePosixPath(member.filename).parts))
+        if member.is_dir() or litter or not name.lower().endswith(".bvh"):
             continue
         if name in clips:
             raise ArchiveError(f"it holds {name} twice")

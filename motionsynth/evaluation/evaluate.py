@@ -53,7 +53,7 @@ def evaluate(
     figure stands beside that of real training motion, the best that a model of the training split can be asked for.
 
     Args:
-        generated: a run directory, from which samples are drawn; or a folder of BVH files (or one file).
+        generated: a run directory, from which samples are drawn; or a folder of clips (or one).
         reference: the real motion; see ``reference.open_reference``. The test split of a run's own corpus where None.
         metrics: groups, metrics or keys; all where None.
         features: feature spaces; all where None.
@@ -135,7 +135,7 @@ def _open_generated(source: Path) -> Run | None:
     from motionsynth.run_files import holds_run
 
     if not source.exists():
-        raise MotionSynthError(f"{source}: no such run directory or folder of BVH files")
+        raise MotionSynthError(f"{source}: no such run directory or folder of clips")
     return open_run(source) if holds_run(source) else None
 
 

@@ -1,4 +1,4 @@
-"""Generated motion as windows: drawn from a run, or cut from a folder of BVH files."""
+"""Generated motion as windows: drawn from a run, or cut from a folder of clips."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from motionsynth.corpus.finding import BadFiles, find_files
-from motionsynth.errors import BvhError, CorpusError, list_first
+from motionsynth.errors import ClipError, CorpusError, list_first
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,10 +50,10 @@ def file_motions(
     bad: BadFiles | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> MotionSet:
-    """The whole windows, end to end, of BVH files with the skeleton of a corpus; those of one file are one take.
+    """The whole windows, end to end, of files with the skeleton of a corpus; those of one file are one take.
 
     Args:
-        path: a folder of BVH files, or one.
+        path: a folder of clips, or one.
         corpus: whose skeleton, features and window length they are to have.
         bad: takes the files that cannot be read, hold a number that is none, or have another skeleton; any stops the
             work where None.
@@ -134,14 +134,14 @@ def _encode_file(plan: Plan, root: Path, file: str) -> _Encoded:
 
     from motionsynth.corpus.conform import conform
     from motionsynth.features.encode import encode_array
-    from motionsynth.motion.bvh import read_bvh
+    from motionsynth.motion.formats import read_clip
 
     nothing = np.zeros((0, plan.spec.width), dtype=np.float32)
     try:
-        clip = read_bvh(root / file)
+        clip = read_clip(root / file)
         conformed, facts = conform(clip, plan)
         return _Encoded(encode_array(conformed, plan.spec), facts)
-    except BvhError as error:
+    except ClipError as error:
         return _Encoded(nothing, None, str(error))
     except ValueError as error:
         return _Encoded(nothing, None, f"{root / file}: {error}")

@@ -99,7 +99,7 @@ def open_reference(
     if place is None:
         if run is None:
             raise MotionSynthError(
-                f"--reference {text or 'is missing'}: a folder of BVH files has no splits of its own; name the real "
+                f"--reference {text or 'is missing'}: a folder of clips has no splits of its own; name the real "
                 "motion: a folder, the YAML of a data section, or a run directory, with :SPLIT behind it"
             )
         corpus = _corpus_of(run, reading)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from motionsynth.motion.clip import Clip
 
@@ -15,16 +15,18 @@ class Conversion:
 
     Args:
         frames: frames to keep, of the file's own.
+        from_frame_rate: frames a second of the file, where what it says is wrong, or it says nothing.
         frame_rate: frames a second to resample to.
         mirror: whether to exchange left and right.
         clean_feet: whether planted feet are made to stand, see ``motion.feet``; without effect where no leg is found.
-        units: unit of length of the result: ``m``, ``cm``, ``mm`` or ``in``.
+        units: unit of length of the result, a key of ``motion.measure.UNITS``.
         from_units: unit of the file; judged by the skeleton's height where None.
         portable: whether positions stand on the root only and names are kept apart everywhere, see ``to_portable``.
         keep_names: whether joints keep their names all the same.
     """
 
     frames: slice | None = None
+    from_frame_rate: float | None = None
     frame_rate: float | None = None
     mirror: bool = False
     clean_feet: bool = False
@@ -45,6 +47,8 @@ class Conversion:
             clip = clip[self.frames]
             if not len(clip):
                 raise ValueError("no frame is left by --slice")
+        if self.from_frame_rate is not None:
+            clip = replace(clip, frame_time=1 / self.from_frame_rate)
         if self.frame_rate is not None:
             from motionsynth.motion.resample import resample
 

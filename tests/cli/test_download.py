@@ -58,7 +58,7 @@ def test_a_corpus_is_fetched_once(mirror: Mirror, invoke: Invoke, tmp_path: Path
     asked = mirror.asked.total()
     (tmp_path / "toy" / "mine.bvh").write_text("mine")
     again = invoke(*arguments[:-1])
-    assert again.code == 0 and "nothing to do" in again.err and "1 other BVH files lie in" in again.err
+    assert again.code == 0 and "nothing to do" in again.err and "1 other clips lie in" in again.err
     assert mirror.asked.total() == asked == 3
 
 

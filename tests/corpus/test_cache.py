@@ -46,7 +46,7 @@ def entries(cache: Path) -> list[Path]:
 
 def test_the_second_time_nothing_is_read(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = open_store(folder, tmp_path / "cache")
-    monkeypatch.setattr("motionsynth.corpus.reading.read_bvh", None)
+    monkeypatch.setattr("motionsynth.corpus.reading.read_clip", None)
     second = open_store(folder, tmp_path / "cache")
     assert (first.from_cache, second.from_cache) == (False, True)
     assert np.array_equal(first.rows, second.rows)
@@ -319,7 +319,7 @@ def test_features_that_do_not_fit_on_the_disk_are_the_same(folder: Path, tmp_pat
 def test_nothing_half_written_is_left_when_reading_fails(tmp_path: Path) -> None:
     (tmp_path / "clips").mkdir()
     (tmp_path / "clips" / "a.bvh").write_text("nonsense")
-    with pytest.raises(CorpusError, match=r"none of its 1 BVH files can be used; .*a\.bvh:1"):
+    with pytest.raises(CorpusError, match=r"none of its 1 clips can be used; .*a\.bvh:1"):
         open_store(tmp_path / "clips", tmp_path / "cache")
     assert entries(tmp_path / "cache") == []
 

@@ -293,5 +293,5 @@ def test_a_clip_for_a_trained_run_is_checked(folder: Path, tmp_path: Path) -> No
 def test_folders_that_are_none_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="no such folder"):
         open_corpus(DataConfig(path=tmp_path / "nowhere"))
-    with pytest.raises(CorpusError, match="holds no BVH file"):
+    with pytest.raises(CorpusError, match="holds no BVH or AMC file"):
         open_corpus(DataConfig(path=tmp_path))

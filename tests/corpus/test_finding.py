@@ -100,7 +100,7 @@ def test_a_folder_that_cannot_be_looked_into_is_a_fault(tmp_path: Path, monkeypa
     monkeypatch.setattr(os, "scandir", scandir)
     assert find_files(folder) == (folder, ["a/one.bvh"], {"b": "cannot be looked into: Permission denied"})
     (folder / "a" / "one.bvh").unlink()
-    with pytest.raises(CorpusError, match=r"holds no BVH file; .*b cannot be looked into: Permission denied"):
+    with pytest.raises(CorpusError, match=r"holds no BVH or AMC file; .*b cannot be looked into: Permission denied"):
         find_files(folder)
 
 

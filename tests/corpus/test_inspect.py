@@ -52,7 +52,7 @@ def test_a_label_table_that_cannot_be_read_does_not_hide_the_files(tmp_path: Pat
 
 
 def test_nothing_there_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match="holds no BVH file"):
+    with pytest.raises(CorpusError, match="holds no BVH or AMC file"):
         inspect_path(tmp_path)
 
 

@@ -166,14 +166,14 @@ def test_an_extractor_of_other_windows_is_refused(tmp_path: Path, score: Any) ->
     ("generated", "reference", "message"),
     [
         ("{none}", None, "no such run directory or folder"),
-        ("{clips}", None, "--reference is missing: a folder of BVH files has no splits"),
-        ("{clips}", "test", "--reference test: a folder of BVH files has no splits"),
+        ("{clips}", None, "--reference is missing: a folder of clips has no splits"),
+        ("{clips}", "test", "--reference test: a folder of clips has no splits"),
         (
             "{clips}",
             "{none}:validation",
             "no such file or folder; it is test, validation, train, or a path with :SPLIT",
         ),
-        ("{empty}", "{yaml}", "holds no BVH file"),
+        ("{empty}", "{yaml}", "holds no BVH or AMC file"),
     ],
 )
 def test_wrong_places(score: Any, tmp_path: Path, generated: str, reference: str | None, message: str) -> None:
