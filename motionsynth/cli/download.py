@@ -21,7 +21,9 @@ _SHOWN = 3
 
 
 def download(
-    corpus: Annotated[str, typer.Argument(help="bandai-namco-1, bandai-namco-2 or lafan1; cmu, hdm05, ui-prmd: says where.")],
+    corpus: Annotated[
+        str, typer.Argument(help="bandai-namco-1, bandai-namco-2 or lafan1; cmu, hdm05, ui-prmd: says where.")
+    ],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder of the clips; `data/CORPUS` if left out.")
     ] = None,
