@@ -14,6 +14,8 @@ __all__ = ["demo"]
 
 SHARES: Final = {"vae": 0.4, "gan": 0.35, "flow": 0.25}
 """Families that are trained, with their share of the time."""
+SMALL: Final = ("family.backbone.width=512", "train.batch_size=128", "data.stride_frames=4")
+"""What fits into a minute of training."""
 
 
 def demo(
@@ -41,7 +43,7 @@ def demo(
     for family, share in SHARES.items():
         run_dir = out / "runs" / family
         config = workflow.resolve_config(
-            family, data=data, overrides=(f"train.minutes={minutes * share:g}", f"train.seed={seed}")
+            family, data=data, overrides=(*SMALL, f"train.minutes={minutes * share:g}", f"train.seed={seed}")
         )
         with TrainingBar(family) as progress, CorpusBar() as reading:
             outcome = workflow.train_once(
