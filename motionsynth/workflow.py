@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from motionsynth.errors import ConfigError, RunError, unknown_word
 from motionsynth.files import refuse_unwritable
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from motionsynth.training.distributed import Ranks
     from motionsynth.training.trainer import ProgressListener
 
-__all__ = ["Outcome", "new_run", "resolve_config", "resolve_data", "resume", "train", "train_once"]
+__all__ = ["JUDGED_AS", "Outcome", "new_run", "resolve_config", "resolve_data", "resume", "train", "train_once"]
 
+JUDGED_AS: Final = "gmm"
+"""Family whose baseline says how windows are cut for commands that train none: every fourth frame."""
 Reading = Callable[[int, int], None]
 Announce = Callable[[str], None]
 
@@ -78,7 +80,7 @@ def resolve_data(corpus: Path | None, *, settings: Path | None = None, overrides
         raise ConfigError("--set", shown(stranger), "is not of the data section, such as data.window_frames=32")
     if corpus is not None and settings is not None:
         changes.insert(0, Setting(("data", "path"), str(corpus), "CORPUS"))
-    return load_config(baseline("vae"), data=settings or corpus, overrides=changes).data
+    return load_config(baseline(JUDGED_AS), data=settings or corpus, overrides=changes).data
 
 
 def baseline(family: str) -> Path:

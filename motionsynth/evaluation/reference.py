@@ -23,6 +23,8 @@ __all__ = ["Reference", "open_reference", "readable_name"]
 
 Reading = Callable[[int, int], None]
 
+CLOSEST: Final = 4
+"""Frames between the starts of windows that are compared, at least."""
 _GENERIC: Final = frozenset({"bvh", "clips", "corpus", "data", "dataset", "mocap", "motion", "motions", "samples"})
 """Names of folders that say nothing of what is in them."""
 _YAML: Final = (".yaml", ".yml")
@@ -157,19 +159,24 @@ def _corpus_of(run: Run, reading: Reading | None) -> Corpus:
             f"the clips in {data.path} are not those that it learnt from, so their splits may hold training clips; "
             f"name them by --reference {data.path} to judge it all the same",
         )
-    return corpus
+    return corpus if _judged(data) == data else open_corpus(_judged(data), progress=reading)
 
 
 def _data_config(place: Path, run: Run | None) -> DataConfig:
     """How to read a folder: in the windows of the run, or of the shipped runs; a YAML says the rest."""
     from motionsynth.config import load_config
-    from motionsynth.workflow import baseline
+    from motionsynth.workflow import JUDGED_AS, baseline
 
     if run is None or place.suffix in _YAML:
-        return load_config(run.path / "config.yaml" if run else baseline("vae"), data=place).data
+        return _judged(load_config(run.path / "config.yaml" if run else baseline(JUDGED_AS), data=place).data)
     # a pattern that reads labels from the names of one corpus says nothing of another's
     own = {"path": place, "labels": "auto", "pattern": None, "clips": None, "keep": {}, "second": None}
-    return run.config.data.model_copy(update=own)
+    return _judged(run.config.data.model_copy(update=own))
+
+
+def _judged(data: DataConfig) -> DataConfig:
+    """The same clips in windows no denser than ``CLOSEST``: runs that learnt from more windows have the same judge."""
+    return data.model_copy(update={"stride_frames": max(data.stride_frames, CLOSEST)})
 
 
 def _frame_rate(path: Path) -> float:
