@@ -77,8 +77,10 @@ class Corpus:
 
     @cached_property
     def normaliser(self) -> Normaliser:
-        """Fitted on the training split."""
-        return Normaliser.fit([self.features(name) for name in self.names("train")])
+        """Fitted on the training split, once: it is kept beside the features."""
+        from motionsynth.corpus.kept import kept_normaliser
+
+        return kept_normaliser(self)
 
     @property
     def shape(self) -> MotionShape:
@@ -95,7 +97,7 @@ class Corpus:
         networks = {"width", "layers"} & set(type(config).model_fields)  # these have no part in it
         how = config.model_copy(update=dict.fromkeys(networks, 1))
         if how not in self._bases:
-            from motionsynth.corpus.kept_basis import kept_basis
+            from motionsynth.corpus.kept import kept_basis
 
             self._bases[how] = kept_basis(self, how)
         return self._bases[how]
