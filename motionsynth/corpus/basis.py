@@ -215,7 +215,7 @@ class WindowBasis:
                 windows, rows_FD=rows_FD, length_N=torch.full_like(windows.length_N, self.frames), basis=self
             )
         coded_NK = windows.rows_FD.new_empty(len(windows), self.size)
-        for part_NK, batch in zip(coded_NK.split(_BLOCK), windows.batches(_BLOCK), strict=True):
+        for part_NK, batch in zip(torch.split(coded_NK, _BLOCK), windows.batches(_BLOCK), strict=True):
             part_NK.copy_(self._analysed(batch.motion_BTD))
         coded_NK[~windows.whole_N] = coded_SK
         mask_N1 = torch.ones(len(windows), 1, dtype=torch.bool, device=windows.device)

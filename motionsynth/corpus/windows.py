@@ -106,7 +106,7 @@ class WindowSet:
 
     def batches(self, size: int) -> Iterator[Batch]:
         """All windows in their order, ``size`` at a time."""
-        return map(self.batch, torch.arange(len(self), device=self.device).split(size) if len(self) else ())
+        return map(self.batch, torch.split(torch.arange(len(self), device=self.device), size))
 
     def as_batch(self) -> Batch:
         """All windows at once, as large as they are: for few, such as those of :meth:`even`."""
