@@ -46,7 +46,7 @@ def clip_windows(
     from motionsynth.corpus.windows import cut_windows
 
     classes = {label: [index] for label, index in _clip_classes(run, path, given, also).items()}
-    return cut_windows([feature_TD], classes, [path.name], length=length, stride=length)
+    return cut_windows(feature_TD, [len(feature_TD)], classes, [path.name], length=length, stride=length)
 
 
 def _clip_classes(run: Run, path: Path, given: Mapping[str, str], also: tuple[str, ...]) -> dict[str, int]:

@@ -45,17 +45,16 @@ def keep_samples(run: Run, corpus: Corpus) -> None:
 
     real = corpus.windows("validation") if len(corpus.windows("validation")) else corpus.windows("train")
     index_N = torch.arange(0, len(real), max(1, len(real) // SHOWN))[:SHOWN]
-    clips = [real.clips[int(real.clip_N[i])] for i in index_N]
+    shown = real.subset(index_N)
     tails = [
-        ("_mirrored" if clip.endswith(MIRRORED) else "") + f"_{int(real.start_N[i]):04}"
-        for clip, i in zip(clips, index_N, strict=True)
+        ("_mirrored" if take.endswith(MIRRORED) else "") + f"_{start:04}"
+        for take, start in zip(shown.takes, shown.start_N.tolist(), strict=True)
     ]
-    names = distinct_names([clip.removesuffix(MIRRORED) for clip in clips], tails=tails)
-    lengths = real.mask_NT[index_N].sum(1).tolist()
+    names = distinct_names([take.removesuffix(MIRRORED) for take in shown.takes], tails=tails)
     with clip_folder(run.samples_path, overwrite=True) as folder:
         drawn_NTD = draw_samples(run, SHOWN, 0).motion_NTD
         write_windows(run, drawn_NTD, folder, _numbers(SHOWN), export=Export(clean_feet=True))
-        write_windows(run, real.motion_NTD[index_N], folder / "real", names, lengths)
+        write_windows(run, shown.as_batch().motion_BTD, folder / "real", names, shown.length_N.tolist())
         _show(_sample_rows(run, folder), folder / "player.html", folder / "preview.gif")
 
 
@@ -202,7 +201,7 @@ def reconstruct(
         feature_TD = read_features(run, path)
         windows = clip_windows(run, path, feature_TD, labels or {}, length=length, also=also)
         with torch.no_grad():
-            batch = family.project(windows.to(device).batch(torch.arange(len(windows))))
+            batch = family.project(windows.to(device).as_batch())
             back_NTD = family.expand(family.reconstruct(batch).float()).cpu()
         back_TD = torch.zeros_like(feature_TD)
         for start, back in zip(windows.start_N.tolist(), back_NTD, strict=True):

@@ -225,7 +225,7 @@ def _encoded(model: _Model, path: Path, labels: Mapping[str, str]) -> Place:
         raise RunError(run.path, reason + families_that(Encodes))
     length = run.record.frames
     windows = clip_windows(run, path, read_features(run, path)[:length], labels, length=length)
-    batch = family.project(windows.to(next(family.parameters()).device).batch(torch.arange(1)))
+    batch = family.project(windows.to(next(family.parameters()).device).as_batch())
     with torch_threads(run.config.train.threads), torch.no_grad():
         z_1Z, side_1S = family.encode(batch).float(), model.latents.side(batch)
     return z_1Z[0], None if side_1S is None else side_1S[0]

@@ -1,6 +1,6 @@
 """Figures of fresh samples while a run trains: how far from motion that it has not seen, how near to what it has.
 
-Shapes: N samples, L training windows, M validation windows, T frames, D features, K components.
+Shapes: N samples, L training windows, M validation windows, K components.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from motionsynth.corpus.windows import WindowSet
 from motionsynth.families.base import Family, FitsPrior
-from motionsynth.metrics.components import PrincipalComponents
+from motionsynth.metrics.components import FITTED, PrincipalComponents
 from motionsynth.metrics.frechet import Moments
 from motionsynth.metrics.memorisation import close_share
 from motionsynth.metrics.neighbours import nearest
@@ -33,6 +33,9 @@ SAMPLES = 512
 """How samples are judged: principal components, and samples drawn."""
 CODED = 4096
 """Training windows whose codes a prior is fitted on at most, evenly from all, for samples that are only judged."""
+HELD_OUT = 4096
+"""Validation windows that samples are judged against at most, evenly from all."""
+_BLOCK = 1024
 
 
 def sample_score(run: Run, corpus: Corpus) -> Score | None:
@@ -50,15 +53,17 @@ def sample_score(run: Run, corpus: Corpus) -> Score | None:
         None where the corpus is too small for it. It draws from generators of its own, with the same noise each time.
     """
     train, validation = corpus.windows("train"), corpus.windows("validation")
-    train_LTD, validation_MTD = (w.motion_NTD[w.mask_NT.all(1)].numpy() for w in (train, validation))
-    if len(train_LTD) <= COMPONENTS or len(validation_MTD) < 2:
+    whole, held_out = (windows.subset(windows.whole_N) for windows in (train, validation))
+    if len(whole) <= COMPONENTS or len(held_out) < 2:
         return None
-    axes = PrincipalComponents.fit(train_LTD, COMPONENTS)
-    train_LK, validation_MK = torch.from_numpy(axes.project(train_LTD)), torch.from_numpy(axes.project(validation_MTD))
+    axes = PrincipalComponents.fit(whole.even(FITTED).as_batch().motion_BTD.numpy(), COMPONENTS)
+    train_LK, validation_MK = _projected(axes, whole), _projected(axes, held_out.even(HELD_OUT))
     reference = Moments.of(validation_MK.numpy())
     held_out_M = nearest(validation_MK, train_LK).distance_NK[:, 0]
     judged = run.build_family()
-    coded = _coded(judged, train) if isinstance(judged, FitsPrior) and judged.priors[0] == "fitted" else None
+    coded = None
+    if isinstance(judged, FitsPrior) and judged.priors[0] == "fitted":
+        coded = judged.basis.project(train.even(CODED)) if judged.basis else train.even(CODED)
 
     def score(family: Family, averages: Mapping[str, Tensor]) -> dict[str, float]:
         judged.load_state_dict(averages or family.state_dict())
@@ -77,10 +82,7 @@ def sample_score(run: Run, corpus: Corpus) -> Score | None:
     return score
 
 
-def _coded(family: Family, train: WindowSet) -> WindowSet:
-    """The training windows that a prior is fitted on, as the family sees them."""
-    even_N = torch.arange(0, len(train), math.ceil(len(train) / CODED))
-    labels = {name: value_N[even_N] for name, value_N in train.labels.items()}
-    chosen = (train.motion_NTD[even_N], train.mask_NT[even_N], labels, train.clip_N[even_N], train.start_N[even_N])
-    windows = WindowSet(*chosen, train.clips)
-    return family.basis.project(windows) if family.basis else windows
+def _projected(axes: PrincipalComponents, windows: WindowSet) -> Tensor:
+    """(N, K) coordinates of windows, a block at a time."""
+    blocks = windows.batches(_BLOCK)
+    return torch.cat([torch.from_numpy(axes.project(block.motion_BTD.numpy())) for block in blocks])

@@ -60,9 +60,12 @@ def inspect(
     Example: `motionsynth data inspect data/walkers`
     """
     from motionsynth.cli.inspection import print_inspection
+    from motionsynth.cli.progress import CorpusBar
     from motionsynth.corpus.inspect import inspect_path
 
-    inspection = inspect_path(path, labels="pattern" if pattern else "auto", pattern=pattern)
+    with CorpusBar() as reading:
+        told = None if path.is_file() else reading
+        inspection = inspect_path(path, labels="pattern" if pattern else "auto", pattern=pattern, progress=told)
     if as_json:
         print_json(inspection.to_dict())
     else:

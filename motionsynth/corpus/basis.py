@@ -39,6 +39,8 @@ _LEAST: Final = 1e-12
 """Share of the largest variance below which a component is rounding."""
 _BLOCK: Final = 1024
 """Windows mapped at a time."""
+_KEPT: Final = 2**28
+"""Coefficients of a training, a gibibyte, up to which they are computed once and not for each batch."""
 
 
 DEFAULT_METRIC: Final = MotionMetric()
@@ -102,15 +104,15 @@ class WindowBasis:
         Raises:
             ValueError: there are no two whole windows that differ, or bands are not rising.
         """
-        motion_NTD = windows.motion_NTD[windows.mask_NT.all(1)].cpu()
-        frames, features = motion_NTD.shape[1:]
+        whole = windows.subset(windows.whole_N)
+        sample_NTD = whole.even(_MOST).as_batch().motion_BTD.cpu()  # all that is ever gathered at once
+        frames, features = windows.size
         if list(bands_hz) != sorted(set(bands_hz)):
             raise ValueError(f"bands_hz: {list(bands_hz)} must rise")
-        if len(motion_NTD) < 2 or not (motion_NTD - motion_NTD[0]).any():
-            raise ValueError(f"a basis needs two whole windows that differ; of {len(motion_NTD)} no two do")
-        components = min(components, len(motion_NTD) - 1)
-        weight_FD = metric.weights(spec, normaliser, motion_NTD) if metric else torch.ones(frames, features)
-        sample_NTD = motion_NTD[:: math.ceil(len(motion_NTD) / _MOST)]
+        if len(whole) < 2 or not (sample_NTD - sample_NTD[0]).any():
+            raise ValueError(f"a basis needs two whole windows that differ; of {len(whole)} no two do")
+        components = min(components, len(whole) - 1)
+        weight_FD = metric.weights(spec, normaliser, whole) if metric else torch.ones(frames, features)
         modes_FT = free_modes(frames)
         bins_NFD = modes_FT @ sample_NTD
         mean_FD = bins_NFD.mean(0)
@@ -172,7 +174,8 @@ class WindowBasis:
         coded_N1K = (torch.cat(parts) if parts else motion_NTD.new_zeros(0, self.size))[:, None]
         if mask_NT is not None and not bool(mask_NT.all()):
             short_N = (~mask_NT.all(1)).nonzero()[:, 0]
-            coded_N1K[short_N] = self._fitted(motion_NTD[short_N], mask_NT[short_N].sum(1))[:, None]
+            short = WindowSet.of(motion_NTD[short_N], mask_NT[short_N], {}, short_N, short_N, ())
+            coded_N1K[short_N] = self._fitted(short)[:, None]
         return coded_N1K
 
     def decode(self, coded_N1K: Tensor) -> Tensor:
@@ -196,10 +199,27 @@ class WindowBasis:
         return f"basis: {self.size} components{fewer} keep {kept}"
 
     def project(self, windows: WindowSet) -> WindowSet:
-        """The same windows as coefficients: one frame of K features each, none padded."""
-        motion_N1K = self.encode(windows.motion_NTD, windows.mask_NT)
-        mask_N1 = torch.ones(len(motion_N1K), 1, dtype=torch.bool, device=motion_N1K.device)
-        return WindowSet(motion_N1K, mask_N1, windows.labels, windows.clip_N, windows.start_N, windows.clips)
+        """The same windows as coefficients: one frame of K features each, none padded.
+
+        They are computed at once where they are at most ``_KEPT`` numbers, and else batch by batch, which rounds
+        otherwise, as products of matrices do at other sizes. Which it is depends on the windows alone.
+        """
+        short = windows.subset(~windows.whole_N)
+        coded_SK = self._fitted(short)
+        if len(windows) * self.size > _KEPT:
+            rows_FD = windows.rows_FD
+            if len(short):  # their frames become those of their coefficients, so that encoding finds these
+                row_ST = short.row_N[:, None] + torch.arange(self.frames, device=short.device)
+                rows_FD = rows_FD.index_copy(0, row_ST.flatten(), self.decode(coded_SK[:, None]).flatten(0, 1))
+            return replace(
+                windows, rows_FD=rows_FD, length_N=torch.full_like(windows.length_N, self.frames), basis=self
+            )
+        coded_NK = windows.rows_FD.new_empty(len(windows), self.size)
+        for part_NK, batch in zip(torch.split(coded_NK, _BLOCK), windows.batches(_BLOCK), strict=True):
+            part_NK.copy_(self._analysed(batch.motion_BTD))
+        coded_NK[~windows.whole_N] = coded_SK
+        mask_N1 = torch.ones(len(windows), 1, dtype=torch.bool, device=windows.device)
+        return WindowSet.of(coded_NK[:, None], mask_N1, windows.labels, windows.clip_N, windows.start_N, windows.clips)
 
     def tensors(self) -> dict[str, Tensor]:
         """Tensors by name for a safetensors file; :meth:`from_tensors` reads them back."""
@@ -247,28 +267,29 @@ class WindowBasis:
         parts = [bins_NFD[:, band].flatten(1) @ analysis_KX.T.to(bins_NFD.dtype) for band, analysis_KX, _ in bands]
         return torch.cat(parts, 1)
 
-    def _fitted(self, motion_NTD: Tensor, length_N: Tensor) -> Tensor:
-        """(N, K) coefficients by regularised least squares over the first ``length_N`` frames of each window."""
-        cosine_FT, bands = self._on(motion_NTD.device)
+    def _fitted(self, windows: WindowSet) -> Tensor:
+        """(N, K) coefficients by regularised least squares over the frames of each window that are there."""
+        cosine_FT, bands = self._on(windows.device)
         time_TF = cosine_FT.T.double()
         weight_D = self.weight_FD.square().mean(0).sqrt().to(time_TF)
         parts = [
-            time_TF[:, band] @ synthesis_KX.double().view(len(synthesis_KX), -1, self.features)
+            time_TF[:, band] @ synthesis_KX.double().view(-1, band.stop - band.start, self.features)
             for band, _, synthesis_KX in bands
         ]
         rows_KTD = torch.cat(parts) * weight_D
-        off_NTD = (motion_NTD - time_TF @ self.mean_FD.to(time_TF)) * weight_D
+        mean_TD = time_TF @ self.mean_FD.to(time_TF)
         deviation_K = self.deviation_K.to(time_TF)
         # what the components leave out is the noise of the fit, spread evenly over the numbers of a window
         total = (deviation_K * self.unit_K.to(time_TF)).square().sum()
         noise = total * max(1e-6, 1 - self.kept.get("motion", 1.0)) / self.mean_FD.numel()
         scatter_KK = torch.diag(noise / deviation_K.square())
-        coded_NK, start = motion_NTD.new_empty(len(motion_NTD), self.size), 0
-        for frames in sorted(set(length_N.tolist())):  # each length adds its further frames to the scatter
+        coded_NK, start = windows.rows_FD.new_empty(len(windows), self.size), 0
+        for frames in sorted(set(windows.length_N.tolist())):  # each length adds its further frames to the scatter
             rows_KX = rows_KTD[:, start:frames].flatten(1)
             scatter_KK = torch.addmm(scatter_KK, rows_KX, rows_KX.T)
-            here_N, start = length_N == frames, frames
-            seen_KN = rows_KTD[:, :frames].flatten(1) @ off_NTD[here_N, :frames].flatten(1).T
+            here_N, start = windows.length_N == frames, frames
+            off_NTD = (windows.subset(here_N).as_batch().motion_BTD - mean_TD) * weight_D
+            seen_KN = rows_KTD[:, :frames].flatten(1) @ off_NTD[:, :frames].flatten(1).T
             coded_NK[here_N] = torch.linalg.solve(scatter_KK, seen_KN).T.to(coded_NK.dtype)
         return coded_NK
 

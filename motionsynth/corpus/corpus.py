@@ -77,8 +77,10 @@ class Corpus:
 
     @cached_property
     def normaliser(self) -> Normaliser:
-        """Fitted on the training split."""
-        return Normaliser.fit([features for _, _, features in self._entries("train")])
+        """Fitted on the training split, once: it is kept beside the features."""
+        from motionsynth.corpus.kept import kept_normaliser
+
+        return kept_normaliser(self)
 
     @property
     def shape(self) -> MotionShape:
@@ -95,7 +97,7 @@ class Corpus:
         networks = {"width", "layers"} & set(type(config).model_fields)  # these have no part in it
         how = config.model_copy(update=dict.fromkeys(networks, 1))
         if how not in self._bases:
-            from motionsynth.corpus.kept_basis import kept_basis
+            from motionsynth.corpus.kept import kept_basis
 
             self._bases[how] = kept_basis(self, how)
         return self._bases[how]
@@ -142,6 +144,11 @@ class Corpus:
         """The files of a split, as paths inside the corpus' folder; of two corpora behind the name of theirs."""
         return self.split.files(_known(split))
 
+    def names(self, split: SplitName) -> tuple[str, ...]:
+        """The clips of a split, and in training their mirror images."""
+        files, mirrors = self.clips(split), self.config.mirror and split == "train"
+        return (*files, *(file + MIRRORED for file in files if mirrors))
+
     def path(self, name: str) -> Path:
         """Where a clip's file lies."""
         source = self.sources.of(name)
@@ -160,7 +167,7 @@ class Corpus:
         start = None if stored is None else stored.start if plain == name else stored.mirrored_start
         if stored is None or start is None:
             raise CorpusError(f"{self.config.path}: has no usable clip {name!r}")
-        return torch.from_numpy(self.store.rows[start : start + stored.frames])
+        return torch.from_numpy(self.store.rows)[start : start + stored.frames]
 
     def real_clip(self, name: str) -> Clip:
         """A whole clip as the features tell it: from the origin, heading zero, on the reference skeleton."""
@@ -169,25 +176,22 @@ class Corpus:
         return decode(self.features(name), self.spec)
 
     def windows(self, split: SplitName) -> WindowSet:
-        """The windows of a split: normalised, padded and masked; cut once and kept. None where it holds no clip."""
+        """The windows of a split, normalised; they share its frames, which are kept. None where it holds no clip."""
         import torch
 
         from motionsynth.corpus.windows import cut_windows, no_windows
 
         if _known(split) not in self._windows:
-            entries = self._entries(split)
-            if not entries:
+            names = self.names(split)
+            if not names:
                 return no_windows(self.config.window_frames, self.spec.width, tuple(self.label_names))
-            labels = {
-                label: [classes.index(self.labels.clips[file].classes[label]) for _, file, _ in entries]
-                for label, classes in self.label_names.items()
-            }
-            lengths = [len(features) for _, _, features in entries]
-            rows = self.normaliser.normalise(torch.cat([features for _, _, features in entries]))
+            features = [self.features(name) for name in names]
+            labels = [self.labels.clips[name.removesuffix(MIRRORED)].classes for name in names]
             self._windows[split] = cut_windows(
-                torch.split(rows, lengths),
-                labels,
-                [name for name, _, _ in entries],
+                self.normaliser.normalise(torch.cat(features)),
+                [len(one) for one in features],
+                {name: [classes.index(of[name]) for of in labels] for name, classes in self.label_names.items()},
+                names,
                 length=self.config.window_frames,
                 stride=self.config.stride_frames,
             )
@@ -211,7 +215,7 @@ class Corpus:
             cells=dict(sorted(Counter(map(self.labels.cell, used)).items())),
             padded=dict(sorted(Counter(map(self.labels.cell, short)).items())),
             windows={
-                split: sum(count_windows(len(features), length, stride) for _, _, features in self._entries(split))
+                split: sum(count_windows(len(self.features(name)), length, stride) for name in self.names(split))
                 for split in SPLITS
             },
             constant_columns=tuple(
@@ -251,14 +255,6 @@ class Corpus:
             return []
         metres = self.spec.metres_per_unit
         return [f"the unit of length is unknown: 1 unit is taken for {metres:.4g} m; data.units sets it"]
-
-    def _entries(self, split: SplitName) -> list[tuple[str, str, Tensor]]:
-        """(name, file, features) of a split's clips, and in training of their mirror images."""
-        files = self.clips(split)
-        names = [(file, file) for file in files]
-        if self.config.mirror and split == "train":
-            names += [(file + MIRRORED, file) for file in files]
-        return [(name, file, self.features(name)) for name, file in names]
 
     def _takes(self) -> list[Take]:
         return [Take(file, self.labels.cell(file), self.labels.clips[file].take) for file in self._stored]

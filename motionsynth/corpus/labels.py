@@ -95,11 +95,8 @@ def _from_csv(path: Path, files: Sequence[str]) -> Labels:
     rows = _rows_by_file(table, files)
     extra = [name for name in table.columns if name not in (*_LEVELS, "take", "file")]
     # an empty cell says nothing, so it does not make a column of numbers one of classes
-    measured = {
-        name
-        for name in extra
-        if all(_is_number(_with_point(row.cells[name], table)) for row in table.rows if row.cells[name])
-    }
+    point = _point_for_comma if table.decimal_comma else str
+    measured = [name for name in extra if _are_numbers(point(row.cells[name]) for row in table.rows if row.cells[name])]
     names = (*(n for n in _LEVELS if n in table.columns), *(n for n in extra if n not in measured))
     present = set(files)
     strange = {file: row for file, row in rows.items() if file not in present}
@@ -117,7 +114,7 @@ def _from_csv(path: Path, files: Sequence[str]) -> Labels:
         if empty:
             faults[file] = f"{path}:{rows[file].line}: its {empty[0]} is empty"
             continue
-        details = {name: _with_point(cells[name], table) for name in extra if name in measured}
+        details = {name: point(cells[name]) for name in measured}
         clips[file] = ClipLabels(cells.get("take") or None, {name: cells[name] for name in names}, details)
     for file, row in strange.items():
         faults[file] = f"{path}:{row.line}: there is no such file: {row.file}"
@@ -189,14 +186,12 @@ def _numbered_takes(files: Iterable[str]) -> Mapping[str, str | None]:
     return dict.fromkeys(numbers)
 
 
-def _with_point(text: str, table: Table) -> str:
-    """A cell with its decimal comma, if it may have one, made a point."""
-    return text.replace(",", ".", 1) if table.decimal_comma else text
+def _point_for_comma(text: str) -> str:
+    return text.replace(",", ".", 1)
 
 
-def _is_number(text: str) -> bool:
+def _are_numbers(texts: Iterable[str]) -> bool:
     try:
-        float(text)
+        return all(True for _ in map(float, texts))
     except ValueError:
         return False
-    return True

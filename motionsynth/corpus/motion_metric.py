@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
+    from motionsynth.corpus.windows import WindowSet
     from motionsynth.features.normalise import Normaliser
     from motionsynth.features.spec import FeatureSpec
 
@@ -36,7 +37,7 @@ class MotionMetric(NamedTuple):
     velocities: float = 0.08
     """Seconds that a velocity is multiplied by to count as a distance: positions count more below 2 Hz."""
 
-    def weights(self, spec: FeatureSpec, normaliser: Normaliser, windows_NTD: Tensor) -> Tensor:
+    def weights(self, spec: FeatureSpec, normaliser: Normaliser, windows: WindowSet) -> Tensor:
         """Find how much one unit of each feature at each frequency counts.
 
         With ``a`` the root mean square over joints and poses of ``|dp / dx|``, found by differentiating the forward
@@ -49,14 +50,16 @@ class MotionMetric(NamedTuple):
         Args:
             spec: what a row holds.
             normaliser: of the features.
-            windows_NTD: normalised training windows.
+            windows: of training, whole and normalised.
 
         Returns:
             (F, D) float32, in metres.
         """
-        frames = windows_NTD.shape[1]
+        frames = windows.frames
         rate = 2 * math.pi * bin_hz(frames, spec.frame_rate).clamp(min=spec.frame_rate / (4 * frames))
-        poses_PD = windows_NTD.flatten(0, 1)[:: max(1, windows_NTD[..., 0].numel() // _POSES)]
+        count = len(windows) * frames
+        pose_P = torch.arange(0, count, max(1, count // _POSES))
+        poses_PD = windows.rows_FD.cpu()[windows.row_N.cpu()[pose_P // frames] + pose_P % frames]
         effect_2D, radius_2 = _effects(spec, normaliser, poses_PD)
         effect_2FD = effect_2D[:, None].repeat(1, frames, 1)
         planar, yaw = spec.slices["root_velocity_m_s"], spec.slices["root_yaw_velocity_rad_s"]

@@ -81,17 +81,15 @@ def drawn_motions(features_NTD: Tensor, spec: FeatureSpec, name: str) -> MotionS
 def split_motions(corpus: Corpus, split: SplitName) -> MotionSet:
     """The whole windows of a split; those of clips shorter than a window are left out, and a note says so."""
     windows = corpus.windows(split)
-    whole_N = windows.mask_NT.all(1)
-    names = [windows.clips[i] for i in windows.clip_N[whole_N].tolist()]
-    starts = windows.start_N[whole_N].tolist()
-    short = len({windows.clips[i] for i in windows.clip_N[~whole_N].tolist()})
-    frames = corpus.config.window_frames
+    whole = windows.subset(windows.whole_N)
+    short = len(windows) - len(whole)  # a short clip is one window
+    batch, takes = whole.as_batch(), whole.takes
     return MotionSet(
-        features_NTD=corpus.normaliser.denormalise(windows.motion_NTD[whole_N]),
+        features_NTD=corpus.normaliser.denormalise(batch.motion_BTD),
         spec=corpus.spec,
-        takes=tuple(names),
-        names=tuple(f"{name}:{start}" for name, start in zip(names, starts, strict=True)),
-        labels={name: value[whole_N] for name, value in windows.labels.items()},
+        takes=takes,
+        names=tuple(f"{take}:{start}" for take, start in zip(takes, whole.start_N.tolist(), strict=True)),
+        labels=batch.labels,
         nyquist_hz=corpus.spec.frame_rate / 2,
-        notes=(f"{split}: {short} clips shorter than {frames} frames are left out",) if short else (),
+        notes=(f"{split}: {short} clips shorter than {windows.frames} frames are left out",) if short else (),
     )

@@ -54,10 +54,10 @@ class WeightedFeatures:
         Raises:
             ValueError: there is no whole window, or the metric weighs nothing.
         """
-        motion_NTD = windows.motion_NTD[windows.mask_NT.all(1)].cpu()
-        if not len(motion_NTD) or not (metric.joints or metric.feet):
+        whole = windows.subset(windows.whole_N)
+        if not len(whole) or not (metric.joints or metric.feet):
             raise ValueError("metric: takes a whole window, and a weight of joints or feet above 0")
-        square_D = metric.weights(spec, normaliser, motion_NTD).square().mean(0)
+        square_D = metric.weights(spec, normaliser, whole).square().mean(0)
         return cls((square_D / square_D.mean()).sqrt().clamp(min=_LEAST))
 
     def encode(self, motion_NTD: Tensor, mask_NT: Tensor | None = None) -> Tensor:
@@ -75,7 +75,7 @@ class WeightedFeatures:
 
     def project(self, windows: WindowSet) -> WindowSet:
         """The same windows, weighted."""
-        return replace(windows, motion_NTD=self.encode(windows.motion_NTD))
+        return replace(windows, rows_FD=self.encode(windows.rows_FD))
 
     def tensors(self) -> dict[str, Tensor]:
         """Tensors by name for a safetensors file; :meth:`from_tensors` reads them back."""

@@ -1,17 +1,20 @@
-"""Windows of encoded motion, cut after the split, held as one tensor; no files here.
+"""Windows of encoded motion: the frames of clips, held once, and where each window begins; no files here.
 
-Shapes: N windows, T frames, D features.
+Shapes: N windows, C clips, F frames of all clips, T frames of a window, D features, B windows of a batch.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from motionsynth.corpus.basis import WindowBasis
 
 __all__ = ["Batch", "WindowSet", "count_windows", "cut_windows", "no_windows"]
 
@@ -29,34 +32,101 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class WindowSet:
-    """The windows of one split.
+    """The windows of one split: window n is the T rows from ``row_N[n]`` on.
+
+    Windows that overlap share their frames, so that memory is that of the clips, whatever the stride. Windows are
+    gathered when they are asked for, by :meth:`batch`.
 
     Args:
-        motion_NTD: float32 normalised features, zero where padded.
-        mask_NT: bool, False where padded.
+        rows_FD: float32 normalised features, clip after clip; a clip shorter than T has zeros behind it, up to T rows.
+        row_N: (N,) int64 row at which each window starts.
+        length_N: (N,) int64 frames that are there; those after them, up to T, are padding.
+        frames: T.
         labels: label name -> (N,) int64 class indices.
         clip_N: (N,) int64 index into ``clips`` of the clip each window was cut from.
         start_N: (N,) int64 frame at which each window starts in its clip.
         clips: names of the clips, as errors and journals show them.
+        basis: what windows are seen through: a batch then holds their coefficients. None for the frames themselves.
     """
 
-    motion_NTD: Tensor
-    mask_NT: Tensor
+    rows_FD: Tensor
+    row_N: Tensor
+    length_N: Tensor
+    frames: int
     labels: dict[str, Tensor]
     clip_N: Tensor
     start_N: Tensor
     clips: tuple[str, ...]
+    basis: WindowBasis | None = None
+
+    @classmethod
+    def of(
+        cls,
+        motion_NTD: Tensor,
+        mask_NT: Tensor,
+        labels: dict[str, Tensor],
+        clip_N: Tensor,
+        start_N: Tensor,
+        clips: tuple[str, ...],
+    ) -> WindowSet:
+        """Windows that share no frames; those of a window that the mask leaves out are its last."""
+        count, frames = mask_NT.shape
+        row_N = torch.arange(count, device=motion_NTD.device) * frames
+        return cls(motion_NTD.flatten(0, 1), row_N, mask_NT.sum(1), frames, labels, clip_N, start_N, clips)
 
     def __len__(self) -> int:
-        return len(self.motion_NTD)
+        return len(self.row_N)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the frames are."""
+        return self.rows_FD.device
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Frames and features of a window of a batch."""
+        return (self.frames, self.rows_FD.shape[1]) if self.basis is None else (1, self.basis.size)
+
+    @property
+    def whole_N(self) -> Tensor:
+        """(N,) bool, whether no frame of a window is padding."""
+        return self.length_N == self.frames
 
     def batch(self, index_B: Tensor) -> Batch:
         """The windows at those indices, on the device of the set."""
-        return Batch(
-            self.motion_NTD[index_B],
-            self.mask_NT[index_B],
-            {name: value[index_B] for name, value in self.labels.items()},
-        )
+        # all windows that there could be, as a view: rows of one window lie together, so each is one copy
+        every_WTD = self.rows_FD.unfold(0, self.frames, 1).mT
+        motion_BTD = every_WTD.index_select(0, self.row_N[index_B])
+        labels = {name: value[index_B] for name, value in self.labels.items()}
+        if self.basis is not None:
+            motion_BTD = self.basis.encode(motion_BTD)
+            return Batch(motion_BTD, torch.ones_like(motion_BTD[..., 0], dtype=torch.bool), labels)
+        mask_BT = torch.arange(self.frames, device=self.device) < self.length_N[index_B, None]
+        return Batch(motion_BTD, mask_BT, labels)
+
+    def batches(self, size: int) -> Iterator[Batch]:
+        """All windows in their order, ``size`` at a time."""
+        return map(self.batch, torch.split(torch.arange(len(self), device=self.device), size))
+
+    def as_batch(self) -> Batch:
+        """All windows at once, as large as they are: for few, such as those of :meth:`even`."""
+        return self.batch(torch.arange(len(self), device=self.device))
+
+    def subset(self, index_M: Tensor) -> WindowSet:
+        """The windows at those indices, or where a mask is True; they share the frames of this set."""
+        labels = {name: value[index_M] for name, value in self.labels.items()}
+        row_M, length_M, clip_M, start_M = (v[index_M] for v in (self.row_N, self.length_N, self.clip_N, self.start_N))
+        return replace(self, row_N=row_M, length_N=length_M, labels=labels, clip_N=clip_M, start_N=start_M)
+
+    def even(self, most: int) -> WindowSet:
+        """Every k-th of the windows, with the smallest k that leaves at most so many."""
+        step = -(-len(self) // most)
+        return self.subset(torch.arange(0, len(self), step, device=self.device)) if step > 1 else self
+
+    @property
+    def takes(self) -> tuple[str, ...]:
+        """Name of the clip of each window."""
+        return tuple(self.clips[clip] for clip in self.clip_N.tolist())
 
     @property
     def identity(self) -> str:
@@ -69,17 +139,21 @@ class WindowSet:
     def to(self, device: torch.device | str) -> WindowSet:
         """The same windows on another device."""
         return WindowSet(
-            self.motion_NTD.to(device),
-            self.mask_NT.to(device),
+            self.rows_FD.to(device),
+            self.row_N.to(device),
+            self.length_N.to(device),
+            self.frames,
             {name: value.to(device) for name, value in self.labels.items()},
             self.clip_N.to(device),
             self.start_N.to(device),
             self.clips,
+            self.basis,
         )
 
 
 def cut_windows(
-    features: Sequence[Tensor],
+    rows_FD: Tensor,
+    count_C: Sequence[int],
     labels: Mapping[str, Sequence[int]],
     clips: Sequence[str],
     *,
@@ -92,7 +166,8 @@ def cut_windows(
     zeros and masked.
 
     Args:
-        features: (T_i, D) normalised features of each clip, float, T_i >= 1; at least one clip.
+        rows_FD: normalised features of the clips, one after the other, float; kept, not copied, where none is short.
+        count_C: frames of each clip, at least 1; at least one clip.
         labels: label name -> class index of each clip.
         clips: name of each clip.
         length: T, frames in a window.
@@ -103,23 +178,26 @@ def cut_windows(
     """
     if length < 1 or stride < 1:
         raise ValueError("length and stride must be at least 1 frame")
-    if not features or not all(len(feature_TD) for feature_TD in features):
+    frames_C = torch.tensor(count_C, dtype=torch.int64)
+    if not len(frames_C) or not frames_C.all():
         raise ValueError("windows need at least one clip, and each clip at least one frame")
-    frames = torch.tensor([len(feature_TD) for feature_TD in features])
-    starts = [_starts(count, length, stride) for count in frames.tolist()]
-    clip_N = torch.arange(len(features)).repeat_interleave(torch.tensor([len(one) for one in starts]))
-    start_N = torch.tensor([start for one in starts for start in one])
-    # one gather of whole rows instead of a few small operations a clip: ten times faster on a thousand clips
-    frame_NT = start_N[:, None] + torch.arange(length)
-    mask_NT = frame_NT < frames[clip_N, None]
-    first_N = (frames.cumsum(0) - frames)[clip_N]
-    row_NT = torch.where(mask_NT, first_N[:, None] + frame_NT, 0)
-    motion_NTD = torch.cat(list(features)).to(torch.float32).index_select(0, row_NT.flatten())
-    motion_NTD = motion_NTD.reshape(*row_NT.shape, -1)
-    motion_NTD[~mask_NT] = 0.0
+    padded_C = frames_C.clamp(min=length)
+    first_C = padded_C.cumsum(0) - padded_C
+    rows_FD = rows_FD.to(torch.float32)
+    if not padded_C.equal(frames_C):
+        moved_C = first_C - (frames_C.cumsum(0) - frames_C)
+        place_F = torch.arange(len(rows_FD)) + moved_C.repeat_interleave(frames_C)
+        rows_FD = rows_FD.new_zeros(int(padded_C.sum()), rows_FD.shape[1]).index_copy_(0, place_F, rows_FD)
+    last_C = padded_C - length
+    windows_C = -(-last_C // stride) + 1
+    clip_N = torch.arange(len(frames_C)).repeat_interleave(windows_C)
+    number_N = torch.arange(len(clip_N)) - (windows_C.cumsum(0) - windows_C)[clip_N]
+    start_N = torch.minimum(number_N * stride, last_C[clip_N])
     return WindowSet(
-        motion_NTD,
-        mask_NT,
+        rows_FD,
+        first_C[clip_N] + start_N,
+        frames_C.clamp(max=length)[clip_N],
+        length,
         {name: torch.tensor(list(values), dtype=torch.int64)[clip_N] for name, values in labels.items()},
         clip_N,
         start_N,
@@ -129,16 +207,11 @@ def cut_windows(
 
 def count_windows(frames: int, length: int, stride: int) -> int:
     """How many windows :func:`cut_windows` cuts from a clip of that many frames."""
-    return len(_starts(frames, length, stride))
+    return -(-max(frames - length, 0) // stride) + 1
 
 
 def no_windows(length: int, width: int, labels: Sequence[str]) -> WindowSet:
     """The windows of a split without clips."""
     none = torch.zeros(0, dtype=torch.int64)
-    mask_NT = torch.zeros(0, length, dtype=torch.bool)
-    return WindowSet(torch.zeros(0, length, width), mask_NT, dict.fromkeys(labels, none), none, none, ())
-
-
-def _starts(frames: int, length: int, stride: int) -> list[int]:
-    last = max(frames - length, 0)
-    return sorted({*range(0, last + 1, stride), last})
+    rows_FD = torch.zeros(length, width)  # one view of a window is there, and none starts
+    return WindowSet(rows_FD, none, none, length, dict.fromkeys(labels, none), none, none, ())

@@ -72,8 +72,8 @@ def train_extractor(
             "more or longer clips, or a smaller data.window_frames",
         )
     validation = whole_windows(corpus, "validation")
-    axes = Axes.fit(train.motion_NTD, COMPONENTS)
-    projected = _project(axes, train.motion_NTD)
+    axes = Axes.fit(train, COMPONENTS)
+    projected = _project(axes, train)
     cells = label_cells(corpus, train.labels) if networks else None
     trained = _train_networks(corpus, train, cells, seed, device, progress) if networks else None
     extractor = Extractor(
@@ -85,12 +85,12 @@ def train_extractor(
         version=motionsynth.__version__,
         normaliser=corpus.normaliser,
         axes=axes,
-        kinetic=_fit_kinetic(corpus, train.motion_NTD),
+        kinetic=_fit_kinetic(corpus, train),
         cells=cells or means_cells(projected[0], seed),
         gate=Gate.fit(
             projected,
-            [train.clips[i] for i in train.clip_N.tolist()],
-            _project(axes, validation.motion_NTD) if len(validation) else None,
+            train.takes,
+            _project(axes, validation) if len(validation) else None,
         ),
         networks=trained,
         accuracy={},
@@ -100,25 +100,19 @@ def train_extractor(
 
 def whole_windows(corpus: Corpus, split: SplitName) -> WindowSet:
     """The windows of a split without those of clips that are too short."""
-    from motionsynth.corpus.windows import WindowSet
-
     windows = corpus.windows(split)
-    whole_N = windows.mask_NT.all(1)
-    if whole_N.all():
-        return windows
-    batch = windows.batch(whole_N.nonzero()[:, 0])
-    return WindowSet(*batch, windows.clip_N[whole_N], windows.start_N[whole_N], windows.clips)
+    return windows.subset(windows.whole_N)
 
 
-def _project(axes: Axes, windows_NTD: Tensor) -> tuple[Tensor, Tensor]:
-    parts = [axes.project(block) for block in torch.split(windows_NTD, KINETIC_BLOCK)]
+def _project(axes: Axes, windows: WindowSet) -> tuple[Tensor, Tensor]:
+    parts = [axes.project(batch.motion_BTD) for batch in windows.batches(KINETIC_BLOCK)]
     return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
 
 
-def _fit_kinetic(corpus: Corpus, windows_NTD: Tensor) -> Standard:
+def _fit_kinetic(corpus: Corpus, windows: WindowSet) -> Standard:
     features = []
-    for block_NTD in torch.split(windows_NTD, KINETIC_BLOCK):
-        positions_NTJ3 = joint_positions_m(corpus.normaliser.denormalise(block_NTD), corpus.spec)
+    for batch in windows.batches(KINETIC_BLOCK):
+        positions_NTJ3 = joint_positions_m(corpus.normaliser.denormalise(batch.motion_BTD), corpus.spec)
         features.append(kinetics(positions_NTJ3, corpus.spec))
     return Standard.fit(torch.cat(features))
 
@@ -202,13 +196,12 @@ def _figures(extractor: Extractor, windows: WindowSet) -> dict[str, float]:
     assert networks
     sums: dict[str, float] = {}
     with torch.no_grad():
-        for index_B in torch.split(torch.arange(len(windows)), KINETIC_BLOCK):
-            batch = windows.batch(index_B)
+        for batch in windows.batches(KINETIC_BLOCK):
             part = {"autoencoder": networks.reconstruction_error(batch.motion_BTD)}
             if networks.classifier is not None:
                 part |= _shares_right(extractor, networks, batch.motion_BTD, batch.labels)
             for name, value in part.items():
-                sums[name] = sums.get(name, 0.0) + value * len(index_B)
+                sums[name] = sums.get(name, 0.0) + value * len(batch.motion_BTD)
     return {name: value / len(windows) for name, value in sums.items()}
 
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Self
 import torch
 from torch import Tensor
 
-from motionsynth.metrics.components import PrincipalComponents
+from motionsynth.metrics.components import FITTED, PrincipalComponents
 from motionsynth.metrics.kinetic import kinetic_features
 
 if TYPE_CHECKING:
+    from motionsynth.corpus.windows import WindowSet
     from motionsynth.features.spec import FeatureSpec
 
 __all__ = ["Axes", "Standard", "kinetics"]
@@ -31,15 +32,16 @@ class Axes(NamedTuple):
     """Float32 orthonormal rows, by falling variance."""
 
     @classmethod
-    def fit(cls, windows_NTD: Tensor, components: int) -> Self:
+    def fit(cls, windows: WindowSet, components: int) -> Self:
         """Fit to normalised windows on the CPU, or to as many components as there can be of them.
 
         Args:
-            windows_NTD: at least two windows.
+            windows: at least two.
             components: K.
         """
-        most = min(len(windows_NTD) - 1, windows_NTD[0].numel(), components)
-        fitted = PrincipalComponents.fit(windows_NTD.numpy(), most)
+        sample_NTD = windows.even(FITTED).as_batch().motion_BTD
+        most = min(len(sample_NTD) - 1, sample_NTD[0].numel(), components)
+        fitted = PrincipalComponents.fit(sample_NTD.numpy(), most)
         return cls(torch.from_numpy(fitted.mean).float(), torch.from_numpy(fitted.axes).float())
 
     def project(self, windows_NTD: Tensor) -> tuple[Tensor, Tensor]:

@@ -42,18 +42,18 @@ class WindowBank(nn.Module):
     def fill(self, windows: WindowSet) -> None:
         """Take windows of both classes, those without padding where there are any."""
         places = len(self.motion_MTD)
-        kind_N, whole_N = windows.labels[self.labels[0]], windows.mask_NT.all(1)
+        kind_N, whole_N = windows.labels[self.labels[0]], windows.whole_N
         chosen = []
         for kind in (0, 1):
             of_kind = kind_N == kind
             index = (of_kind & whole_N if (of_kind & whole_N).any() else of_kind).nonzero()[:, 0]
             wanted = min(places // 2, len(index))
             chosen.append(index[torch.linspace(0, len(index) - 1, wanted, device=index.device).round().long()])
-        index_M = torch.cat(chosen)
-        count = len(index_M)
-        self.motion_MTD[:count] = windows.motion_NTD[index_M].to(self.motion_MTD.dtype)
-        self.mask_MT[:count] = windows.mask_NT[index_M]
-        self.label_ML[:count] = torch.stack([windows.labels[name][index_M] for name in self.labels], 1)
+        batch = windows.batch(torch.cat(chosen))
+        count = len(batch.motion_BTD)
+        self.motion_MTD[:count] = batch.motion_BTD.to(self.motion_MTD.dtype)
+        self.mask_MT[:count] = batch.mask_BT
+        self.label_ML[:count] = torch.stack([batch.labels[name] for name in self.labels], 1)
         self.filled.fill_(count)
 
     def draw(self, count: int, weight_2: Tensor, wanted: Mapping[str, int], *, generator: torch.Generator) -> Batch:

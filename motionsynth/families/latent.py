@@ -162,12 +162,9 @@ class CodedFamily(LatentFamily):
     @torch.no_grad()
     def fit_prior(self, windows: WindowSet, *, generator: torch.Generator) -> dict[str, float]:
         """Fit the density on the codes of the training windows; see ``FitsPrior``."""
-        count = min(len(windows), self._fitted_windows)
-        index_M = torch.arange(count, device=windows.motion_NTD.device) * len(windows) // count
         training, codes, labels = self.training, [], []
         self.eval()
-        for index_B in torch.split(index_M, _BATCH):
-            batch = windows.batch(index_B)
+        for batch in windows.even(self._fitted_windows).batches(_BATCH):
             codes.append(self.codes(batch, generator=generator).float())
             if (side_BS := self.condition.of(batch)) is not None:
                 labels.append(self.condition.combination(side_BS))

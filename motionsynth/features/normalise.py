@@ -69,8 +69,8 @@ class Normaliser:
 
     def normalise(self, features: Tensor) -> Tensor:
         """(..., D) features -> (..., D) normalised, of the same floating type."""
-        normalised = (features - self.mean_D.to(features)) / self.scale_D.to(features)
-        return normalised.masked_fill(self.constant_D.to(features.device), 0.0)
+        normalised = (features - self.mean_D.to(features)).div_(self.scale_D.to(features))
+        return normalised.masked_fill_(self.constant_D.to(features.device), 0.0)
 
     def denormalise(self, normalised: Tensor) -> Tensor:
         """(..., D) normalised -> (..., D) features; whatever a constant column holds, its constant comes back."""

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from motionsynth.metrics.frechet import Array, Moments
 
-__all__ = ["PrincipalComponents"]
+__all__ = ["FITTED", "PrincipalComponents"]
+
+FITTED: Final = 4096
+"""Windows that axes are fitted to at most; of more, evenly spaced ones are taken, as neighbours overlap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +35,13 @@ class PrincipalComponents:
     """Share of the variance that the axes hold."""
 
     @classmethod
-    def fit(cls, windows_NTD: npt.ArrayLike, components: int = 64, *, most: int = 4096) -> Self:
+    def fit(cls, windows_NTD: npt.ArrayLike, components: int = 64, *, most: int = FITTED) -> Self:
         """Fit to windows, flattened to T * D numbers; randomised, with a fixed seed.
 
         Args:
             windows_NTD: (N, T, D) windows without padded frames.
             components: K.
-            most: windows fitted to; of more, evenly spaced ones are taken, as neighbours overlap.
+            most: windows fitted to.
 
         Raises:
             ValueError: there are not more windows than components.

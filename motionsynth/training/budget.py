@@ -34,7 +34,7 @@ def refuse_hopeless(config: FamilyConfig, train: TrainConfig, windows: WindowSet
         return
     passes = train.passes
     if windows is not None:
-        whole = int(windows.mask_NT.all(1).sum())
+        whole = int(windows.whole_N.sum())
         if whole < config.least_windows:
             key, needed = config.least_windows_key, config.least_windows
             raise ConfigError(

@@ -84,7 +84,7 @@ class Trainer:
         family: its weights are trained in place; moved to ``device``.
         config: the family's configuration, for its optimisers.
         train: budget and bookkeeping.
-        windows: what is learnt from; moved to ``device`` as a whole.
+        windows: what is learnt from; their frames are moved to ``device`` as a whole.
         validation: what the losses are also computed on, with the raw weights.
         device: such as ``cpu`` or ``cuda``.
         journal: where rows go; None for nowhere.
@@ -117,8 +117,8 @@ class Trainer:
         self.journal, self.checkpoints, self.listener, self.score = journal, checkpoints, listener, score
         size = (family.shape.frames, family.shape.features)
         for split in filter(None, (windows, validation)):
-            if split.motion_NTD.shape[1:] != size:
-                raise ValueError(f"windows of {tuple(split.motion_NTD.shape[1:])}, but the family is built for {size}")
+            if split.size != size:
+                raise ValueError(f"windows of {split.size}, but the family is built for {size}")
         refuse_hopeless(config, train, windows)
         self.family = family.to(self.device)
         self.rule = rule_for(family, config, train, self.ranks)
@@ -353,10 +353,11 @@ class Trainer:
         if not isinstance(error, NonFiniteError):
             return TrainingError(error.step + 1, error.phase, error.reason)
         index_B = next(index for step, index in self._since_log if step == error.step)
-        clip_B = self.windows.clip_N[index_B.to(self.device)]
-        broken_B = ~self.windows.motion_NTD[index_B.to(self.device)].isfinite().all(dim=2).all(dim=1)
-        suspects = [self.windows.clips[i] for i in sorted(set(clip_B[broken_B].tolist()))]
-        clips = [self.windows.clips[i] for i in sorted(set(clip_B.tolist()))]
+        windows = self.windows.subset(index_B.to(self.device))
+        broken_B = ~windows.as_batch().motion_BTD.isfinite().all(dim=2).all(dim=1)
+        clips, suspects = (
+            sorted(set(part.takes), key=part.clips.index) for part in (windows, windows.subset(broken_B))
+        )
         reason = error.reason
         if suspects:
             reason += f"; not finite in the data: {list_first(suspects, _CLIPS_NAMED)}"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from scipy.fft import dct
 
+import motionsynth.corpus.basis as basis_module
 from motionsynth.corpus.basis import WindowBasis, free_modes
 from motionsynth.corpus.motion_metric import MotionMetric
 from motionsynth.corpus.walkers import plan_walkers, walker_clip
@@ -29,8 +29,8 @@ def walkers() -> tuple[WindowSet, FeatureSpec, Normaliser]:
     spec = FeatureSpec.for_clip(clips[0], frame_rate=clips[0].frame_rate, metres_per_unit=0.01)
     features = [encode(clip, spec) for clip in clips]
     normaliser = Normaliser.fit(features)
-    rows = [normaliser.normalise(one) for one in features]
-    windows = cut_windows(rows, {}, [str(n) for n in range(len(rows))], length=FRAMES, stride=4)
+    rows, counts = normaliser.normalise(torch.cat(features)), [len(one) for one in features]
+    windows = cut_windows(rows, counts, {}, list(map(str, range(len(counts)))), length=FRAMES, stride=4)
     return windows, spec, normaliser
 
 
@@ -75,7 +75,7 @@ def test_one_band_without_a_metric_is_principal_components(
 
     windows = walkers[0]
     plain = WindowBasis.fit(*walkers, components=12, bands_hz=(), metric=None, whitening=0.0)
-    flat = windows.motion_NTD[windows.mask_NT.all(1)].flatten(1).numpy()
+    flat = windows.subset(windows.whole_N).as_batch().motion_BTD.flatten(1).numpy()
     pca = PCA(12, svd_solver="full").fit(flat)
     assert plain.kept["features"] == pytest.approx(pca.explained_variance_ratio_.sum(), abs=1e-3)
 
@@ -95,10 +95,11 @@ def test_what_a_unit_of_a_feature_counts_is_how_far_it_moves_joints(
 ) -> None:
     """Against finite differences through the kinematics, for a thigh; a hand moves less than a thigh."""
     windows, spec, normaliser = walkers
-    weight_FD = MotionMetric(joints=1.0, feet=0.0, velocities=0.0).weights(spec, normaliser, windows.motion_NTD)
+    weight_FD = MotionMetric(joints=1.0, feet=0.0, velocities=0.0).weights(spec, normaliser, windows)
     columns, hip = spec.columns(), find_legs(spec.skeleton())[0].hip
     thigh = next(n for n, name in enumerate(columns) if name.startswith(f"joint_rotations_6d.{spec.names[hip]}."))
-    poses = windows.motion_NTD.flatten(0, 1)[:: max(1, windows.motion_NTD[..., 0].numel() // 512)][:, None].double()
+    poses = windows.as_batch().motion_BTD.flatten(0, 1)
+    poses = poses[:: max(1, len(poses) // 512), None].double()
     step = torch.zeros(poses.shape[-1], dtype=torch.float64)
     step[thigh] = 1e-4
     moved = [joint_positions_m(normaliser.denormalise(poses + sign * step), spec)[:, 0] for sign in (1, -1)]
@@ -112,11 +113,12 @@ def test_what_a_unit_of_a_feature_counts_is_how_far_it_moves_joints(
 def test_the_metric_keeps_more_of_the_motion(walkers: tuple[WindowSet, FeatureSpec, Normaliser]) -> None:
     """Mean distance of joints after the trip, with and without the metric (the control)."""
     windows, spec, normaliser = walkers
-    real = joint_positions_m(normaliser.denormalise(windows.motion_NTD), spec)
+    motion = windows.as_batch().motion_BTD
+    real = joint_positions_m(normaliser.denormalise(motion), spec)
 
     def error(metric: MotionMetric | None) -> float:
         basis = WindowBasis.fit(*walkers, components=24, metric=metric)
-        back = basis.decode(basis.encode(windows.motion_NTD))
+        back = basis.decode(basis.encode(motion))
         return float((joint_positions_m(normaliser.denormalise(back), spec) - real).norm(dim=-1).mean())
 
     assert error(MotionMetric()) < 0.7 * error(None)
@@ -125,8 +127,7 @@ def test_the_metric_keeps_more_of_the_motion(walkers: tuple[WindowSet, FeatureSp
 def test_padded_frames_do_not_count_and_short_windows_keep_their_frames(
     basis: WindowBasis, walkers: tuple[WindowSet, FeatureSpec, Normaliser]
 ) -> None:
-    windows = walkers[0]
-    whole = windows.motion_NTD[:6]
+    whole = walkers[0].batch(torch.arange(6)).motion_BTD
     mask = torch.ones(6, FRAMES, dtype=torch.bool)
     mask[:, 10:] = False
     short = whole.masked_fill(~mask[..., None], 0.0)
@@ -146,7 +147,7 @@ def test_padded_frames_do_not_count_and_short_windows_keep_their_frames(
 def test_windows_of_several_lengths_are_fitted_as_each_alone(
     basis: WindowBasis, walkers: tuple[WindowSet, FeatureSpec, Normaliser]
 ) -> None:
-    motion = walkers[0].motion_NTD[:5]
+    motion = walkers[0].batch(torch.arange(5)).motion_BTD
     length_5 = torch.tensor([9, FRAMES, 3, 12, 9])
     mask = torch.arange(FRAMES) < length_5[:, None]
     coded = basis.encode(motion, mask)
@@ -168,7 +169,7 @@ def test_a_basis_comes_back_from_its_tensors(
     basis: WindowBasis, walkers: tuple[WindowSet, FeatureSpec, Normaliser]
 ) -> None:
     again = WindowBasis.from_tensors(basis.tensors())
-    motion = walkers[0].motion_NTD[:3]
+    motion = walkers[0].batch(torch.arange(3)).motion_BTD
     assert torch.equal(again.encode(motion), basis.encode(motion)) and again.kept == pytest.approx(basis.kept)
     with pytest.raises(ValueError, match="lacks"):
         WindowBasis.from_tensors({"mean_FD": torch.zeros(2, 2)})
@@ -186,7 +187,7 @@ def test_the_same_windows_give_the_same_basis(
 def test_coefficients_have_unit_variance_on_average(
     basis: WindowBasis, walkers: tuple[WindowSet, FeatureSpec, Normaliser]
 ) -> None:
-    coded = basis.encode(walkers[0].motion_NTD[walkers[0].mask_NT.all(1)])
+    coded = basis.encode(walkers[0].subset(walkers[0].whole_N).as_batch().motion_BTD)
     assert math.isclose(float(coded.square().mean().sqrt()), 1.0, rel_tol=0.05)
     torch.testing.assert_close(coded[:, 0].std(0, correction=0), basis.deviation_K, rtol=0.15, atol=0.02)
 
@@ -208,8 +209,7 @@ def test_bases_that_cannot_be_fitted_are_refused(
 
 def first_whole(windows: WindowSet, count: int) -> WindowSet:
     """The first windows without padded frames."""
-    index_M = windows.mask_NT.all(1).nonzero()[:count, 0]
-    return replace(windows, motion_NTD=windows.motion_NTD[index_M], mask_NT=windows.mask_NT[index_M])
+    return windows.subset(windows.whole_N.nonzero()[:count, 0])
 
 
 def test_few_windows_have_a_basis_of_as_many_components_as_they_differ_in(
@@ -221,6 +221,31 @@ def test_few_windows_have_a_basis_of_as_many_components_as_they_differ_in(
     basis = WindowBasis.fit(few, *walkers[1:], components=512, bands_hz=())
     assert basis.size == 8 and min(basis.kept.values()) > 0.9999
     assert "8 components (512 were asked for" in basis.account(512) and "asked" not in basis.account(8)
-    torch.testing.assert_close(basis.decode(basis.encode(few.motion_NTD)), few.motion_NTD, atol=1e-3, rtol=1e-3)
-    twice = replace(few, motion_NTD=few.motion_NTD.repeat(2, 1, 1), mask_NT=few.mask_NT.repeat(2, 1))
+    motion = few.as_batch().motion_BTD
+    torch.testing.assert_close(basis.decode(basis.encode(motion)), motion, atol=1e-3, rtol=1e-3)
+    twice = few.subset(torch.arange(9).repeat(2))
     assert WindowBasis.fit(twice, *walkers[1:], components=512, bands_hz=()).size == 8
+
+
+def test_many_windows_become_coefficients_batch_by_batch(
+    basis: WindowBasis, walkers: tuple[WindowSet, FeatureSpec, Normaliser], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same as those computed at once, but for rounding; windows with padded frames among them."""
+    windows = walkers[0]
+    short = cut_windows(
+        windows.rows_FD[:50], [30, 9, 7, 4], {"style": [0, 1, 2, 0]}, list("abcd"), length=FRAMES, stride=4
+    )
+    for given in (windows, short):
+        at_once = basis.project(given)
+        with monkeypatch.context() as patch:
+            patch.setattr(basis_module, "_KEPT", len(given) * basis.size - 1)
+            later = basis.project(given)
+        assert later.size == at_once.size == (1, basis.size) and later.identity == at_once.identity
+        assert (later.rows_FD.data_ptr() == given.rows_FD.data_ptr()) == bool(given.whole_N.all())
+        index_B = torch.arange(len(given)).flip(0)
+        found, expected = later.batch(index_B), at_once.batch(index_B)
+        torch.testing.assert_close(found.motion_BTD, expected.motion_BTD, rtol=1e-4, atol=1e-4)
+        assert torch.equal(found.motion_BTD, later.batch(index_B).motion_BTD)
+        assert found.mask_BT.all() and found.labels.keys() == given.labels.keys()
+    plain = basis.encode(short.as_batch().motion_BTD)[-3:]
+    assert (plain - basis.project(short).as_batch().motion_BTD[-3:]).abs().max() > 0.1, "the control: zeros for motion"

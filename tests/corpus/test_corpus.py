@@ -34,13 +34,14 @@ def test_windows_are_normalised_pieces_of_the_clips(folder: Path, tmp_path: Path
     assert corpus.label_names == {"content": ("run", "walk"), "style": ("calm",)}
     for split in SPLITS:
         windows = corpus.windows(split)
-        assert {windows.clips[i] for i in windows.clip_N.tolist()} == set(corpus.clips(split))
-        assert windows.motion_NTD.shape == (len(windows), 16, corpus.spec.width)
+        assert set(windows.takes) == set(corpus.clips(split))
+        assert windows.size == (16, corpus.spec.width)
         for i in (0, len(windows) - 1):
             name, start = windows.clips[int(windows.clip_N[i])], int(windows.start_N[i])
             features = encode(read_bvh(folder / name), corpus.spec)[start : start + 16]
             expected = corpus.normaliser.normalise(features)
-            torch.testing.assert_close(windows.motion_NTD[i], expected, rtol=1e-4, atol=1e-5)
+            found = windows.batch(torch.tensor([i])).motion_BTD[0]
+            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
             assert corpus.label_names["content"][int(windows.labels["content"][i])] == name.split("_")[0]
     assert corpus.windows("train") is corpus.windows("train")
 
@@ -76,9 +77,9 @@ def test_short_clips_are_padded_and_reported(tmp_path: Path) -> None:
     assert corpus.report.padded == {"run/mad": 5}
     assert any("all clips of run/mad" in line for line in corpus.report.lines())
     windows = corpus.windows("train")
-    lengths = set(windows.mask_NT.sum(1).tolist())
-    assert lengths == {9, 16}
-    assert not windows.motion_NTD[~windows.mask_NT].any()
+    assert set(windows.length_N.tolist()) == {9, 16}
+    batch = windows.as_batch()
+    assert not batch.motion_BTD[~batch.mask_BT].any()
     assert corpus.report.windows == {split: len(corpus.windows(split)) for split in SPLITS}
 
 
@@ -176,7 +177,7 @@ def test_tiny_corpora_open(tmp_path: Path, takes: int) -> None:
     corpus = open_folder(folder, tmp_path / "cache")
     assert len(corpus.windows("train"))
     assert [bool(len(corpus.windows(split))) for split in SPLITS] == [True, takes == 3, takes > 1]
-    assert corpus.windows("validation").motion_NTD.shape[1:] == (16, corpus.spec.width)
+    assert corpus.windows("validation").size == (16, corpus.spec.width)
     assert corpus.report.lines()
 
 

@@ -46,7 +46,8 @@ def test_a_larger_folder_opens_as_the_very_same_corpus(everything: Path, few: Pa
     assert large.fingerprint == small.fingerprint
     assert large.splits == small.splits
     assert large.label_names == small.label_names
-    assert large.windows("train").motion_NTD.equal(small.windows("train").motion_NTD)
+    of_large, of_small = (corpus.windows("train").as_batch().motion_BTD for corpus in (large, small))
+    assert of_large.equal(of_small)
     assert open_folder(everything, tmp_path / "cache").fingerprint != small.fingerprint
     assert f"18 of the 22 files in {everything} are used" in large.report.notes[0]
     assert not small.report.notes

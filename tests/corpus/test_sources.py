@@ -94,7 +94,7 @@ def test_two_folders_join_under_their_names(folder: Path, tmp_path: Path) -> Non
         torch.testing.assert_close(both.features(f"{prefix}/{name}"), expected_TD)
     windows = both.windows("train")
     named = [both.label_names["corpus"][i] for i in windows.labels["corpus"].tolist()]
-    assert named == [windows.clips[i].partition("/")[0] for i in windows.clip_N.tolist()]
+    assert named == [take.partition("/")[0] for take in windows.takes]
     assert both.report.clips == sum(corpus.report.clips for corpus in alone)
     assert "clips/walk/calm" in both.report.cells
 

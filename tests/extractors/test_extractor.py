@@ -59,7 +59,7 @@ def test_windows_of_one_take_have_one_number(extractor: Extractor, motions: Moti
 def test_the_space_pca_is_that_of_normalised_training_windows(extractor: Extractor, motions: MotionSet) -> None:
     corpus = walkers_corpus()
     train = corpus.windows("train")
-    axes = PrincipalComponents.fit(train.motion_NTD[train.mask_NT.all(1)].numpy(), 64)
+    axes = PrincipalComponents.fit(train.subset(train.whole_N).as_batch().motion_BTD.numpy(), 64)
     expected = torch.from_numpy(axes.project(corpus.normaliser.normalise(motions.features_NTD).numpy()))
     found = extractor.describe(motions, spaces=("pca",)).embeddings["pca"]
     torch.testing.assert_close(found.double(), expected, rtol=1e-3, atol=1e-3)

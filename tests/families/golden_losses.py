@@ -70,7 +70,7 @@ def make_windows(count: int = 64, seed: int = 0, shape: MotionShape = SHAPE) -> 
     """As many of them, each of a clip of its own."""
     batch, index = make_batch(count, seed, shape), torch.arange(count)
     names = tuple(f"{place}.bvh" for place in range(count))
-    return WindowSet(batch.motion_BTD, batch.mask_BT, batch.labels, index, torch.zeros_like(index), names)
+    return WindowSet.of(batch.motion_BTD, batch.mask_BT, batch.labels, index, torch.zeros_like(index), names)
 
 
 def freeze_all_but(family: Family, trains: tuple[str, ...]) -> None:

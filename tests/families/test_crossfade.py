@@ -160,7 +160,7 @@ def test_samples_are_training_windows_as_coefficients() -> None:
     family.begin(coded)
     drawn_N1K = family.sample(50, generator=torch.Generator().manual_seed(0))
     assert drawn_N1K.shape == (50, 1, 24) and family.expand(drawn_N1K, 9).shape == (50, 9, FEATURES)
-    assert torch.cdist(drawn_N1K.flatten(1), coded.motion_NTD.flatten(1)).amin(1).max() < 0.05
+    assert torch.cdist(drawn_N1K.flatten(1), coded.as_batch().motion_BTD.flatten(1)).amin(1).max() < 0.05
 
 
 def test_translators_in_a_basis_are_as_wide_as_the_backbone() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from motionsynth.corpus.windows import Batch, WindowSet
+from motionsynth.corpus.windows import Batch
 from motionsynth.families.adversary import Judged
 from motionsynth.families.base import Draw, MotionShape, StepContext
 from motionsynth.families.capabilities import Translates
@@ -136,8 +137,8 @@ def test_unequal_domains_count_alike() -> None:
     family = cyclegan(r1={"gamma": 10.0, "every": 1})
     windows = make_windows(12)
     labels = {"content": windows.labels["content"], "style": (torch.arange(12) >= 9).long()}
-    whole = Batch(windows.motion_NTD, windows.mask_NT, labels)
-    family.begin(WindowSet(*whole, windows.clip_N, windows.start_N, windows.clips))
+    whole = windows.as_batch()._replace(labels=labels)
+    family.begin(replace(windows, labels=labels))
     torch.testing.assert_close(family.share_2, torch.tensor([0.75, 0.25]))
     for phase in family.phases:
         total = phase.loss(whole, context(0)).total
@@ -248,7 +249,7 @@ def test_samples_are_training_windows_brought_to_the_other_domain() -> None:
 
     to_a, to_b, both = draw({"style": 0}), draw({"style": 1}), draw({})
     for drawn, shift, kind in ((to_a, 200.0, 1), (to_b, 100.0, 0)):
-        whole = windows.motion_NTD[(windows.labels["style"] == kind) & windows.mask_NT.all(1)]
+        whole = windows.subset((windows.labels["style"] == kind) & windows.whole_N).as_batch().motion_BTD
         nearest = torch.cdist(drawn.flatten(1) - shift, whole.flatten(1)).amin(1)
         assert nearest.max() < 0.5, "half precision, and nothing else"
     share = (both.mean((1, 2)) > 150).float().mean()

@@ -227,7 +227,7 @@ def windows(count: int = 24) -> WindowSet:
     batch = make_batch(count)
     index = torch.arange(count)
     names = tuple(f"{i}.bvh" for i in range(count))
-    return WindowSet(batch.motion_BTD, batch.mask_BT, batch.labels, index, torch.zeros_like(index), names)
+    return WindowSet.of(batch.motion_BTD, batch.mask_BT, batch.labels, index, torch.zeros_like(index), names)
 
 
 def test_the_copy_survives_a_resume_bit_for_bit(tmp_path):

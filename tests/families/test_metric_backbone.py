@@ -56,7 +56,7 @@ def test_a_weight_is_how_far_joints_move_by_finite_differences(corpus: Corpus) -
     """With velocities left out; the root's height moves all joints by itself, and is the measure."""
     windows, spec, normaliser = corpus.windows("train"), corpus.spec, corpus.normaliser
     weight_D = WeightedFeatures.fit(windows, spec, normaliser, MotionMetric(1.0, 0.0, 0.0)).weight_D
-    poses_P1D = windows.motion_NTD.flatten(0, 1)[::7, None]
+    poses_P1D = windows.as_batch().motion_BTD.flatten(0, 1)[::7, None]
     moving = [spec.moving_joint, *spec.joints_below]
 
     def moved_m(feature: int) -> float:
@@ -80,8 +80,9 @@ def test_a_weight_is_how_far_joints_move_by_finite_differences(corpus: Corpus) -
 def test_weighted_windows_come_back_at_any_length(corpus: Corpus) -> None:
     weights = WeightedFeatures.fit(corpus.windows("train"), corpus.spec, corpus.normaliser, MotionMetric())
     windows = corpus.windows("validation")
-    assert torch.equal(weights.project(windows).mask_NT, windows.mask_NT)
-    torch.testing.assert_close(weights.decode(weights.project(windows).motion_NTD), windows.motion_NTD)
+    batch, weighted = windows.as_batch(), weights.project(windows).as_batch()
+    assert torch.equal(weighted.mask_BT, batch.mask_BT)
+    torch.testing.assert_close(weights.decode(weighted.motion_BTD), batch.motion_BTD)
     longer = torch.randn(2, 99, corpus.spec.width)
     torch.testing.assert_close(weights.decode(weights.encode(longer)), longer)
     again = WeightedFeatures.from_tensors(weights.tensors(), (16, corpus.spec.width))

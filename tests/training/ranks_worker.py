@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from motionsynth.config import TrainConfig
+from motionsynth.corpus.windows import WindowSet
 from motionsynth.errors import MotionSynthError
 from motionsynth.families import FAMILIES, family_class
 from motionsynth.families.backbone import CriticConfig
@@ -154,13 +155,12 @@ def statistics(ranks: Ranks, folder: Path) -> list[dict[str, torch.Tensor]]:
 
 
 def whole_windows(count: int) -> Any:
-    from dataclasses import replace
-
     windows = make_windows(count)
-    mask_NT = windows.mask_NT.clone()
+    motion_NTD, mask_NT, labels = windows.as_batch()
     mask_NT[: count // 2] = True
-    noise = 0.1 * torch.randn(windows.motion_NTD.shape, generator=torch.Generator().manual_seed(2))
-    return replace(windows, motion_NTD=(windows.motion_NTD + noise) * mask_NT[..., None], mask_NT=mask_NT)
+    noise = 0.1 * torch.randn(motion_NTD.shape, generator=torch.Generator().manual_seed(2))
+    motion_NTD = (motion_NTD + noise) * mask_NT[..., None]
+    return WindowSet.of(motion_NTD, mask_NT, labels, windows.clip_N, windows.start_N, windows.clips)
 
 
 @case
@@ -172,7 +172,7 @@ def toy_trainer(ranks: Ranks, *, broken: bool = False, break_at: int | None = No
     config = toy_family.make_config(break_at=break_at, **train)
     windows = toy_family.make_windows()
     if broken:
-        windows.motion_NTD[17] = float("nan")
+        windows.rows_FD[17 * toy_family.FRAMES] = float("nan")
     family = build_family(config.family, toy_family.SHAPE, config.train.seed)
     return Trainer(family, config.family, config.train, windows, ranks=ranks)
 

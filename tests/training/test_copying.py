@@ -44,7 +44,7 @@ Sample = Callable[..., Tensor]
 
 
 def copies(self: Toy, count: int, *, generator: torch.Generator, **_: object) -> Tensor:
-    return TRAIN.motion_NTD[torch.randint(len(TRAIN), (count,), generator=generator)]
+    return TRAIN.batch(torch.randint(len(TRAIN), (count,), generator=generator)).motion_BTD
 
 
 def fresh(self: Toy, count: int, *, generator: torch.Generator, **_: object) -> Tensor:
@@ -72,7 +72,7 @@ def test_the_share_is_that_of_distances_between_windows(score: Score, monkeypatc
 
     found = figures(score, monkeypatch, shrunken)["close_to_train"]
     drawn = draw_from(Toy(ToyConfig(), SHAPE), module.SAMPLES, seed=0).flatten(1).numpy()
-    train, held_out = (windows.motion_NTD.flatten(1).numpy() for windows in (TRAIN, VALIDATION))
+    train, held_out = (windows.as_batch().motion_BTD.flatten(1).numpy() for windows in (TRAIN, VALIDATION))
 
     def to_train(windows: np.ndarray) -> np.ndarray:
         distance: np.ndarray = np.linalg.norm(windows[:, None] - train[None], axis=2).min(1)

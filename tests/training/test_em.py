@@ -62,7 +62,7 @@ def make_windows(count: int = COUNT, seed: int = 0, padded: int = 3) -> WindowSe
     mask[:padded, -2:] = False
     motion = (centre[torch.arange(count) % 3] + noise) * mask[..., None]
     clips = tuple(f"clip_{i:03}" for i in range(count))
-    return WindowSet(motion, mask, {}, torch.arange(count), torch.zeros(count, dtype=torch.int64), clips)
+    return WindowSet.of(motion, mask, {}, torch.arange(count), torch.zeros(count, dtype=torch.int64), clips)
 
 
 def make_trainer(config: RunConfig | None = None, windows: WindowSet | None = None) -> Trainer:
@@ -88,9 +88,9 @@ def make_run(path: Path, config: RunConfig | None = None) -> Run:
 
 def wide(windows: WindowSet) -> WindowSet:
     """The same windows with the eight frames that a run has at least."""
-    motion, mask = windows.motion_NTD, windows.mask_NT
+    motion, mask, _ = windows.as_batch()
     motion = torch.cat((motion, motion[:, -2:]), 1)
-    return WindowSet(motion, torch.cat((mask, mask[:, -2:]), 1), {}, windows.clip_N, windows.start_N, windows.clips)
+    return WindowSet.of(motion, torch.cat((mask, mask[:, -2:]), 1), {}, windows.clip_N, windows.start_N, windows.clips)
 
 
 def rows_of(run: Run) -> list[tuple[int, dict[str, float]]]:
@@ -122,7 +122,7 @@ def test_the_family_decides_the_rule() -> None:
 def test_every_pass_sees_every_window_once(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
     windows = make_windows()
-    windows.motion_NTD[:, 0, 0] = torch.arange(COUNT)
+    windows.rows_FD[::FRAMES, 0] = torch.arange(COUNT)
     accumulate = GMM.accumulate
 
     def spy(self: GMM, batch: Batch, statistics: dict[str, torch.Tensor]) -> None:
@@ -164,7 +164,7 @@ def test_rows_between_passes_hold_the_mean_of_what_was_scored() -> None:
         whole.append(rule.collect(0.0))
     means = [row["em/log_likelihood"] for row in whole]
     index_N = trainer.order.state_dict()["order"]
-    sizes = [int(trainer.windows.mask_NT[part].all(1).sum()) for part in index_N.split(16)]
+    sizes = [int(trainer.windows.whole_N[part].sum()) for part in index_N.split(16)]
     total = sum(mean * size for mean, size in zip(means, sizes, strict=True)) / sum(sizes)
     assert whole[-1]["em/pass_log_likelihood"] == pytest.approx(total) and "em/passes" not in whole[0]
     assert rule.collect(0.0) == {}, "told once"
@@ -196,7 +196,7 @@ def test_a_likelihood_that_falls_ends_training_and_says_from_where_to_where(
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_data_that_is_not_finite_is_named(value: float) -> None:
     windows = make_windows()
-    windows.motion_NTD[17, 3, 1] = value
+    windows.rows_FD[17 * FRAMES + 3, 1] = value
     with pytest.raises(TrainingError, match=r"not finite: the statistics .*not finite in the data: clip_017"):
         make_trainer(windows=windows).fit()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from motionsynth.fit import train_run
 from motionsynth.training.determinism import build_family
 from motionsynth.training.journal import Journal, read_journal
 from motionsynth.training.trainer import ProgressListener, Trainer, TrainingResult
-from tests.training.toy_family import SHAPE, Toy, make_config, make_run, make_windows
+from tests.training.toy_family import FRAMES, SHAPE, Toy, make_config, make_run, make_windows
 
 pytestmark = pytest.mark.usefixtures("toy_known")
 
@@ -106,9 +107,7 @@ def test_windows_that_cannot_be_trained_on_are_refused() -> None:
     with pytest.raises(ValueError, match="no windows"):
         make_trainer(make_config(), make_windows(0))
     windows = make_windows()
-    wide = WindowSet(
-        torch.zeros(50, 8, 4), *(getattr(windows, n) for n in ("mask_NT", "labels", "clip_N", "start_N", "clips"))
-    )
+    wide = replace(windows, rows_FD=torch.zeros(50 * 8, 4))
     with pytest.raises(ValueError, match=r"windows of \(8, 4\), but the family is built for \(8, 3\)"):
         make_trainer(make_config(), wide)
     with pytest.raises(ValueError, match=r"windows of \(8, 4\)"):
@@ -134,7 +133,7 @@ def clips_of_batch(config: RunConfig, step: int) -> set[str]:
     windows, trainer = make_windows(), make_trainer(config)
     for _ in range(step + 1):
         _, index_B = trainer.order.next()
-    return {windows.clips[i] for i in windows.clip_N[index_B].tolist()}
+    return set(windows.subset(index_B).takes)
 
 
 def test_without_the_nan_it_finishes(tmp_path: Path) -> None:
@@ -145,7 +144,7 @@ def test_without_the_nan_it_finishes(tmp_path: Path) -> None:
 
 def test_data_that_is_not_finite_is_named_first() -> None:
     windows = make_windows()
-    windows.motion_NTD[17, 3, 1] = math.inf
+    windows.rows_FD[17 * FRAMES + 3, 1] = math.inf
     with pytest.raises(TrainingError, match="not finite in the data: clip_008; clips of the batch: "):
         make_trainer(make_config(), windows).fit()
 
@@ -169,7 +168,7 @@ def test_validation_is_the_mean_over_all_windows_and_changes_no_weight(tmp_path:
         result = trainer.fit()
     assert equal(result, make_trainer(make_config(steps=10)).fit())
     row = next(row for row in read_journal(tmp_path / "j") if row.step == 10)
-    real_B = trainer.family.critic(validation.motion_NTD.flatten(1))  # type: ignore[operator]
+    real_B = trainer.family.critic(validation.as_batch().motion_BTD.flatten(1))  # type: ignore[operator]
     whole = trainer.rule.validate(validation.batch(torch.arange(11)), StepContext(10, 1.0, torch.Generator()))
     assert row.metrics["validation/critic/penalty"] == pytest.approx(float(whole["critic/penalty"]), rel=1e-5)
     assert len(real_B) == 11 and "train/critic/total" in row.metrics, "one row holds all of a step"
@@ -187,7 +186,7 @@ def test_validation_mixes_neighbours_and_does_so_alike_each_time(monkeypatch: py
     trainer.fit()
     assert [len(batch) for batch in seen] == [8] * 6
     first, second = torch.cat(seen[:3]), torch.cat(seen[3:])
-    place_N = torch.cdist(first.flatten(1), validation.motion_NTD.flatten(1)).argmin(1)
+    place_N = torch.cdist(first.flatten(1), validation.as_batch().motion_BTD.flatten(1)).argmin(1)
     assert torch.equal(first, second) and sorted(place_N.tolist()) == list(range(24))
     assert all(batch_B.max() - batch_B.min() > 8 for batch_B in place_N.split(8)), "from all over the split"
 

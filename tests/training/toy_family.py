@@ -111,7 +111,7 @@ def make_run(path: Path, config: RunConfig | None = None) -> Run:
 
 def make_windows(count: int = 50, seed: int = 0) -> WindowSet:
     generator = torch.Generator().manual_seed(seed)
-    return WindowSet(
+    return WindowSet.of(
         torch.randn(count, FRAMES, FEATURES, generator=generator),
         torch.ones(count, FRAMES, dtype=torch.bool),
         {"content": torch.zeros(count, dtype=torch.int64)},

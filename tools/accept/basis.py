@@ -81,17 +81,17 @@ class Bench:
     def __init__(self, corpus: Corpus) -> None:
         self.corpus, self.spec, self.normaliser = corpus, corpus.spec, corpus.normaliser
         train_N = self._draw("train", FITTED, 0)
-        train = self._canonical(corpus.windows("train").motion_NTD[train_N])
+        train = self._canonical(corpus.windows("train").batch(train_N).motion_BTD)
         positions = Descriptors(train, self.spec, train_N).positions_NTJ3
         self.standard = Standard.fit(kinetics(positions, self.spec))
         self.held_N = self._draw("validation", COUNT, 0)
-        self.held_NTD = corpus.windows("validation").motion_NTD[self.held_N]
+        self.held_NTD = corpus.windows("validation").batch(self.held_N).motion_BTD
         test_N = self._draw("test", COUNT, 1)
-        self.reference = self.describe(corpus.windows("test").motion_NTD[test_N], "test", test_N)
+        self.reference = self.describe(corpus.windows("test").batch(test_N).motion_BTD, "test", test_N)
         self.real = self.describe(self.held_NTD, "validation", self.held_N)
 
     def _draw(self, split: str, count: int, seed: int) -> Tensor:
-        whole_N = self.corpus.windows(split).mask_NT.all(1).nonzero()[:, 0]  # type: ignore[arg-type]
+        whole_N = self.corpus.windows(split).whole_N.nonzero()[:, 0]  # type: ignore[arg-type]
         chosen = np.random.default_rng(seed).choice(len(whole_N), min(count, len(whole_N)), replace=False)
         return whole_N[torch.from_numpy(np.sort(chosen))]
 
@@ -144,11 +144,11 @@ def fit_separable(corpus: Corpus, components: int) -> WindowBasis:
     It knows no window length, and every mode has the same components of features.
     """
     windows = corpus.windows("train")
-    motion_NTD = windows.motion_NTD[windows.mask_NT.all(1)]
-    frames, features = motion_NTD.shape[1:]
+    whole = windows.subset(windows.whole_N)
+    frames, features = whole.size
     modes_FT = free_modes(frames)
-    weight_FD = MotionMetric().weights(corpus.spec, corpus.normaliser, motion_NTD)
-    bins_NFD = modes_FT @ motion_NTD
+    weight_FD = MotionMetric().weights(corpus.spec, corpus.normaliser, whole)
+    bins_NFD = modes_FT @ whole.as_batch().motion_BTD
     mean_FD = bins_NFD.mean(0)
     rows_XD = bins_NFD.sub_(mean_FD).mul_(weight_FD).flatten(0, 1)
     vector_DD = torch.linalg.eigh(rows_XD.T @ rows_XD).eigenvectors

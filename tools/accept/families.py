@@ -223,7 +223,7 @@ def _measure_translator(job: Job, run: Run, family: Translates, fresh: Translate
 
 
 def _clips_of(windows: WindowSet, label: str, index: int) -> set[str]:
-    return {windows.clips[i] for i in windows.clip_N[windows.labels[label] == index].tolist()}
+    return set(windows.subset(windows.labels[label] == index).takes)
 
 
 def known_results(folder: Path) -> dict[str, Result]:

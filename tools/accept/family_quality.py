@@ -106,7 +106,7 @@ class Bench:
         if kept.exists():
             return {name: Quality(*values) for name, values in json.loads(kept.read_text()).items()}
         windows = self.corpus.windows("train")
-        mean_TD = windows.motion_NTD[windows.mask_NT.all(1)].mean(0)
+        mean_TD = windows.subset(windows.whole_N).as_batch().motion_BTD.mean(0)
         noise_NTD = torch.randn(COUNT, *mean_TD.shape, generator=torch.Generator().manual_seed(SEED))
         found = {
             "real": self.judged(_of_class(split_motions(self.corpus, "train"), self.of).draw(COUNT, SEED)),
@@ -120,27 +120,24 @@ class Bench:
     def mean_clip_error(self) -> float:
         """Mean squared error a normalised number of the mean training window in place of each test window."""
         train, test = self.corpus.windows("train"), self.corpus.windows("test")
-        mean_TD = train.motion_NTD[train.mask_NT.all(1)].mean(0)
-        return _mean_error(test, [mean_TD.expand(len(part), -1, -1) for part in _parts(test)])
+        mean_TD = train.subset(train.whole_N).as_batch().motion_BTD.mean(0)
+        return _mean_error(test, [mean_TD.expand_as(batch.motion_BTD) for batch in test.batches(_BATCH)])
 
 
 def reconstruction_error(family: Family, windows: WindowSet) -> float:
     """Mean squared error a normalised number of the frames that are there, encoded and decoded, or there and back."""
     assert isinstance(family, Reconstructs)
     with torch.no_grad():
-        parts = [family.reconstruct(family.project(windows.batch(index_B))).float() for index_B in _parts(windows)]
+        parts = [family.reconstruct(family.project(batch)).float() for batch in windows.batches(_BATCH)]
         return _mean_error(windows, [family.expand(part) for part in parts])
 
 
 def translated(family: Family, windows: WindowSet, to: int) -> Tensor:
     """(N, T, D) all whole windows of the other domain, in domain ``to``."""
     assert isinstance(family, Translates)
-    other_N = (windows.labels[family.domain_label()] == 1 - to) & windows.mask_NT.all(1)
+    other = windows.subset((windows.labels[family.domain_label()] == 1 - to) & windows.whole_N)
     with torch.no_grad():
-        parts = [
-            family.translate(windows.batch(index_B), to) for index_B in torch.split(other_N.nonzero()[:, 0], _BATCH)
-        ]
-    return torch.cat(parts)
+        return torch.cat([family.translate(batch, to) for batch in other.batches(_BATCH)])
 
 
 def nearest_difference(motion_NX: Tensor, others_MX: Tensor) -> Tensor:
@@ -153,7 +150,7 @@ def domain_difference(label: str, held: WindowSet, train: WindowSet) -> float:
     distances = []
     for to in (0, 1):
         theirs, ours = (
-            windows.motion_NTD[(windows.labels[label] == index) & windows.mask_NT.all(1)].flatten(1)
+            windows.subset((windows.labels[label] == index) & windows.whole_N).as_batch().motion_BTD.flatten(1)
             for windows, index in ((held, 1 - to), (train, to))
         )
         distances.append(nearest_difference(theirs, ours))
@@ -170,13 +167,9 @@ def _of_class(motions: MotionSet, of: tuple[str, int] | None) -> MotionSet:
     return motions if of is None else motions.subset((motions.labels[of[0]] == of[1]).nonzero()[:, 0])
 
 
-def _parts(windows: WindowSet) -> Sequence[Tensor]:
-    return torch.split(torch.arange(len(windows)), _BATCH)
-
-
 def _mean_error(windows: WindowSet, others: Sequence[Tensor]) -> float:
     errors = [
-        masked_squared_error(windows.motion_NTD[index_B], other_BTD, windows.mask_NT[index_B]).double().sum()
-        for index_B, other_BTD in zip(_parts(windows), others, strict=True)
+        masked_squared_error(batch.motion_BTD, other_BTD, batch.mask_BT).double().sum()
+        for batch, other_BTD in zip(windows.batches(_BATCH), others, strict=True)
     ]
-    return float(torch.stack(errors).sum()) / (int(windows.mask_NT.sum()) * windows.motion_NTD.shape[2])
+    return float(torch.stack(errors).sum()) / (int(windows.length_N.sum()) * windows.size[1])

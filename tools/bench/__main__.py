@@ -32,6 +32,7 @@ def main() -> int:
         "distances": [],
         "kinematics": [],
         "manifold": [],
+        "scale": ["--clips", "250", "1000"],
         "suite": corpus + pattern,
         "training": ["--threads", options.threads],
     }

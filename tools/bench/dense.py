@@ -99,7 +99,7 @@ def _on_basis(name: str, data: Path, threads: int) -> RunConfig:
 def _report(setting: Setting, turns: int, steps: int) -> None:
     family = setting.build()
     weights = sum(weight.numel() for weight in family.parameters())
-    hand = _arithmetic(family, setting.config, setting.windows.motion_NTD)
+    hand = _arithmetic(family, setting.config, setting.windows.as_batch().motion_BTD)
     times = _in_turns(setting, turns, steps, {"by hand": lambda: next(hand)})
     tiny = statistics.median(_in_turns(_without_arithmetic(setting), 5, 10 * steps, {})["trainer"])
     trainer, alone = statistics.median(times["trainer"]), statistics.median(times["by hand"])
@@ -183,7 +183,7 @@ def _without_arithmetic(setting: Setting) -> Setting:
     small = backbone.model_copy(update={"components": _TINY, "width": _TINY})
     family = config.family.model_copy(update={"backbone": small})
     train = config.train.model_copy(update={"batch_size": _TINY})
-    few = replace(windows, motion_NTD=windows.motion_NTD[..., :_TINY].contiguous())
+    few = replace(windows, rows_FD=windows.rows_FD[:, :_TINY].contiguous())
     return setting._replace(config=config.model_copy(update={"family": family, "train": train}), windows=few)
 
 

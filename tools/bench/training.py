@@ -122,7 +122,7 @@ def _report_steps(setting: Setting, rounds: int) -> None:
 def _build(setting: Setting) -> Family:
     windows = setting.corpus.windows("train")
     classes = {name: len(names) for name, names in setting.corpus.label_names.items()}
-    shape = MotionShape(windows.motion_NTD.shape[1], windows.motion_NTD.shape[2], classes)
+    shape = MotionShape(*windows.size, classes)
     return build_family(setting.config.family, shape, 0).to(setting.device)
 
 

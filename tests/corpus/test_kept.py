@@ -1,4 +1,4 @@
-"""Bases are kept beside the features that they were fitted to, and are read again only where nothing has changed."""
+"""What was fitted to features is kept beside them, and is read again only where nothing has changed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 
 from motionsynth.corpus.basis import WindowBasis
 from motionsynth.families.backbone import BasisConfig
+from motionsynth.features.normalise import Normaliser
 from tests.corpus.folders import cell_names, open_folder, write_clips
 
 CONFIG = BasisConfig(components=6, bands_hz=(2.0,))
@@ -84,3 +85,22 @@ def test_where_nothing_can_be_kept_it_is_fitted_each_time(
     for _ in range(2):
         fitted(folder, tmp_path / "cache")
     assert len(fits) == 2
+
+
+def test_a_normaliser_is_fitted_once_for_one_training_split(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fits: list[int] = []
+    fit = Normaliser.fit
+    monkeypatch.setattr(Normaliser, "fit", lambda features: (fits.append(len(features)), fit(features))[1])
+    first, again = (open_folder(folder, tmp_path / "cache", stride_frames=stride) for stride in (4, 1))
+    for name, value in first.normaliser.tensors().items():
+        assert torch.equal(again.normaliser.tensors()[name], value)
+    assert fits == [len(first.clips("train"))]
+    (file,) = (tmp_path / "cache").glob("*/*/normaliser-*")
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-4] + bytes(4))
+    assert torch.equal(open_folder(folder, tmp_path / "cache").normaliser.mean_D, first.normaliser.mean_D)
+    assert len(fits) == 2 and file.read_bytes() == whole, "a damaged one is made again"
+    other = open_folder(folder, tmp_path / "cache", split={"validation": 0.4})
+    assert other.clips("train") != first.clips("train") and len(other.normaliser.mean_D) and len(fits) == 3
