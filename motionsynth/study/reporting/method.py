@@ -40,8 +40,9 @@ def reproduce(gathered: Gathered) -> list[Block]:
     blocks: list[Block] = [
         Code("\n".join(commands)),
         Paragraph(
-            f"Every cell is one run, named by the hash of all that decides it; its results lie beside this report as "
-            f"KEY.json. {_seeds(gathered)} Intervals: {study.confidence:.0%}, Student's t over training seeds. "
+            f"Every cell is one run, named by the hash of all that decides it; its results stand by that key in "
+            f"cells.jsonl.xz beside this report. {_seeds(gathered)} Intervals: {study.confidence:.0%}, Student's t "
+            f"over training seeds. "
             f"Differences are paired by seed; Holm's rule over all statements of the study."
         ),
         _identities(gathered),

@@ -148,7 +148,7 @@ def ledger(gathered: Gathered) -> list[Block]:
 
 
 def runs_table(gathered: Gathered) -> Table:
-    """Every run with its key, which names its file."""
+    """Every run with its key, which names its results."""
     columns = [
         Column("run", figure=False), Column("state", figure=False), Column("steps"), Column("training", "s"),
         Column("device", figure=False), Column("created", figure=False), Column("results", figure=False),
@@ -157,7 +157,7 @@ def runs_table(gathered: Gathered) -> Table:
         [
             result.name, result.state, number_text(float(result.steps), 6, padded=False),
             number_text(result.seconds.get("train")), str(result.machine.get("device", "")), result.created,
-            f"{result.key}.json",
+            result.key,
         ]
         for result in gathered.cells
     ]  # fmt: skip
