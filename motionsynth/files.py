@@ -28,7 +28,6 @@ __all__ = [
     "new_folder",
     "open_regular",
     "parse_json",
-    "read_packed",
     "read_regular",
     "refuse_irregular",
     "refuse_unwritable",
@@ -106,32 +105,6 @@ def read_regular(path: str | Path, *, limit: int | None = None, follow_links: bo
         content = file.read() if limit is None or size <= limit else b""
     if limit is not None and max(size, len(content)) > limit:
         raise OSError(errno.EFBIG, f"has {size:,} bytes, more than the {limit:,} that such a file may have", str(path))
-    return content
-
-
-def read_packed(path: str | Path, *, limit: int) -> bytes:
-    """The content of a regular file, unpacked where its name ends in ``.xz``.
-
-    Args:
-        path: the file.
-        limit: most bytes it may have, packed and unpacked.
-
-    Raises:
-        OSError: as ``read_regular``.
-        ValueError: it is damaged, or unpacks to more.
-    """
-    content = read_regular(path, limit=limit)
-    if Path(path).suffix != ".xz":
-        return content
-    from lzma import FORMAT_XZ, LZMADecompressor, LZMAError
-
-    unpacker = LZMADecompressor(FORMAT_XZ, memlimit=1 << 27)
-    try:
-        content = unpacker.decompress(content, max_length=limit)
-    except LZMAError as error:
-        raise ValueError("is not whole: it cannot be unpacked") from error
-    if not unpacker.eof:
-        raise ValueError(f"is cut short, or unpacks to more than {limit:,} bytes")
     return content
 
 

@@ -16,7 +16,8 @@ from motionsynth.calibration.curve import Ground
 from motionsynth.calibration.plan import KINDS, ZERO, CalibrationConfig, Dose
 from motionsynth.calibration.verdict import Series, Verdict
 from motionsynth.errors import ConfigError
-from motionsynth.files import parse_json, read_packed, read_regular, write_bytes
+from motionsynth.files import parse_json, read_regular, write_bytes
+from motionsynth.packed_files import read_packed
 
 __all__ = [
     "FORMAT", "Calibration", "DoseFigures", "FigureRecord", "Headline", "calibration_bytes", "load_calibration",

@@ -269,7 +269,7 @@ def _tell(outcome: StudyOutcome) -> None:
 
 def _refuse_report(places: Places) -> None:
     """Say before long work where the report cannot be written."""
-    from motionsynth.study.report import HTML, MARKDOWN
+    from motionsynth.report.study.page import HTML, MARKDOWN
 
     refuse_unwritable(places.results, HTML, MARKDOWN)
     refuse_unwritable(places.results / "figures")
@@ -278,7 +278,7 @@ def _refuse_report(places: Places) -> None:
 def _write_report(study: StudyConfig, places: Places) -> None:
     """The report of all that there is, whatever this command was told to do."""
     from motionsynth.calibration.record import load_calibration
-    from motionsynth.study.report import write_report
+    from motionsynth.report.study.page import write_report
     from motionsynth.study.runner import make_plan, read_on
 
     plan = make_plan(study, places)

@@ -194,7 +194,7 @@ def _readings(curves: Calibration | None, figures: Mapping[str, Figure]) -> tupl
 
 def _keep(scores: Scores, described: Described, real_clips: bool, *, calibrated: bool) -> None:
     """Write ``report.html``, then ``scores.json``: who finds the figures finds their report."""
-    from motionsynth.evaluation.report import write_report
+    from motionsynth.report.evaluation import write_report
 
     assert scores.folder is not None
     scores.folder.mkdir(parents=True, exist_ok=True)

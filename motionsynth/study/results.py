@@ -17,7 +17,8 @@ from typing import Any, ClassVar, Final, Literal
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from motionsynth.errors import StudyError
-from motionsynth.files import parse_json, read_packed, write_bytes
+from motionsynth.files import parse_json, write_bytes
+from motionsynth.packed_files import read_packed
 
 __all__ = [
     "CLIPS", "PACK", "CellResult", "DoseReading", "ViewResult", "pack_results", "read_result", "read_results",
