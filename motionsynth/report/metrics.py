@@ -7,7 +7,7 @@ from typing import Final
 
 from motionsynth.metrics.likelihood import LIKELIHOOD
 from motionsynth.metrics.record import Measure, Metric
-from motionsynth.metrics.registry import MEASURES, records
+from motionsynth.metrics.registry import EXTRA, MEASURES, records
 from motionsynth.report.page import Column, Table, markdown_table
 
 __all__ = ["AIMS", "ALL", "handbook", "metric_key", "metrics_table", "needs"]
@@ -37,6 +37,14 @@ space.
 - **interval**: *takes*: bootstrap, takes drawn with replacement; *halves*: half of the takes drawn without replacement,
   for figures that a duplicated window would change.
 - **`_within`**: compared cell by cell (content and style), so that the mix of cells does not move it.
+
+`evaluate` leaves out, unless `--all-figures` or `--metrics` asks for them, those figures that are not valid on any axis
+of either corpus calibrated ([`calibration.md`](calibration.md)): a number that answers to no damage by itself says
+nothing of a model. Frechet, KID, precision, recall, density, coverage, jerk and spectra stay in every space, as readers
+look for them and compare them with other papers; so do feet, body and memorisation, which have no axis of their own.
+Studies and calibrations compute all. Left out:
+
+{}
 """
 _ASKS: Final = {
     "smoothness": "Is the motion blurred, shrunk or jittery?",
@@ -49,7 +57,7 @@ _ASKS: Final = {
 def handbook() -> str:
     """The document, in Markdown."""
     found = list(records(ALL))
-    parts = [_HEAD]
+    parts = [_HEAD.format("\n".join(f"- `{pattern}`" for pattern in EXTRA))]
     for group, question in _ASKS.items():
         members = [(metric, measure) for metric, measure in found if metric.group == group]
         parts.append(f"## {group.capitalize()}\n\n{question}\n\n{markdown_table(metrics_table(members))}\n")
