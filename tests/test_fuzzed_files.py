@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import json
+import lzma
 import os
 import random
 import shutil
@@ -25,8 +27,8 @@ from motionsynth.extractors.store import _header_hash
 from motionsynth.families.ae import Autoencoder
 from motionsynth.families.base import MotionShape
 from motionsynth.files import parse_json
-from motionsynth.study.clips import read_clips
-from motionsynth.study.results import read_result
+from motionsynth.study.clips import keep_clips, read_clips
+from motionsynth.study.results import PACK, pack_results, read_result, read_results, save_result
 from tests.damage import (
     MOST_MIB,
     damaged_bytes,
@@ -37,6 +39,7 @@ from tests.damage import (
     peak_mib,
 )
 from tests.evaluation import worlds
+from tests.study.made_up import walker_motions
 
 COUNT = 300
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -63,27 +66,59 @@ def survey(path: Path, read: Callable[[Path], Any], fit: Callable[[bytes], bytes
     return seen
 
 
+def unpacked(folder: Path) -> list[Path]:
+    """Cells of a published study as single files, in the order of their keys."""
+    found = read_results(DOCS / "results" / "style")
+    return [save_result(found[key], folder) for key in sorted(found)]
+
+
 def test_results_of_studies(tmp_path: Path) -> None:
-    place = sorted((DOCS / "results" / "style").glob("[0-9a-f]*.json"))[0]
-    seen = survey(Path(shutil.copy(place, tmp_path)), read_result)
+    seen = survey(unpacked(tmp_path)[0], read_result)
     assert set(seen) == {"refused", "read"} and seen["refused"] > COUNT / 3
 
 
 def test_a_result_of_another_cell_is_refused(tmp_path: Path) -> None:
-    place = sorted((DOCS / "results" / "style").glob("[0-9a-f]*.json"))[0]
-    shutil.copy(place, tmp_path / ("0" * 16 + ".json"))
+    shutil.copy(unpacked(tmp_path)[0], tmp_path / ("0" * 16 + ".json"))
     with pytest.raises(MotionSynthError, match="the result of another cell"):
         read_result(tmp_path / ("0" * 16 + ".json"))
 
 
+def test_packed_results_are_the_single_ones(tmp_path: Path) -> None:
+    """Packing twice gives the same bytes, and a single file beside the pack is the newer of the two."""
+    places = unpacked(tmp_path)
+    singles = read_results(tmp_path)
+    packed = pack_results(tmp_path).read_bytes()
+    assert [path.name for path in tmp_path.iterdir()] == [PACK] and read_results(tmp_path) == singles
+    assert packed == (DOCS / "results" / "style" / PACK).read_bytes()
+    save_result(dataclasses.replace(singles[places[0].stem], steps=7), tmp_path)
+    assert read_results(tmp_path)[places[0].stem].steps == 7
+    assert pack_results(tmp_path).read_bytes() != packed
+    assert read_results(tmp_path)[places[0].stem].steps == 7
+
+
+def test_packed_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in unpacked(tmp_path)[1:]:
+        path.unlink()
+    pack_results(tmp_path)
+    seen = survey(tmp_path / PACK, lambda path: read_results(path.parent))
+    assert set(seen) <= {"refused", "read"} and seen["refused"] > COUNT / 2
+    (tmp_path / PACK).write_bytes(lzma.compress(b'{"format": "motionsynth-study-cell-1"}\n'))
+    with pytest.raises(MotionSynthError, match=r"cells.jsonl.xz: line 1: has format 'motionsynth-study-cell-1'"):
+        read_results(tmp_path)
+    monkeypatch.setattr("motionsynth.study.results._LARGEST_PACK", 1 << 16)
+    (tmp_path / PACK).write_bytes(lzma.compress(bytes(1 << 17)))
+    with pytest.raises(MotionSynthError, match="unpacks to more than 65,536 bytes"):
+        read_results(tmp_path)
+
+
 def test_clips_of_studies(tmp_path: Path) -> None:
-    place = sorted((DOCS / "results").rglob("*.clips.npz"))[0]
-    seen = survey(Path(shutil.copy(place, tmp_path)), read_clips)
+    keep_clips({"samples": walker_motions(2, 20)}, tmp_path / "0.clips.npz", 2)
+    seen = survey(tmp_path / "0.clips.npz", read_clips)
     assert set(seen) <= {"refused", "read"} and seen["refused"] > COUNT / 3
 
 
 def test_calibrations(tmp_path: Path) -> None:
-    document = json.loads((DOCS / "calibration" / "walkers.json").read_bytes())
+    document = json.loads(lzma.decompress((DOCS / "calibration" / "walkers.json.xz").read_bytes()))
     few = sorted(document["figures"])[:3]  # a megabyte takes long to damage three hundred times
     document["figures"] = {key: document["figures"][key] for key in few}
     document["verdicts"] = [verdict for verdict in document["verdicts"] if verdict["key"] in few]

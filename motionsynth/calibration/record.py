@@ -17,8 +17,12 @@ from motionsynth.calibration.plan import KINDS, ZERO, CalibrationConfig, Dose
 from motionsynth.calibration.verdict import Series, Verdict
 from motionsynth.errors import ConfigError
 from motionsynth.files import parse_json, read_regular, write_bytes
+from motionsynth.packed_files import read_packed
 
-__all__ = ["FORMAT", "Calibration", "DoseFigures", "FigureRecord", "Headline", "load_calibration", "save_calibration"]
+__all__ = [
+    "FORMAT", "Calibration", "DoseFigures", "FigureRecord", "Headline", "calibration_bytes", "load_calibration",
+    "save_calibration",
+]  # fmt: skip
 
 FORMAT: Final = "motionsynth-calibration-1"
 _LARGEST: Final = 1 << 26
@@ -160,18 +164,29 @@ def save_calibration(calibration: Calibration, path: Path) -> None:
     write_bytes(path, (json.dumps(_finite(document), indent=1, allow_nan=False) + "\n").encode())
 
 
+def calibration_bytes(path: Path) -> bytes:
+    """Content of a ``calibration.json``, unpacked where it is packed by xz.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    try:
+        return read_packed(path, limit=_LARGEST)
+    except (OSError, ValueError) as error:
+        raise ConfigError(path, None, getattr(error, "strerror", None) or str(error)) from error
+
+
 def load_calibration(path: str | Path) -> Calibration:
-    """Read ``calibration.json``, or the one in a folder.
+    """Read ``calibration.json``, packed by xz or not, or the one in a folder.
 
     Raises:
         ConfigError: it cannot be read, or is none.
     """
     path = Path(path)
     path = path / "calibration.json" if path.is_dir() else path
+    content = calibration_bytes(path)
     try:
-        document = parse_json(read_regular(path, limit=_LARGEST))
-    except OSError as error:
-        raise ConfigError(path, None, error.strerror or str(error)) from error
+        document = parse_json(content)
     except ValueError as error:
         raise ConfigError(path, None, f"not valid JSON: {error}") from error
     if not isinstance(document, dict) or document.pop("format", None) != FORMAT:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from motionsynth.cli.files import DataOnBadFile, data_overrides, print_skipped
-from motionsynth.cli.terminal import console, echo, escaped
+from motionsynth.cli.terminal import echo, print_table
 from motionsynth.files import refuse_unwritable
 
 if TYPE_CHECKING:
@@ -83,9 +83,9 @@ def calibrate(
     from motionsynth.calibration.calibrate import DOSES, RECORD, Job, data_of, open_job
     from motionsynth.calibration.calibrate import calibrate as run
     from motionsynth.calibration.plan import load_plan, shipped_plan
-    from motionsynth.calibration.report import write_report
     from motionsynth.cli.progress import StageBar
     from motionsynth.extractors import load_extractor
+    from motionsynth.report.calibration import write_report
 
     changes = {
         key: value for key, value in (("count", count), ("repeats", repeats), ("seed", seed)) if value is not None
@@ -157,21 +157,8 @@ def _print_plan(bench: Bench) -> None:
 
 
 def _print_verdicts(calibration: Calibration) -> None:
-    from rich.table import Table
+    from motionsynth.report.calibration import headline_sentences, verdict_table
 
-    from motionsynth.calibration.tables import headline_sentences, short_verdict, verdict_rows, verdict_summary
-
-    out = console(soft_wrap=True)
-    colours = {"valid": "green", "range": "green", "blind": "dim", "invalid": "red", "undefined": "dim"}
-    table = Table(box=None, pad_edge=False)
-    for heading in ("figure", *map(escaped, calibration.config.axes)):
-        table.add_column(heading)
-    for key, verdicts in verdict_rows(calibration):
-        table.add_row(escaped(key), *(f"[{colours[v.kind]}]{escaped(short_verdict(v))}[/]" for v in verdicts))
-    out.print(table)
-    for axis in calibration.config.axes:
-        out.print(f"[bold]{escaped(axis)}[/bold]: {escaped(verdict_summary(calibration, axis))}")
-    for sentence in headline_sentences(calibration):
-        out.print(escaped(sentence))
-    for note in calibration.notes:
-        out.print(f"[dim]{escaped(note)}[/]")
+    print_table(verdict_table(calibration))
+    for line in (*headline_sentences(calibration), *calibration.notes):
+        echo(line)

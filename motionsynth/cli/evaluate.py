@@ -31,10 +31,14 @@ def evaluate(
     metrics: Annotated[
         str | None,
         typer.Option(
-            help="Groups, metrics or keys, with commas; `motionsynth metrics` lists them.", show_default="all"
+            help="Groups, metrics or keys, with commas; `motionsynth metrics` lists them.",
+            show_default="those that tell something, or that readers look for",
         ),
     ] = None,
     features: Annotated[str | None, typer.Option(help="Feature spaces, with commas.", show_default="all")] = None,
+    all_figures: Annotated[
+        bool, typer.Option("--all-figures", help="Compute also the figures that no calibration found valid.")
+    ] = False,
     count: Annotated[int, typer.Option("-n", "--count", min=2, help="Windows a set, at most.")] = 1024,
     bootstrap: Annotated[int, typer.Option(min=0, help="Resamples for each interval; 0 for none.")] = 100,
     seed: Annotated[int, typer.Option(help="Of samples, subsets and resamples.")] = 0,
@@ -84,6 +88,7 @@ def evaluate(
             reference=reference,
             metrics=_words(metrics),
             features=_words(features),
+            all_figures=all_figures,
             count=count,
             resamples=bootstrap,
             seed=seed,

@@ -6,9 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, get_args
 
-from rich.table import Table
-
-from motionsynth.cli.terminal import console, escaped
+from motionsynth.cli.terminal import console, escaped, print_table
 
 if TYPE_CHECKING:
     from motionsynth.evaluation.scores import Scores
@@ -24,6 +22,7 @@ _RESAMPLES = re.compile(r"undefined in (\d+) of")
 def print_scores(scores: Scores) -> None:
     """What was compared, dose sentences, a table for each group, why figures are undefined, and notes."""
     from motionsynth.metrics.record import Group
+    from motionsynth.report.evaluation import figures_table
 
     out = console()
     generated, reference = scores.generated, scores.reference
@@ -37,7 +36,7 @@ def print_scores(scores: Scores) -> None:
         rows = [figure for figure in scores.figures.values() if figure.metric.group == group]
         if rows:
             out.print()
-            out.print(_table(group, rows, scores))
+            print_table(figures_table(rows, scores.real_figures))
     notes = [*figure_notes(list(scores.figures.values())), *scores.notes]
     if notes:
         out.print()
@@ -68,34 +67,3 @@ def _one_note(notes: Sequence[str]) -> str:
     if not counts or min(counts) == max(counts):
         return notes[0]
     return _RESAMPLES.sub(f"undefined in {min(counts)} to {max(counts)} of", notes[0])
-
-
-def _table(group: str, figures: list[Figure], scores: Scores) -> Table:
-    from motionsynth.metrics.handbook import AIMS
-
-    table = Table(box=None, pad_edge=False)
-    table.add_column(group, no_wrap=True, header_style="bold")
-    for heading in ("figure", "95 %", "real", "95 %"):
-        table.add_column(heading, justify="right" if heading != "95 %" else "left", no_wrap=True)
-    table.add_column("better", no_wrap=True)
-    table.add_column("unit", no_wrap=True)
-    for figure in figures:
-        metric = figure.metric
-        ideal = "" if metric.ideal is None else f" ({metric.ideal:g})"
-        unit = "" if metric.unit == "1" else escaped(metric.unit)
-        real = _numbers(scores.real_figures.get(figure.key))
-        table.add_row(
-            escaped(figure.key.partition("/")[2]), *_numbers(figure), *real, AIMS[metric.better] + ideal, unit
-        )
-    return table
-
-
-def _numbers(figure: Figure | None) -> tuple[str, str]:
-    from motionsynth.view.numbers import interval_texts, number_text
-
-    if figure is None or figure.value is None:
-        return "–", ""
-    if figure.low is None or figure.high is None:
-        return number_text(figure.value), ""
-    value, low, high = interval_texts(figure.value, figure.low, figure.high)
-    return value, f"{low} to {high}"

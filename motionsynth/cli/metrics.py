@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from motionsynth.cli.terminal import console, document, echo, escaped
+from motionsynth.cli.terminal import document, echo, print_table
 from motionsynth.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -30,8 +30,9 @@ def metrics(
     `motionsynth metrics recall`
     """
     from motionsynth.evaluation.evaluate import SPACES
-    from motionsynth.metrics.handbook import ALL, handbook
     from motionsynth.metrics.registry import choose, records
+    from motionsynth.report.metrics import ALL, handbook, metrics_table
+    from motionsynth.report.page import Table
 
     if markdown:
         document(handbook())
@@ -47,43 +48,21 @@ def metrics(
         for metric, measure in found:
             _print_record(metric, measure)
     else:
-        _print_table(found)
+        table = metrics_table(found)
+        print_table(Table(table.columns[:_COLUMNS], [row[:_COLUMNS] for row in table.rows]))
 
 
+_COLUMNS = 6
+"""Columns of the table that a terminal has room for."""
 _IN_FULL = 3
 """Records up to this many are printed in full."""
 
 
 def _print_record(metric: Metric, measure: Measure) -> None:
-    from motionsynth.metrics.handbook import AIMS, needs
+    from motionsynth.report.metrics import metrics_table
 
-    space = ".SPACE" if measure.spaces else ""
-    echo(f"{metric.group}/{metric.name}{space}", bold=True)
-    ideal = "" if metric.ideal is None else f", ideal {metric.ideal:g}"
-    echo(f"  {metric.summary}")
-    echo(f"  unit      {metric.unit}")
-    echo(f"  better    {AIMS[metric.better]}{ideal}")
-    echo(f"  interval  {measure.resample}")
-    echo(f"  needs     {needs(measure)}")
-    echo(f"  source    {metric.reference}")
-
-
-def _print_table(found: list[tuple[Metric, Measure]]) -> None:
-    from rich.table import Table
-
-    from motionsynth.metrics.handbook import AIMS
-
-    table = Table(box=None, pad_edge=False)
-    for heading in ("figure", "unit", "better", "ideal", "interval", "what it is"):
-        table.add_column(heading, no_wrap=heading != "what it is")
-    for metric, measure in found:
-        space = ".SPACE" if measure.spaces else ""
-        table.add_row(
-            f"{metric.group}/{metric.name}{space}",
-            escaped(metric.unit),
-            AIMS[metric.better],
-            "" if metric.ideal is None else f"{metric.ideal:g}",
-            measure.resample,
-            escaped(metric.summary),
-        )
-    console().print(table)
+    ((key, *values),) = metrics_table([(metric, measure)]).rows
+    echo(key, bold=True)
+    for name, value in zip(("unit", "better", "ideal", "", "interval", "needs", "source"), values, strict=True):
+        if value:
+            echo(f"  {name:10}{value}" if name else f"  {value}")

@@ -151,11 +151,13 @@ def report(
     data: Annotated[list[str] | None, _DATA] = None,
     runs: Annotated[Path | None, _RUNS] = None,
     results: Annotated[Path | None, _RESULTS] = None,
+    pack: Annotated[bool, typer.Option("--pack", help="Keep all results in one file, cells.jsonl.xz.")] = False,
 ) -> None:
     """Write the report again from the results alone; neither weights nor clips are needed.
 
     Example: `motionsynth study report configs/study/blur-or-sharp.yaml`
     """
+    from motionsynth.study.results import pack_results
     from motionsynth.study.runner import make_plan
 
     study, places = _opened(yaml, data, runs, results)
@@ -163,6 +165,8 @@ def report(
     if not make_plan(study, places).done:
         raise StudyError(places.results, f"holds no result of this study: `motionsynth study run {yaml}` makes them")
     _write_report(study, places)
+    if pack:
+        echo(pack_results(places.results))
 
 
 @app.command()
@@ -265,7 +269,7 @@ def _tell(outcome: StudyOutcome) -> None:
 
 def _refuse_report(places: Places) -> None:
     """Say before long work where the report cannot be written."""
-    from motionsynth.study.report import HTML, MARKDOWN
+    from motionsynth.report.study.page import HTML, MARKDOWN
 
     refuse_unwritable(places.results, HTML, MARKDOWN)
     refuse_unwritable(places.results / "figures")
@@ -274,7 +278,7 @@ def _refuse_report(places: Places) -> None:
 def _write_report(study: StudyConfig, places: Places) -> None:
     """The report of all that there is, whatever this command was told to do."""
     from motionsynth.calibration.record import load_calibration
-    from motionsynth.study.report import write_report
+    from motionsynth.report.study.page import write_report
     from motionsynth.study.runner import make_plan, read_on
 
     plan = make_plan(study, places)

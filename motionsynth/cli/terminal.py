@@ -18,7 +18,9 @@ from motionsynth.printable import escape_with, printable
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["console", "document", "echo", "escaped", "log_to_terminal", "print_json", "print_traceback"]
+    from motionsynth.report.page import Table
+
+__all__ = ["console", "document", "echo", "escaped", "log_to_terminal", "print_json", "print_table", "print_traceback"]
 
 _FILE_WIDTH = 200
 """Columns where the output goes to a file or a pipe, so that no name is cut."""
@@ -84,6 +86,25 @@ def console(*, err: bool = False, soft_wrap: bool = False) -> Console:
     if not out.is_terminal and not err:
         out.width = _FILE_WIDTH
     return out
+
+
+def print_table(table: Table) -> None:
+    """Print a table of a report: intervals in brackets beside their figures, its caption above, its notes below."""
+    from rich.table import Table as RichTable
+
+    shown = RichTable(box=None, pad_edge=False)
+    for column in table.columns:
+        shown.add_column(escaped(column.name), justify="right" if column.figure else "left")
+    for row in table.cells():
+        texts = [escaped(cell.text + (f" ({cell.interval})" if cell.interval else "")) for cell in row]
+        shown.add_row(*(f"[{_TONES[c.tone]}]{text}[/]" if c.tone else text for c, text in zip(row, texts, strict=True)))
+    out = console()
+    out.print(shown)
+    for note in table.notes:
+        out.print(escaped(note), soft_wrap=True)
+
+
+_TONES = {"good": "green", "bad": "red", "dim": "dim"}
 
 
 class _Formatter(logging.Formatter):

@@ -167,7 +167,7 @@ def _write_figures(folder: Path) -> None:
 
 def drawing_svg(drawing: Drawing) -> str:
     """A drawing in the house's style."""
-    from motionsynth.view.charts import Line, line_chart
+    from motionsynth.report.charts import Line, line_chart
 
     return line_chart(
         [Line(series.name, series.x, series.y, role=series.role, markers=series.markers) for series in drawing.series],

@@ -35,6 +35,7 @@ def evaluate(
     reference: str | Path | None = None,
     metrics: Sequence[str] | None = None,
     features: Sequence[str] | None = None,
+    all_figures: bool = False,
     count: int = 1024,
     resamples: int = 100,
     seed: int = 0,
@@ -55,8 +56,9 @@ def evaluate(
     Args:
         generated: a run directory, from which samples are drawn; or a folder of clips (or one).
         reference: the real motion; see ``reference.open_reference``. The test split of a run's own corpus where None.
-        metrics: groups, metrics or keys; all where None.
+        metrics: groups, metrics or keys; all but those of ``metrics.registry.EXTRA`` where None.
         features: feature spaces; all where None.
+        all_figures: whether those of ``EXTRA`` are computed too.
         count: windows a set, at most.
         resamples: resamples for each interval; none where 0.
         seed: what samples, subsets and resamples are drawn by.
@@ -103,7 +105,7 @@ def evaluate(
         bad.add(held.corpus.path(skipped.file), skipped.reason)
     compared = Compared.of(motions, held, count=count, seed=seed)
     judge = _judge(given, extractor, compared, source, device, stage)
-    chosen = choose(metrics, features, judge.spaces, measures=measures)
+    chosen = choose(metrics, features, judge.spaces, measures=measures, extra=all_figures)
     notes = _curve_notes(curves, str(calibration), compared, judge)
     described = compared.described(judge, chosen, device, stage)
     figures, real = described.score(chosen, resamples, seed, stage)
@@ -194,7 +196,7 @@ def _readings(curves: Calibration | None, figures: Mapping[str, Figure]) -> tupl
 
 def _keep(scores: Scores, described: Described, real_clips: bool, *, calibrated: bool) -> None:
     """Write ``report.html``, then ``scores.json``: who finds the figures finds their report."""
-    from motionsynth.evaluation.report import write_report
+    from motionsynth.report.evaluation import write_report
 
     assert scores.folder is not None
     scores.folder.mkdir(parents=True, exist_ok=True)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from importlib import import_module
 from typing import Final, get_args
 
 from motionsynth.errors import ConfigError
 from motionsynth.metrics.record import Group, Measure, Metric
 
-__all__ = ["MEASURES", "MODULES", "choose", "figure_key", "figure_keys", "records"]
+__all__ = ["EXTRA", "MEASURES", "MODULES", "choose", "figure_key", "figure_keys", "records"]
 
 MODULES: Final[tuple[str, ...]] = (
     "spectra",
@@ -41,6 +42,30 @@ MEASURES: Final[tuple[Measure, ...]] = tuple(
 )
 """In the order of tables within each group."""
 
+EXTRA: Final[tuple[str, ...]] = (
+    "smoothness/energy_above_?hz",
+    "smoothness/share_above_?hz",
+    "smoothness/speed_ratio",
+    "smoothness/acceleration_ratio",
+    "smoothness/kinetic_energy_ratio",
+    "smoothness/*_shortfall",
+    "smoothness/*_excess",
+    "smoothness/spectral_entropy",
+    "smoothness/spectral_kl_forward",
+    "smoothness/spectral_kl_reverse",
+    "smoothness/variance_*_ratio",
+    "smoothness/variance_across_clips_ratio_within",
+    "smoothness/interpolation_index.[!k]*",
+    "modes/nearest_neighbour_accuracy.[!p]*",
+    "modes/birthday_support.[!c]*",
+    "modes/different_bins.kinetic",
+    "modes/bins_jensen_shannon.[ck]*",
+    "modes/diversity.[!c]*",
+    "fidelity/c2st.*",
+    "fidelity/sliced_wasserstein.[ak]*",
+)
+"""Patterns of keys that ``evaluate`` computes only where they are asked for: figures that no axis of either calibrated
+corpus makes valid, in ``docs/calibration``, less those that readers look for by name."""
 _GROUPS: Final[tuple[str, ...]] = get_args(Group)
 Chosen = tuple[Measure, str | None]
 
@@ -69,6 +94,7 @@ def choose(
     available_spaces: Sequence[str],
     *,
     measures: Sequence[Measure] | None = None,
+    extra: bool = True,
 ) -> list[Chosen]:
     """What to compute: measures narrowed to the metrics asked for, each with its feature space.
 
@@ -78,6 +104,7 @@ def choose(
         spaces: feature spaces to compute in; all where None. A key that names its space has it whatever stands here.
         available_spaces: those that the sets have.
         measures: what to choose from; all there are where None.
+        extra: whether all are also those of ``EXTRA``; what a word names is chosen whatever stands here.
 
     Raises:
         ConfigError: a word names nothing, and it says what was probably meant; or there is no word.
@@ -98,6 +125,8 @@ def choose(
         for key in figure_keys([(measure, space)])
         if metrics is None and (space is None or spaces is None or space in spaces)
     }
+    if not extra:
+        wanted = {key for key in wanted if not any(fnmatchcase(key, pattern) for pattern in EXTRA)}
     for word in metrics or ():
         wanted |= _meant(word, pairs, spaces)
     chosen: list[Chosen] = []

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from motionsynth.files import read_regular
 from motionsynth.hashes import hash_bytes
 from motionsynth.study.results import DoseReading, ViewResult
 from motionsynth.study.world import Found, Shown, World
@@ -34,14 +33,14 @@ def open_world(data: DataConfig, measure: MeasureConfig, calibration: Path | Non
     Raises:
         CorpusError, ExtractorError: they cannot be used.
     """
-    from motionsynth.calibration.record import load_calibration
+    from motionsynth.calibration.record import calibration_bytes, load_calibration
     from motionsynth.corpus.corpus import open_corpus
     from motionsynth.evaluation.reference import Reference
     from motionsynth.extractors import extractor_for
 
     corpus = open_corpus(data)
     curves = load_calibration(calibration) if calibration else None
-    identity = hash_bytes(read_regular(calibration)) if calibration else ""
+    identity = hash_bytes(calibration_bytes(calibration)) if calibration else ""
     return World(Reference(corpus, "test"), extractor_for(corpus), curves, measure, identity)
 
 

@@ -1,13 +1,15 @@
 """What a finished cell leaves: ``HASH.json`` in the results folder, enough to skip it anywhere and to report it.
 
-A file is there whole or not at all; the clips of a cell, where it kept some, are in ``HASH.clips.npz`` beside it.
+A file is there whole or not at all; the clips of a cell, where it kept some, are in ``HASH.clips.npz`` beside it. A
+study that is published keeps all of them in one file, ``cells.jsonl.xz``.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal
@@ -15,15 +17,23 @@ from typing import Any, ClassVar, Final, Literal
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from motionsynth.errors import StudyError
-from motionsynth.files import parse_json, read_regular, write_bytes
+from motionsynth.files import parse_json, write_bytes
+from motionsynth.packed_files import read_packed
 
-__all__ = ["CLIPS", "CellResult", "DoseReading", "ViewResult", "read_result", "read_results", "save_result"]
+__all__ = [
+    "CLIPS", "PACK", "CellResult", "DoseReading", "ViewResult", "pack_results", "read_result", "read_results",
+    "save_result",
+]  # fmt: skip
 
 FORMAT: Final = "motionsynth-study-cell-2"
 CLIPS: Final = ".clips.npz"
 """Behind the hash of a cell: its clips for the player."""
 
+PACK: Final = "cells.jsonl.xz"
+"""All cells of a folder, one a line, sorted by key."""
 _LARGEST: Final = 1 << 24
+_LARGEST_PACK: Final = 1 << 28
+"""Most bytes of a cell and of all of them."""
 _STRICT: Final = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 State = Literal["finished", "diverged"]
@@ -136,9 +146,25 @@ def save_result(result: CellResult, folder: Path) -> Path:
     """Write ``KEY.json``; numbers are kept to seven digits."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{result.key}.json"
-    document = {"format": FORMAT, **_rounded(asdict(result))}
-    write_bytes(path, (json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
+    write_bytes(path, (_text(result, indent=1) + "\n").encode())
     return path
+
+
+def pack_results(folder: Path) -> Path:
+    """Write all results of a folder into ``cells.jsonl.xz``, one a line, in place of a JSON for each cell.
+
+    Raises:
+        StudyError: a result is damaged; nothing is changed.
+        OSError: the file cannot be written.
+    """
+    import lzma
+
+    found = read_results(folder)
+    lines = "".join(_text(found[key]) + "\n" for key in sorted(found))
+    write_bytes(folder / PACK, lzma.compress(lines.encode()))
+    for path in _loose(folder):
+        path.unlink()
+    return folder / PACK
 
 
 def read_result(path: Path) -> CellResult:
@@ -147,40 +173,59 @@ def read_result(path: Path) -> CellResult:
     Raises:
         StudyError: it cannot be read, is damaged, or is of another format; the file is named.
     """
-    try:
-        document = parse_json(read_regular(path, limit=_LARGEST))
-    except OSError as error:
-        raise StudyError(path, error.strerror or str(error)) from error
-    except ValueError as error:
-        raise StudyError(path, "is damaged: not the JSON of a cell; delete it") from error
-    found = document.pop("format", None) if isinstance(document, dict) else None
-    if found is None:
-        raise StudyError(path, "is damaged: not the JSON of a cell; delete it")
-    if found != FORMAT:
-        raise StudyError(path, f"has format {repr(found)[:40]}, this version reads {FORMAT}; delete it")
-    try:
-        result: CellResult = _RESULT.validate_python(document)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))[:80]
-        raise StudyError(path, f"is damaged: {place}: {first['msg']}; delete it") from error
+    result = _parsed(path, _content(path, _LARGEST))
     if result.key != path.stem:
         raise StudyError(path, "is damaged: it is the result of another cell; delete it")
     return result
 
 
 def read_results(folder: Path) -> dict[str, CellResult]:
-    """Every cell of a results folder by its key; an absent folder holds none."""
-    return {result.key: result for result in _each(folder)}
+    """Every cell of a results folder by its key: packed ones, then single ones; an absent folder holds none.
+
+    Raises:
+        StudyError: one cannot be read, is damaged, or is of another format; file and line are named.
+    """
+    pack = folder / PACK
+    lines = _content(pack, _LARGEST_PACK).splitlines() if pack.exists() else []
+    found = [_parsed(pack, line, f"line {number}: ") for number, line in enumerate(lines, 1)]
+    return {result.key: result for result in (*found, *map(read_result, _loose(folder)))}
 
 
-def _each(folder: Path) -> Iterator[CellResult]:
-    for path in sorted(folder.glob("*.json")):
-        if len(path.stem) == 16 and set(path.stem) <= set("0123456789abcdef"):
-            yield read_result(path)
+def _loose(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.glob("*.json")) if re.fullmatch("[0-9a-f]{16}", path.stem)]
 
 
-_RESULT: Final = TypeAdapter(CellResult)
+def _content(path: Path, limit: int) -> bytes:
+    try:
+        return read_packed(path, limit=limit)
+    except OSError as error:
+        raise StudyError(path, error.strerror or str(error)) from error
+    except ValueError as error:
+        raise StudyError(path, f"is damaged: {error}; delete it") from error
+
+
+def _parsed(path: Path, content: bytes, place: str = "") -> CellResult:
+    try:
+        document = parse_json(content)
+        found = document.pop("format")
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise StudyError(path, f"is damaged: {place}not the JSON of a cell; delete it") from error
+    if found != FORMAT:
+        raise StudyError(path, f"{place}has format {repr(found)[:40]}, this version reads {FORMAT}; delete it")
+    try:
+        return _RESULT.validate_python(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))[:80]
+        raise StudyError(path, f"is damaged: {place}{key}: {first['msg']}; delete it") from error
+
+
+def _text(result: CellResult, indent: int | None = None) -> str:
+    document = {"format": FORMAT, **_rounded(asdict(result))}
+    return json.dumps(document, indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+_RESULT: Final[TypeAdapter[CellResult]] = TypeAdapter(CellResult)
 
 
 def _rounded(value: Any) -> Any:

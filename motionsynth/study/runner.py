@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from motionsynth.errors import ConfigError, MotionSynthError, StudyError, unknown_word
-from motionsynth.files import read_regular
 from motionsynth.hashes import hash_bytes
 from motionsynth.study.cells import CellJob, CellOutcome, run_cell
 from motionsynth.study.check import check_plan, suite_keys
@@ -176,11 +175,13 @@ def prepare(
 
 def read_on(plan: Plan, places: Places) -> dict[str, Path]:
     """Corpus -> the calibration that its finished cells were read on, where that very file is at hand."""
+    from motionsynth.calibration.record import calibration_bytes
+
     found: dict[str, Path] = {}
     for corpus, entry in plan.study.corpora.items():
         used = {result.calibration for result in plan.done.values() if result.corpus == corpus and result.calibration}
         for path in (entry.calibration, places.runs / "calibration" / corpus / "calibration.json"):
-            if used and path is not None and path.is_file() and hash_bytes(read_regular(path)) in used:
+            if used and path is not None and path.is_file() and hash_bytes(calibration_bytes(path)) in used:
                 found.setdefault(corpus, path)
     return found
 

@@ -1,4 +1,4 @@
-"""The verdicts of a study: every hypothesis on every corpus, in numbers (``reporting.sentences`` puts them in words).
+"""The verdicts of a study: every hypothesis on every corpus, in numbers; ``report.study`` puts them in words.
 
     supported     the difference is there, in the stated direction (Holm-adjusted p at most alpha)
     refuted       it is there, in the opposite direction

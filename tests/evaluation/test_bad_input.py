@@ -140,7 +140,7 @@ def test_a_constant_set_gives_values_or_reasons_and_no_nan(score: Any, tmp_path:
     (path,) = one.iterdir()
     for number in range(30):
         shutil.copy(path, one / f"copy_{number}.bvh")
-    scores = score(one, metrics=None, resamples=2)
+    scores = score(one, metrics=None, all_figures=True, resamples=2)
     text = (tmp_path / "out" / "scores.json").read_text()
     assert "NaN" not in text and "Infinity" not in text
     for figure in scores.figures.values():

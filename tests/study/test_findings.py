@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from motionsynth.study.reporting.apart import band_decibels
-from motionsynth.study.reporting.shares import due_share, total_variation
+from motionsynth.report.study.apart import band_decibels
+from motionsynth.report.study.shares import due_share, total_variation
 from motionsynth.study.results import ViewResult, read_results
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from motionsynth.report.numbers import number_text
+from motionsynth.report.page import Table
+from motionsynth.report.study.gather import Gathered
+from motionsynth.report.study.method import changed_hypotheses
+from motionsynth.report.study.pictures import spectra_pictures
+from motionsynth.report.study.sentences import verdict_sentence
+from motionsynth.report.study.statements import cut_blocks, verdict_blocks, verdicts_of
 from motionsynth.study.outcomes import SPREAD, covers_next_to_nothing
 from motionsynth.study.plan import StudyConfig
-from motionsynth.study.reporting.gather import Gathered
-from motionsynth.study.reporting.method import changed_hypotheses
-from motionsynth.study.reporting.pictures import spectra_pictures
-from motionsynth.study.reporting.sentences import verdict_sentence
-from motionsynth.study.reporting.statements import cut_blocks, verdict_blocks, verdicts_of
 from motionsynth.study.results import CellResult, DoseReading, ViewResult
 from motionsynth.study.statistics import compare, detectable, paired_tests
 from motionsynth.study.verdicts import Verdict, judge, judge_cut
-from motionsynth.view.numbers import number_text
-from motionsynth.view.page import Notes, Paragraph, Table
 from tests.study.made_up import planned, results, study
 
 ENERGY = "smoothness/energy_above_5hz_within"
@@ -198,8 +198,8 @@ def test_what_was_cut_is_told_with_its_numbers_and_counts_in_no_family() -> None
                  if (r.arm, r.corpus) == (arm, "walkers")] for arm in ("gan", "vae"))  # fmt: skip
     assert drops.mean == pytest.approx(np.mean(np.subtract(gan, vae)))
     notes, table = cut_blocks(Gathered(whole, found, planned(whole)))
-    assert isinstance(notes, Notes) and isinstance(table, Table)
-    assert [item.rpartition(": ")[2] for item in notes.items] == ["Cut before training.", "Said twice."]
+    assert isinstance(notes, str) and isinstance(table, Table)
+    assert [item.rpartition(": ")[2] for item in notes.splitlines()] == ["Cut before training.", "Said twice."]
     rows = {(row[0].note, row[1].text): row for row in table.cells()}
     row = rows["gan-drops", "walkers (procedural)"]
     p = stats.ttest_rel(gan, vae).pvalue
@@ -218,10 +218,13 @@ def test_a_changed_hypothesis_says_how_it_stood() -> None:
         gathered = Gathered(plan, results(of), planned(plan))
         assert ("What was changed and what was cut is told below" in changed_hypotheses(gathered)) == says
         verdicts = verdicts_of(gathered)
-        texts = [block.text for block in verdict_blocks(gathered, verdicts) if isinstance(block, Paragraph)]
+        texts = verdict_blocks(gathered, verdicts)
         assert ("Changed after results had been seen. The margin was 0.5." in texts) == says
         doubts = {sentence for verdict in verdicts for sentence in verdict.reservations}
         assert ("hypotheses of the study changed after all runs had ended" in doubts) == says
+
+
+EACH = (("", " on walkers (procedural)"), (" of VAE", ""))
 
 
 def test_spectra_are_drawn_by_power_and_by_logarithms() -> None:
@@ -237,5 +240,5 @@ def test_spectra_are_drawn_by_power_and_by_logarithms() -> None:
     for change, ways in ((both, ("power", "logarithms")), (lambda result: result, ("power",))):
         gathered = Gathered(of, {key: change(result) for key, result in results(of).items()}, planned(of))
         shown = [entry for entry in gathered.entries("walkers", "A") if entry.arm == "vae"]
-        files = [picture.file.split() for picture in spectra_pictures(gathered, "walkers", shown)]
-        assert files == [["spectra", "walkers", *arm, way] for arm in ([], ["vae"]) for way in ways]
+        titles = [picture.title for picture in spectra_pictures(gathered, "walkers", shown)]
+        assert titles == [f"Spectra{arm} by {way}{on}" for arm, on in EACH for way in ways]

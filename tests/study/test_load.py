@@ -195,7 +195,7 @@ def test_other_figures_and_other_views_are_other_tests() -> None:
 
 def test_a_dose_and_the_figure_that_speaks_for_it_are_one_test(folder: Path) -> None:
     """On walkers ``smoothness/energy_above_5hz_within`` speaks for blur, by the calibration that is there."""
-    committed = Path(__file__).parents[2] / "docs" / "calibration" / "walkers.json"
+    committed = Path(__file__).parents[2] / "docs" / "calibration" / "walkers.json.xz"
     twice = STUDY.replace("window_frames: 32}\n", f"window_frames: 32}}\n    calibration: {committed}\n").replace(
         "metric: smoothness/energy_above_3hz, axis: blur", "dose: blur"
     )

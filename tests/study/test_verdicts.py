@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from motionsynth.report.study.sentences import verdict_sentence
 from motionsynth.study.plan import StudyConfig
-from motionsynth.study.reporting.sentences import verdict_sentence
 from motionsynth.study.results import CellResult, DoseReading, ViewResult
 from motionsynth.study.verdicts import Verdict, judge, statements
 

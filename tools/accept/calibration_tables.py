@@ -1,6 +1,6 @@
-"""Print the tables of ``docs/calibration.md``, and draw its pictures.
+"""Write the tables of a calibration as Markdown, and draw its pictures.
 
-python tools/accept/calibration_tables.py calibration/NAME [--pictures docs/pictures --name NAME]
+python tools/accept/calibration_tables.py calibration/NAME [--pictures docs/calibration --name NAME]
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from motionsynth.calibration.handbook import calibration_markdown
 from motionsynth.calibration.record import Calibration, load_calibration
-from motionsynth.calibration.report import curve_picture
 from motionsynth.files import write_bytes
+from motionsynth.report.calibration import calibration_sections, curve_picture
+from motionsynth.report.page import write_markdown
 
 # one that sees the dose beside one that is blind or misled, for each axis of the verdict
 CURVES = (
@@ -35,10 +35,17 @@ def draw(calibration: Calibration, folder: Path, name: str) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("calibration", type=Path)
-    parser.add_argument("--pictures", type=Path, help="folder to draw dose curves into")
+    parser.add_argument("--pictures", type=Path, default=Path(), help="folder of tables and dose curves")
     parser.add_argument("--name", default="calibration", help="what their names begin with")
+    parser.add_argument("--title", default="", help="what the corpus is called, where not by that name")
+    parser.add_argument("--remark", default="", help="Markdown under the heading, such as where the clips are from")
     options = parser.parse_args()
     found = load_calibration(options.calibration)
-    if options.pictures:
-        draw(found, options.pictures, options.name)
-    print(calibration_markdown(found), end="")
+    draw(found, options.pictures, options.name)
+    write_markdown(
+        options.pictures / f"{options.name}.md",
+        f"{options.title or options.name}: every figure on every axis",
+        calibration_sections(found),
+        subtitle=f"{found.count} windows a set, {found.config.repeats} repeats, seed {found.config.seed}",
+        remark=f"Made by `tools/accept/calibration_tables.py`; do not edit. {options.remark}".rstrip(),
+    )

@@ -45,12 +45,12 @@ from motionsynth.families.capabilities import Reconstructs, Translates
 from motionsynth.files import write_bytes
 from motionsynth.generation import generate, reconstruct
 from motionsynth.processes import safe_children
+from motionsynth.report.charts import Line, line_chart
 from motionsynth.run import Run
 from motionsynth.sampling import draw_from, draw_samples
 from motionsynth.training.determinism import build_family
 from motionsynth.training.journal import read_journal
 from motionsynth.translation import translate
-from motionsynth.view.charts import Line, line_chart
 from motionsynth.workflow import resolve_config, train_once
 
 WALKERS: Final = Path("data/walkers")

@@ -1,0 +1,1 @@
+"""What a study's report is made of; see ``report.study.page``."""

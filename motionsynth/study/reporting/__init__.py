@@ -1,1 +1,0 @@
-"""What a study's report is made of; see ``study.report``."""
