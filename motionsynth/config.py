@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticKnownError
 
 from motionsynth.errors import unknown_word
 from motionsynth.families import FAMILIES, family_class
@@ -70,6 +71,9 @@ class DataConfig(FrozenConfig):
     """Unit of length of the files; ``auto`` judges by the skeleton's height; ``cmu`` is the CMU library's own."""
     up: Literal["auto", "y", "z"] = "auto"
     """Axis that points up in the files; ``auto`` judges each by its motion, in doubt by most files."""
+    bones: Literal["same", "mean"] | Path = "same"
+    """Bones that clips have: ``same`` refuses clips whose bones differ; ``mean`` brings people of several sizes to the
+    mean of their skeletons, a path to the skeleton of that BVH file."""
     window_frames: int = Field(64, ge=8, le=10_000)
     """T, frames in a window."""
     stride_frames: int = Field(16, ge=1)
@@ -80,19 +84,23 @@ class DataConfig(FrozenConfig):
     """Whether the features hold foot contacts."""
     mirror: bool = False
     """Whether the training split also holds each clip mirrored left to right."""
+    hold_out: str = Field("take", min_length=1)
+    """What is dealt whole to train, validation or test: takes, or all clips of a class of this label (``actor``)."""
     split: SplitConfig = SplitConfig()
 
-    @field_validator("path", "second", "clips", mode="before")
+    @field_validator("path", "second", "clips", "bones", mode="before")
     @classmethod
     def _named(cls, path: Any) -> Any:
         if path == "":  # which pathlib takes for the working folder
             raise ValueError("names nothing; leave it out, or write . for the folder itself")
+        if not isinstance(path, str | Path | None):
+            raise PydanticKnownError("string_type")
         return path
 
-    @field_validator("clips")
+    @field_validator("clips", "bones")
     @classmethod
-    def _from_anywhere(cls, clips: Path | None) -> Path | None:
-        return clips.absolute() if clips else None  # a run that is resumed from another folder finds it too
+    def _from_anywhere(cls, file: Path | str | None) -> Path | str | None:
+        return file.absolute() if isinstance(file, Path) else file  # a run resumed from another folder finds it too
 
 
 class TrainConfig(FrozenConfig):
@@ -182,9 +190,10 @@ def load_config(
             for other in _BUDGETS - {setting.key}:
                 settings.drop(other)
     config = _parsed(settings)
-    clips = config.data.clips
-    if clips is not None and not settings.of_a_run and not os.path.isfile(clips):  # noqa: PTH113 - of any name
-        raise settings.wrong(("data", "clips"), f"no such file: {shown(str(clips), 200)}")
+    for key, hint in (("clips", ""), ("bones", "; it is same, mean or a BVH file")):
+        file = getattr(config.data, key)
+        if isinstance(file, Path) and not settings.of_a_run and not os.path.isfile(file):  # noqa: PTH113 - of any name
+            raise settings.wrong(("data", key), f"no such file: {shown(str(file), 200)}{hint}")
     return config
 
 
@@ -220,10 +229,12 @@ def config_hash(config: RunConfig) -> str:
 
 
 def plain_config(config: RunConfig) -> dict[str, Any]:
-    """What identifies a run, as plain values without keys that say nothing; a list of clips counts by its names.
+    """What identifies a run, as plain values without keys that say nothing.
+
+    A list of clips counts by its names, a file of bones by its bytes.
 
     Raises:
-        ConfigError: the list of clips cannot be read.
+        ConfigError: the list of clips, or the file of bones, cannot be read.
     """
     plain = _said(config)
     for sigma in (plain["family"].get("sigma"), plain["family"].get("described")):
@@ -238,13 +249,17 @@ def plain_config(config: RunConfig) -> dict[str, Any]:
         from motionsynth.corpus.selection import names_sha256, read_clip_names
 
         plain["data"]["clips"] = names_sha256(read_clip_names(config.data.clips))
+    if isinstance(config.data.bones, Path):
+        from motionsynth.corpus.bones import bones_sha256
+
+        plain["data"]["bones"] = bones_sha256(config.data.bones)
     return plain
 
 
 def _said(config: RunConfig) -> dict[str, Any]:
     plain: dict[str, Any] = config.model_dump(mode="json")
-    for key in ("second", "keep", "clips"):
-        if not plain["data"][key]:  # not said where they say nothing: so runs from before they were keep their hash
+    for key, default in (("second", None), ("keep", {}), ("clips", None), ("bones", "same"), ("hold_out", "take")):
+        if plain["data"][key] == default:  # not said where they say nothing: runs from before they were keep their hash
             del plain["data"][key]
     if plain["train"]["stop_when_copying"] is None:
         del plain["train"]["stop_when_copying"]

@@ -97,10 +97,15 @@ class Run:
 
     @property
     def data(self) -> DataConfig:
-        """Its data section, with folders where they were when it began: it may have named them from another folder."""
+        """Its data section, with folders where they were when it began: it may have named them from another folder.
+
+        A file of bones is the run's own skeleton, which has the same bones.
+        """
         places = {"path": self.record.corpus_path, "second": self.record.second_path}
         # not Path.exists, which raises for a name that no file system takes
         there = {key: Path(place) for key, place in places.items() if place and os.path.exists(place)}  # noqa: PTH110
+        if isinstance(self.config.data.bones, Path):
+            there["bones"] = self.path / SKELETON
         return self.config.data.model_copy(update=there)
 
     @property

@@ -159,7 +159,7 @@ def located(value: Any, annotation: Any, folder: Path | None) -> Any:
     """
     members = get_args(annotation) if get_origin(annotation) is not dict else ()
     members = members or (annotation,)
-    if isinstance(value, str) and Path in members:
+    if isinstance(value, str) and Path in members and not any(value in get_args(member) for member in members):
         return _located_path(value, folder)
     if not isinstance(value, dict):
         return value

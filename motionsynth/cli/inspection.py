@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Sequence
+from statistics import fmean
+from typing import Final
 
 from rich.console import Console
 from rich.table import Table
 
+from motionsynth.cli.columns import side_by_side
 from motionsynth.cli.terminal import console, escaped
 from motionsynth.corpus.inspect import InspectedSkeleton, Inspection
+from motionsynth.corpus.people import People
 
 __all__ = ["print_inspection"]
 
@@ -16,6 +21,10 @@ _TREES = 1
 """Skeletons whose joints are listed one by one; a folder of many kinds gets a table alone."""
 _SHOWN = 10
 """Refusals listed for reasons that files of a kind share."""
+_BONES = 10
+"""Bones whose lengths are listed."""
+_WIDTH = 80
+_MEASURES: Final[dict[str, Callable[[Sequence[float]], float]]] = {"min": min, "mean": fmean, "max": max}
 
 
 def print_inspection(inspection: Inspection) -> None:
@@ -38,6 +47,8 @@ def print_inspection(inspection: Inspection) -> None:
         out.print(_skeleton_table(inspection))
     for skeleton in inspection.skeletons[:_TREES] if len(inspection.skeletons) <= _TREES else ():
         _print_tree(out, skeleton)
+    if inspection.people:
+        _print_people(out, inspection.people, inspection.skeletons[0].units)
     for note in inspection.notes:
         out.print(f"[yellow]{escaped(note)}[/yellow]")
     for refusal in inspection.unusable[:_SHOWN]:
@@ -77,6 +88,30 @@ def _skeleton_table(inspection: Inspection) -> Table:
             escaped(skeleton.files[0]),
         )
     return table
+
+
+def _print_people(out: Console, people: People, units: str) -> None:
+    """Lengths of the bones that differ most, person by person, and whether ``data.bones`` can bring them together."""
+    rows = [people.legs, *people.lengths[:_BONES]]
+    names = [f"bones, {units}", "leg", *people.joints[:_BONES]]
+    columns = [[heading, *(f"{measure(row):.1f}" for row in rows)] for heading, measure in _MEASURES.items()]
+    columns += [[name, *(f"{row[place]:.1f}" for row in rows)] for place, name in enumerate(people.names)]
+    for table in side_by_side(names, columns, min(out.width, _WIDTH)):
+        out.print(table)
+    lengths = dict(zip(people.lengths[0], people.names, strict=True))
+    low, high = min(lengths), max(lengths)
+    out.print(
+        f"{len(people.joints)} bones of {len(people.names)} people ({escaped(people.label)}) differ, most that to "
+        f"{escaped(people.joints[0])}: {low:.1f} ({escaped(lengths[low])}) to {high:.1f} ({escaped(lengths[high])})"
+    )
+    for name in people.strangers:
+        place = people.names.index(name)
+        out.print(
+            f"[yellow]the rest pose of {escaped(people.label)} {escaped(name)} is another (bone to "
+            f"{escaped(people.odd[place])}, cosine {people.cosines[place]:.2f}): data.bones=mean refuses it[/yellow]"
+        )
+    if not people.strangers:
+        out.print("their rest poses agree: data.bones=mean trains on all of them")
 
 
 def _print_tree(out: Console, skeleton: InspectedSkeleton) -> None:

@@ -28,8 +28,10 @@ from typing import IO, Any, Final
 import numpy as np
 
 import motionsynth
-from motionsynth.corpus.plan import EncodeSettings, settle
+from motionsynth.corpus.bones import bones_sha256
+from motionsynth.corpus.plan import EncodeSettings
 from motionsynth.corpus.reading import Progress, encode_files
+from motionsynth.corpus.settling import settle
 from motionsynth.corpus.store import FEATURES, DamagedEntryError, FeatureStore, write_index, write_rows
 from motionsynth.features.spec import FeatureSpec
 from motionsynth.files import TEMPORARY_SUFFIX
@@ -96,6 +98,8 @@ def open_features(
             settings,
             like,
             lambda plan: write_rows(stream, encode_files(root, files, plan, workers=workers, progress=progress)),
+            workers=workers,
+            progress=progress,
         )
         return written.content(f"{group}/{key}", plan)
 
@@ -111,7 +115,9 @@ def _not_kept(error: OSError, place: Path) -> str:
 
 
 def _keys(root: Path, files: Sequence[str], settings: EncodeSettings, further: list[Any]) -> tuple[str, str]:
-    place = [str(root.resolve()), asdict(settings), *further]
+    named = settings.bones not in ("same", "mean")  # a file counts by what is in it, wherever it lies
+    bones = bones_sha256(Path(settings.bones)) if named else settings.bones
+    place = [str(root.resolve()), asdict(settings) | {"bones": bones}, *further]
     sources = []
     for file in [*files, *map(str, skeleton_files(root / file for file in files))]:
         try:
@@ -128,7 +134,7 @@ def _code_version() -> str:
     package = Path(motionsynth.__file__).parent
     own = (
         package / "corpus" / f"{name}.py"
-        for name in ("cache", "conform", "facts", "plan", "reading", "store", "stretches")
+        for name in ("bones", "cache", "conform", "facts", "plan", "reading", "settling", "store", "stretches")
     )
     modules = [*package.glob("motion/*.py"), *package.glob("features/*.py"), *own]
     digest = hashlib.sha256()

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from motionsynth.corpus.bones import BONES_DIFFER, put_on
 from motionsynth.corpus.facts import Facts
 from motionsynth.errors import list_first
 from motionsynth.features.spec import FeatureSpec
 from motionsynth.motion.clip import Clip
 from motionsynth.motion.measure import (
     UNITS,
+    detect_units,
     detect_up,
     find_mover,
     jumps_at_start,
@@ -21,12 +24,13 @@ from motionsynth.motion.measure import (
     up_axis,
 )
 from motionsynth.motion.names import restore_names
+from motionsynth.motion.skeleton import FloatArray
 from motionsynth.motion.transform import order_joints, scale_lengths, to_y_up
 
 if TYPE_CHECKING:
     from motionsynth.corpus.plan import Plan
 
-__all__ = ["DeeperMoverError", "OtherSkeletonError", "conform", "skeleton_signature"]
+__all__ = ["DeeperMoverError", "OtherSkeletonError", "aligned", "conform", "own_bones", "skeleton_signature"]
 
 _NEAR: Final = 0.02
 """A factor this near the ratio of two units is taken for it, if all bones then agree."""
@@ -54,6 +58,24 @@ def conform(clip: Clip, plan: Plan) -> tuple[Clip, Facts]:
 
     if len(clip) < 2:
         raise ValueError(f"has {len(clip)} frame(s): at least 2 are needed")
+    clip, facts = aligned(clip, plan)
+    _refuse_stretching(clip, plan.spec, facts.mover)
+    if plan.any_bones:
+        clip, ratio = put_on(clip, plan.spec)
+        facts = facts._replace(legs=ratio)
+    clip = resample(clip, plan.spec.frame_rate)
+    if len(clip) < 2:
+        raise ValueError(f"lasts less than 2 frames at {plan.spec.frame_rate:g} frames a second")
+    return clip, facts
+
+
+def aligned(clip: Clip, plan: Plan) -> tuple[Clip, Facts]:
+    """Bring a clip to the corpus' order of joints, up axis and unit; beside it what was found in it.
+
+    Raises:
+        ValueError: the clip cannot be turned, or has other joints, or other bones where the plan has one kind; says
+            which.
+    """
     refuse_vast(clip)
     clip = restore_names(clip, plan.spec.names)
     mover = find_mover(clip)
@@ -62,12 +84,17 @@ def conform(clip: Clip, plan: Plan) -> tuple[Clip, Facts]:
     )
     ordered = order_joints(clip, plan.spec.names)
     clip, facts = _turned(ordered, plan, facts._replace(reordered=ordered is not clip))
-    clip, facts = _scaled(clip, plan.spec, facts)
-    _refuse_stretching(clip, plan.spec, facts.mover)
-    clip = resample(clip, plan.spec.frame_rate)
-    if len(clip) < 2:
-        raise ValueError(f"lasts less than 2 frames at {plan.spec.frame_rate:g} frames a second")
-    return clip, facts
+    return _scaled(clip, plan, facts)
+
+
+def own_bones(clip: Clip, plan: Plan) -> FloatArray:
+    """(J, 3) a clip's own bones in the corpus' order and unit, zero for the moving joint and above.
+
+    Raises:
+        ValueError: the clip cannot be turned, or has other joints.
+    """
+    below = np.isin(np.arange(len(plan.spec.names)), plan.spec.joints_below)[:, None]
+    return np.where(below, aligned(clip, replace(plan, any_bones=True))[0].translations[0], 0.0)
 
 
 def _turned(clip: Clip, plan: Plan, facts: Facts) -> tuple[Clip, Facts]:
@@ -84,29 +111,40 @@ def _turned(clip: Clip, plan: Plan, facts: Facts) -> tuple[Clip, Facts]:
     return to_y_up(clip, "z" if up == "z" else "y"), facts
 
 
-def _scaled(clip: Clip, spec: FeatureSpec, facts: Facts) -> tuple[Clip, Facts]:
-    """The clip in the corpus' unit; refuses bones that differ by anything but the ratio of two units."""
+def _scaled(clip: Clip, plan: Plan, facts: Facts) -> tuple[Clip, Facts]:
+    """The clip in the corpus' unit; refuses bones that differ by anything but the ratio of two units, if any may not.
+
+    Bones that may differ are a person's: where no person is as tall in the corpus' unit, the likeliest other is theirs.
+    """
+    spec = plan.spec
     difference = spec.mismatch(clip.skeleton, clip.translations[0])
     if difference is None:
         return clip, facts
+    if other_tree := spec.tree_mismatch(clip.skeleton):
+        raise OtherSkeletonError(other_tree)
     factor = _bone_factor(clip, spec)
     for unit, ratio in _unit_ratios(spec.metres_per_unit).items():
         if abs(factor / ratio - 1.0) < _NEAR:
             scaled = scale_lengths(clip, 1.0 / ratio)
             if spec.mismatch(scaled.skeleton, scaled.translations[0]) is None:
                 return scaled, facts._replace(scale=ratio, unit=unit if unit in UNITS else "")
+    if plan.any_bones:
+        units = detect_units(clip)
+        ratios = _unit_ratios(spec.metres_per_unit)
+        if not units.candidates or not set(units.candidates) <= set(ratios):
+            return clip, facts
+        ratio = ratios[units.name]
+        return scale_lengths(clip, 1.0 / ratio), facts._replace(scale=ratio, unit=units.name)
     if factor > 0 and spec.mismatch(clip.skeleton, clip.translations[0] / factor) is None:
         difference = (
             f"all its bones are {factor:.4g} times as long as those of the corpus, which is the ratio of no two units "
             f"known ({', '.join(UNITS)}): a person of another size, or a file to be scaled first"
         )
-    raise OtherSkeletonError(difference)
+    raise OtherSkeletonError(f"{difference}; {BONES_DIFFER}")
 
 
 def _bone_factor(clip: Clip, spec: FeatureSpec) -> float:
-    """The factor that brings the corpus' bones nearest to the clip's; 0 where joints differ."""
-    if clip.skeleton.names != spec.names or clip.skeleton.parents != spec.parents:
-        return 0.0
+    """The factor that brings the corpus' bones nearest to the clip's."""
     below = list(spec.joints_below)
     own, theirs = spec.rest_array[below], clip.translations[0, below]
     return float((own * theirs).sum() / max((own * own).sum(), np.finfo(float).tiny))
@@ -132,14 +170,14 @@ def _refuse_stretching(clip: Clip, spec: FeatureSpec, mover: str) -> None:
         raise ValueError(f"bones change length in time: {list_first(stretching, 4)}; features hold rigid bones only")
 
 
-def skeleton_signature(clip: Clip) -> tuple[Any, ...]:
-    """The identity of a skeleton: joints, tree, and bones to a hundredth of the longest.
+def skeleton_signature(clip: Clip, *, any_bones: bool = False) -> tuple[Any, ...]:
+    """The identity of a skeleton: joints, tree, and bones to a hundredth of the longest, if they are not all one.
 
     The order in which a file lists its joints and the unit of its lengths are no part of it.
     """
     bones = np.linalg.norm(clip.translations[0], axis=-1)
     bones[: moving_joint(clip) + 1] = 0.0  # these translations are places, not bones
-    shares = np.round(bones / max(bones.max(), np.finfo(float).tiny), 2).tolist()
+    shares = np.round(bones / max(bones.max(), np.finfo(float).tiny) * (not any_bones), 2).tolist()
     names = clip.skeleton.names
     above = [names[parent] if parent >= 0 else "" for parent in clip.skeleton.parents]
     return tuple(sorted(zip(names, above, shares, strict=True)))

@@ -17,7 +17,7 @@ from motionsynth.corpus.plan import EncodeSettings, Plan
 from motionsynth.corpus.reading import Progress
 from motionsynth.corpus.report import CorpusReport, SkippedFile
 from motionsynth.corpus.sources import Sources, find_sources, join_stores, split_sources
-from motionsynth.corpus.split import SPLITS, Split, SplitName, Take
+from motionsynth.corpus.split import SPLITS, Split, SplitName
 from motionsynth.corpus.store import FeatureStore, StoredClip
 from motionsynth.errors import CorpusError
 from motionsynth.features.encode import FEATURES_VERSION
@@ -120,7 +120,7 @@ class Corpus:
     @cached_property
     def splits(self) -> dict[str, Any]:
         """The record of the split, for ``splits.json``."""
-        return self.split.record(self._takes(), self.config.split)
+        return self.split.record(self.sources.takes(self._stored), self.config.split)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -256,9 +256,6 @@ class Corpus:
         metres = self.spec.metres_per_unit
         return [f"the unit of length is unknown: 1 unit is taken for {metres:.4g} m; data.units sets it"]
 
-    def _takes(self) -> list[Take]:
-        return [Take(file, self.labels.cell(file), self.labels.clips[file].take) for file in self._stored]
-
 
 def open_corpus(
     config: DataConfig,
@@ -277,7 +274,7 @@ def open_corpus(
 
     Raises:
         CorpusError: there is no usable clip; a file cannot be used and ``on_bad_file`` is ``stop``; what is to be kept
-            is not there; or a second corpus has another skeleton.
+            is not there; a second corpus has another skeleton; or what is to be held out is no label.
     """
     sources = find_sources(config)
     labels = sources.labels
@@ -302,7 +299,7 @@ def open_corpus(
     stored = {clip.file: clip for clip in store.clips if clip.file not in skipped}
     if not stored:
         raise CorpusError(_refusal(config.path, skipped, sources.count))
-    split = split_sources(sources, [Take(f, labels.cell(f), labels.clips[f].take) for f in stored], config.split)
+    split = split_sources(sources, stored, config)
     split.keep_apart(stretch.files for stretch in store.shared)
     if not split.files("train"):
         raise CorpusError(f"{config.path}: no clip is left to train on: {_first(split.dropped)}")
@@ -339,7 +336,7 @@ def prepare_clip(path: Path, config: DataConfig, spec: FeatureSpec, *, up: Liter
 
     clip = read_clip(path)
     try:
-        return conform(clip, Plan(spec, file_up(clip, config, up), config.units))[0]
+        return conform(clip, Plan.of(spec, config, file_up(clip, config, up)))[0]
     except ValueError as error:
         raise CorpusError(f"{path}: {error}") from error
 

@@ -34,6 +34,8 @@ class Facts(NamedTuple):
     """The last joint on the trunk that moves; empty where none does."""
     jumps: bool = False
     """True where frame 0 stands far off frame 1, as where a rest pose comes first."""
+    legs: float = 1.0
+    """Leg length that it was brought to, as a multiple of its own, where it had other bones than the corpus."""
 
 
 def fact_notes(facts: Mapping[str, Facts], mover: str, frame_rate: float) -> tuple[str, ...]:
@@ -47,6 +49,7 @@ def fact_notes(facts: Mapping[str, Facts], mover: str, frame_rate: float) -> tup
     return (
         *_up_notes(facts),
         *_unit_notes(facts),
+        *_bone_notes(facts),
         *_layout_notes(facts, mover),
         *_jump_notes(facts),
         *_rate_notes(facts, frame_rate),
@@ -75,6 +78,16 @@ def _unit_notes(facts: Mapping[str, Facts]) -> list[str]:
         size = f"{scale:.6g} times larger" if scale > 1 else f"{1 / scale:.6g} times smaller"
         notes.append(f"{_are(own)} in {unit or 'another unit'}, {size}: scaled: {_some(own)}")
     return notes
+
+
+def _bone_notes(facts: Mapping[str, Facts]) -> list[str]:
+    ratios = {file: one.legs for file, one in facts.items() if one.legs != 1.0}
+    if not ratios:
+        return []
+    return [
+        f"{_are(ratios)} brought to the bones of the corpus: rotations kept, the way travelled multiplied by "
+        f"{min(ratios.values()):.3f} to {max(ratios.values()):.3f}, as leg lengths ask"
+    ]
 
 
 def _layout_notes(facts: Mapping[str, Facts], mover: str) -> list[str]:

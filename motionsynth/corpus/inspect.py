@@ -9,16 +9,19 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from motionsynth.corpus.conform import skeleton_signature
+from motionsynth.corpus.conform import own_bones, skeleton_signature
 from motionsynth.corpus.facts import Facts, fact_notes
 from motionsynth.corpus.finding import find_files
 from motionsynth.corpus.labels import Labels, LabelSource, read_labels
-from motionsynth.corpus.plan import EncodeSettings, Fault, Plan, probe_clip, settle
+from motionsynth.corpus.people import People, compare_people
+from motionsynth.corpus.plan import EncodeSettings, Fault, Plan, probe_clip
 from motionsynth.corpus.reading import Encoded, Progress, encode_clip, over_files
+from motionsynth.corpus.settling import settle
 from motionsynth.errors import ClipError, CorpusError
 from motionsynth.motion.clip import Clip
 from motionsynth.motion.formats import read_clip
 from motionsynth.motion.measure import detect_units, detect_up, moving_joint, refuse_vast, stretching_bones, up_axis
+from motionsynth.motion.skeleton import FloatArray
 
 __all__ = ["InspectedFile", "InspectedSkeleton", "Inspection", "RefusedFile", "inspect_path"]
 
@@ -90,6 +93,7 @@ class Inspection:
         unusable: those that could be read and that training refuses.
         notes: files that differ from most, and what training does about it.
         skeletons: the different skeletons, the commonest first.
+        people: bones of all that have the commonest one's joints side by side; None where none differ.
         label_source: where labels come from: csv, pattern, folders or none.
         classes: label -> class -> files.
         unlabelled: files without labels and rows of ``labels.csv`` without a file, and why.
@@ -102,6 +106,7 @@ class Inspection:
     unusable: tuple[RefusedFile, ...]
     notes: tuple[str, ...]
     skeletons: tuple[InspectedSkeleton, ...]
+    people: People | None
     label_source: str
     classes: dict[str, dict[str, int]]
     unlabelled: dict[str, str]
@@ -147,6 +152,8 @@ class _Seen(NamedTuple):
     up_certain: bool
     found: Facts | Fault
     """The findings of training, or its reason to refuse the file."""
+    bones: FloatArray | None
+    """(J, 3) its bones as training would have them, where it has the corpus' joints and other bones."""
 
 
 @dataclass(frozen=True)
@@ -216,6 +223,7 @@ def inspect_path(
         unusable=tuple(RefusedFile(one.file, one.found.reason) for one in seen if isinstance(one.found, Fault)),
         notes=_notes(plan, looked, found),
         skeletons=tuple(_skeleton([(one, loaded[one.file]) for one in group]) for group in groups),
+        people=_people(plan, seen, found),
         label_source=found.source,
         classes={
             name: dict(sorted(Counter(f.labels[name] for f in loaded.values() if name in f.labels).items()))
@@ -234,6 +242,7 @@ def _look(plan: Plan | None, settings: EncodeSettings, root: Path, file: str) ->
         return Fault(file, str(error))
     except ValueError as error:
         return Fault(file, f"{root / file}: {error}")
+    found = _found(plan, settings, root, file, clip)
     return _Seen(
         file,
         len(clip),
@@ -243,8 +252,18 @@ def _look(plan: Plan | None, settings: EncodeSettings, root: Path, file: str) ->
         skeleton_signature(clip),
         _describe(clip),
         detect_up(clip).certain,
-        _found(plan, settings, root, file, clip),
+        found,
+        _other_bones(plan, found, clip),
     )
+
+
+def _other_bones(plan: Plan | None, found: Facts | Fault, clip: Clip) -> FloatArray | None:
+    if plan is None or isinstance(found, Facts) or found.skeleton is None:
+        return None
+    try:
+        return own_bones(clip, plan)
+    except ValueError:
+        return None
 
 
 def _found(plan: Plan | None, settings: EncodeSettings, root: Path, file: str, clip: Clip) -> Facts | Fault:
@@ -263,6 +282,14 @@ def _notes(plan: Plan | None, looked: _Looked, labels: Labels) -> tuple[str, ...
         return ()
     facts = {file: one for file, one in looked.facts.items() if file not in labels.faults}
     return fact_notes(facts, plan.spec.names[plan.spec.moving_joint], plan.spec.frame_rate)
+
+
+def _people(plan: Plan | None, seen: Sequence[_Seen], labels: Labels) -> People | None:
+    if plan is None:
+        return None
+    corpus = plan.spec.rest_array
+    bones = {one.file: corpus if isinstance(one.found, Facts) else one.bones for one in seen}
+    return compare_people({file: own for file, own in bones.items() if own is not None}, labels, plan.spec)
 
 
 def _describe(clip: Clip) -> InspectedSkeleton:

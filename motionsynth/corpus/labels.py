@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from motionsynth.corpus.tables import LABELS, Matcher, Row, Table, find_table, read_table
-from motionsynth.errors import CorpusError
+from motionsynth.errors import CorpusError, unknown_word
 
 __all__ = ["ClipLabels", "Labels", "read_labels"]
 
@@ -59,6 +59,27 @@ class Labels:
         """The labels whose combinations are the cells of the corpus: content and style, or all where neither is."""
         levels = tuple(name for name in _LEVELS if name in self.names)
         return (self.names[:1] + levels if self.joined else levels) or self.names
+
+    def classes(self, label: str, files: Iterable[str]) -> dict[str, str]:
+        """File -> its class of a label; takes and columns of numbers count as labels here.
+
+        Args:
+            label: such as ``actor``, or ``take``.
+            files: those that are asked about.
+
+        Raises:
+            ValueError: there is no such label, or a file has no class of it.
+        """
+        told = {}
+        for file in files:
+            clip = self.clips[file]
+            told[file] = {"take": clip.take or "", **clip.details, **clip.classes}
+        known = sorted({name for words in told.values() for name, word in words.items() if word})
+        if label not in known:
+            raise ValueError(unknown_word(f"label {label!r}", label, known))
+        if unnamed := next((file for file, words in told.items() if not words.get(label)), None):
+            raise ValueError(f"{unnamed} has no {label}")
+        return {file: words[label] for file, words in told.items()}
 
     def cell(self, file: str) -> str:
         """The cell of a clip, such as ``walk/normal``; empty without labels."""

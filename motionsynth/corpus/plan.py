@@ -7,14 +7,14 @@ joints, its frame rate, and the joint of the trunk that moves.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 import numpy as np
 
-from motionsynth.corpus.facts import Facts
+from motionsynth.corpus.bones import BONES_DIFFER
 from motionsynth.errors import ClipError, CorpusError
 from motionsynth.features.spec import FeatureSpec
 from motionsynth.motion.clip import Clip
@@ -40,13 +40,10 @@ __all__ = [
     "Plan",
     "make_plan",
     "probe_clip",
-    "settle",
 ]
 
 _PROBES: Final = 9
 """Files read to see what a corpus is made of, spread over it."""
-_ATTEMPTS: Final = 4
-"""Times that a corpus may be read because most of its files turn out to be others than those looked at first."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +56,20 @@ class EncodeSettings:
     velocities: bool = False
     contacts: bool = True
     mirror: bool = False
+    bones: str = "same"
 
     @classmethod
     def of(cls, config: DataConfig) -> EncodeSettings:
         """Pick the settings out of a configuration."""
-        return cls(config.frame_rate, config.units, config.up, config.velocities, config.contacts, config.mirror)
+        return cls(
+            config.frame_rate,
+            config.units,
+            config.up,
+            config.velocities,
+            config.contacts,
+            config.mirror,
+            str(config.bones),
+        )
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,19 @@ class Plan:
     """The mirror of each joint's frame, the same for all clips; None where no mirror images are wanted."""
     own_up: bool = False
     """True where a file whose motion shows another axis beyond doubt is turned by that."""
+    any_bones: bool = False
+    """True where clips of the same joints with other bones are brought to those of the spec."""
+
+    @classmethod
+    def of(cls, spec: FeatureSpec, config: DataConfig, up: str) -> Self:
+        """The plan by which a clip is read as those of a corpus were.
+
+        Args:
+            spec: of the corpus.
+            config: how it was read.
+            up: the axis that points up in the clip; ``auto`` for that which it seems to be.
+        """
+        return cls(spec, up, config.units, any_bones=config.bones != "same")
 
 
 class Fault(NamedTuple):
@@ -89,72 +108,6 @@ class Fault(NamedTuple):
     """Identity of its skeleton, where nothing is wrong but that this is not the corpus'."""
     mover: str = ""
     """The joint further down the trunk that moves, where nothing else is wrong."""
-
-
-class Outcome(Protocol):
-    """The result of reading a corpus by one plan."""
-
-    @property
-    def facts(self) -> Mapping[str, Facts]:
-        """File that can be used -> what was found in it."""
-
-    @property
-    def faults(self) -> Sequence[Fault]:
-        """The files that cannot."""
-
-
-Read = TypeVar("Read", bound=Outcome)
-
-
-def settle(
-    root: Path, files: Sequence[str], settings: EncodeSettings, like: FeatureSpec | None, read: Callable[[Plan], Read]
-) -> tuple[Plan, Read]:
-    """Read a corpus by the plan that suits most of its files, and again where the files looked at first were few.
-
-    Args:
-        root: the folder.
-        files: POSIX paths inside it.
-        settings: how they are encoded.
-        like: features of another corpus that theirs are to be the same as.
-        read: reads all files by a plan.
-
-    Raises:
-        CorpusError: as :func:`make_plan`.
-    """
-    plan = make_plan(root, files, settings, like)
-    outcome = read(plan)
-    for _ in range(_ATTEMPTS - 1):
-        better = _better_plan(plan, root, settings, like, outcome)
-        if better is None:
-            break
-        plan = better
-        outcome = read(plan)
-    return plan, outcome
-
-
-def _better_plan(
-    plan: Plan, root: Path, settings: EncodeSettings, like: FeatureSpec | None, found: Outcome
-) -> Plan | None:
-    """The plan that suits more files than the one they were read by; None where that is the best."""
-    facts = found.facts
-    strangers = Counter(fault.skeleton for fault in found.faults if fault.skeleton is not None)
-    if strangers and strangers.most_common(1)[0][1] > len(facts):
-        common = strangers.most_common(1)[0][0]
-        return make_plan(root, [fault.file for fault in found.faults if fault.skeleton == common], settings, like)
-    layouts = Counter((one.scale, one.reordered) for one in facts.values())
-    if like is None and layouts and (layout := layouts.most_common(1)[0][0]) != (1.0, False):
-        return make_plan(root, [f for f, one in facts.items() if (one.scale, one.reordered) == layout], settings)
-    deeper = {fault.file: fault.mover for fault in found.faults if fault.mover}
-    if like is None and deeper:
-        try:
-            mover = max(deeper.values(), key=plan.spec.names.index)
-            return make_plan(root, sorted([*facts, *deeper]), settings, up=plan.up, mover=mover)
-        except CorpusError:
-            return None  # joints hang beside it: the files in which it moves are left out
-    turned = [one.own_up for one in facts.values() if one.own_up]
-    if 2 * len(turned) > len(facts):
-        return make_plan(root, list(facts), settings, like, up=turned[0])
-    return None
 
 
 class Probe(NamedTuple):
@@ -209,7 +162,7 @@ def make_plan(
         up = certain.most_common(1)[0][0] if certain else typical.up
     units = typical.units.name if settings.units == "auto" else settings.units
     spec = _spec(probes, typical, settings, up, mover)
-    plan = Plan(spec, up, units, own_up=settings.up == "auto")
+    plan = Plan(spec, up, units, own_up=settings.up == "auto", any_bones=settings.bones != "same")
     if like is not None:
         plan = _plan_like(like, plan, typical.upright(up), root)
     if not settings.mirror:
@@ -286,10 +239,12 @@ def _plan_like(like: FeatureSpec, plan: Plan, typical: Clip, root: Path) -> Plan
     """The plan with features laid out as those of another corpus, in its own unit."""
     scale = plan.spec.metres_per_unit / like.metres_per_unit
     typical = order_joints(typical, like.names)
-    if reason := like.mismatch(typical.skeleton, typical.translations[0] * scale):
+    other_tree = like.tree_mismatch(typical.skeleton)
+    other_bones = None if plan.any_bones else like.mismatch(typical.skeleton, typical.translations[0] * scale)
+    if reason := other_tree or other_bones:
+        way = "bring this one to the other's first" if other_tree else BONES_DIFFER
         raise CorpusError(
-            f"{root}: cannot join a corpus of another skeleton: {reason}; two corpora need one skeleton, so bring this "
-            "one to the other's first"
+            f"{root}: cannot join a corpus of another skeleton: {reason}; two corpora need one skeleton: {way}"
         )
     rest = tuple((float(x), float(y), float(z)) for x, y, z in like.rest_array / scale)
     return replace(plan, spec=replace(like, rest=rest, metres_per_unit=plan.spec.metres_per_unit))

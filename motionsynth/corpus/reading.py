@@ -66,7 +66,7 @@ def encode_clip(plan: Plan, root: Path, file: str, clip: Clip) -> Encoded | Faul
             mirrored = encode_array(mirror(conformed, plan.mirror_frames), plan.spec)
         return Encoded(file, encode_array(conformed, plan.spec), mirrored, frame_words(clip), facts)
     except OtherSkeletonError as error:
-        return Fault(file, f"{root / file}: {error}", skeleton=skeleton_signature(clip))
+        return Fault(file, f"{root / file}: {error}", skeleton=skeleton_signature(clip, any_bones=plan.any_bones))
     except DeeperMoverError as error:
         return Fault(file, f"{root / file}: {error}", mover=error.joint)
     except ValueError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -18,13 +18,13 @@ import numpy as np
 from motionsynth.corpus.finding import find_files
 from motionsynth.corpus.labels import ClipLabels, Labels, read_labels
 from motionsynth.corpus.selection import choose_files, names_sha256
-from motionsynth.corpus.split import Split, Take, split_takes
+from motionsynth.corpus.split import Split, Take, split_classes, split_takes
 from motionsynth.corpus.store import FeatureStore
 from motionsynth.corpus.stretches import SharedStretch
 from motionsynth.errors import CorpusError, unknown_word
 
 if TYPE_CHECKING:
-    from motionsynth.config import DataConfig, SplitConfig
+    from motionsynth.config import DataConfig
 
 __all__ = [
     "CORPUS",
@@ -82,6 +82,10 @@ class Sources:
     def count(self) -> int:
         """Files that are to be read, or that should be."""
         return sum(len(part.files) + part.closed for part in self.parts)
+
+    def takes(self, files: Iterable[str]) -> list[Take]:
+        """Where each of these files belongs, as a split deals them."""
+        return [Take(file, self.labels.cell(file), self.labels.clips[file].take) for file in files]
 
     def of(self, name: str) -> Source:
         """The folder that a clip of this name is in."""
@@ -185,17 +189,28 @@ def join_stores(sources: Sources, stores: Sequence[FeatureStore]) -> FeatureStor
     )
 
 
-def split_sources(sources: Sources, takes: Sequence[Take], config: SplitConfig) -> Split:
-    """Deal the takes of each corpus as if it were alone: takes of two corpora have nothing to do with one another."""
-    splits = []
+def split_sources(sources: Sources, files: Iterable[str], config: DataConfig) -> Split:
+    """Deal the clips of each corpus as if it were alone: takes of two corpora have nothing to do with one another.
+
+    Raises:
+        CorpusError: what is to be held out is no label, or has one class only.
+    """
+    takes, splits = sources.takes(files), []
     for part in sources.parts:
         own = [take for take in takes if take.file.startswith(part.prefix)]
+        if config.hold_out != "take":
+            try:
+                classes = sources.labels.classes(config.hold_out, [take.file for take in own])
+                splits.append(split_classes(classes, config.hold_out, config.split))
+            except ValueError as error:
+                raise CorpusError(f"{part.root}: data.hold_out: {error}") from error
+            continue
         # the seed of a cell is its name, so that of a corpus alone is wanted, without the corpus
         cells = [f"{take.cell}/".removeprefix(part.prefix).removesuffix("/") for take in own]
-        splits.append(split_takes([take._replace(cell=c) for take, c in zip(own, cells, strict=True)], config))
+        splits.append(split_takes([take._replace(cell=c) for take, c in zip(own, cells, strict=True)], config.split))
     if len(splits) == 1:
         return splits[0]
-    whole = Split({}, {}, any(split.ordered for split in splits))
+    whole = Split({}, {}, any(split.ordered for split in splits), held=config.hold_out)
     for split in splits:
         whole.of_file |= split.of_file
         whole.dropped |= split.dropped

@@ -6,6 +6,9 @@ Named takes, and files without takes, have no order: they are dealt at random, e
 
 A cell of one take goes to training; of two, to training and test; from three on every split gets one. Where a cell is
 too small for the gap it is made narrower, and the record says so.
+
+Classes of a label, such as people, are dealt whole instead where they are what is to be held out, by the same rules as
+the named takes of one cell.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ import numpy as np
 if TYPE_CHECKING:
     from motionsynth.config import SplitConfig
 
-__all__ = ["SPLITS", "Split", "SplitName", "Take", "split_takes"]
+__all__ = ["SPLITS", "Split", "SplitName", "Take", "split_classes", "split_takes"]
 
 SplitName = Literal["train", "validation", "test"]
 SPLITS: Final[tuple[SplitName, ...]] = get_args(SplitName)
@@ -45,6 +48,8 @@ class Split:
     ordered: bool
     """Whether takes were numbered, and so dealt in blocks."""
     notes: list[str] = field(default_factory=list)
+    held: str = "take"
+    """What was dealt whole: takes, or the classes of this label."""
 
     def files(self, split: SplitName) -> tuple[str, ...]:
         """The files of a split, sorted."""
@@ -74,6 +79,7 @@ class Split:
             "validation_share": config.validation,
             "test_share": config.test,
             "gap_takes": config.gap if self.ordered else 0,
+            "hold_out": self.held,
             "takes": "blocks of neighbours" if self.ordered else "at random",
             "splits": {
                 split: [
@@ -101,13 +107,39 @@ def split_takes(takes: Sequence[Take], config: SplitConfig) -> Split:
         cells[take.cell].append(take)
     for cell, members in sorted(cells.items()):
         # each cell draws on its own, so that a clip more in one does not reshuffle all others
-        seed = hashlib.sha256(f"{config.seed}|{cell}".encode()).digest()[:8]
-        rng = np.random.default_rng(int.from_bytes(seed, "little"))
+        rng = _generator(config, cell)
         if ordered:
             _deal_blocks(cell, members, config, rng, split)
         else:
             _deal_at_random(members, config, rng, split, dealt)
     return split
+
+
+def split_classes(classes: Mapping[str, str], label: str, config: SplitConfig) -> Split:
+    """Deal whole classes of a label to the three splits, at random.
+
+    Args:
+        classes: every usable file -> its class.
+        label: its name.
+        config: shares, of the classes, and seed.
+
+    Raises:
+        ValueError: there is one class only, so that nothing can be held out.
+    """
+    names = sorted(set(classes.values()))
+    if len(names) < 2:
+        raise ValueError(f"the only {label} is {', '.join(names)}, so none can be held out")
+    split = Split({}, {}, False, held=label)
+    members = [Take(file, "", name) for file, name in classes.items()]
+    _deal_at_random(members, config, _generator(config, label), split, {})
+    if len(names) < 3:
+        split.notes.append(f"{label}: of {len(names)} classes none is left for validation")
+    return split
+
+
+def _generator(config: SplitConfig, word: str) -> np.random.Generator:
+    seed = hashlib.sha256(f"{config.seed}|{word}".encode()).digest()[:8]
+    return np.random.default_rng(int.from_bytes(seed, "little"))
 
 
 def _sizes(count: int, config: SplitConfig) -> dict[SplitName, int]:

@@ -75,7 +75,7 @@ def file_motions(
     real = _real_clips(root, files)
     files = [file for file in files if file not in real]
     length, spec = corpus.config.window_frames, corpus.spec
-    read = partial(_encode_file, Plan(spec, corpus.config.up, corpus.config.units))
+    read = partial(_encode_file, Plan.of(spec, corpus.config, corpus.config.up))
     encoded = list(over_files(read, root, files, progress=progress))
     for file, reason in (*faults.items(), *((f, item.reason) for f, item in zip(files, encoded, strict=True))):
         if reason:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from motionsynth.corpus.finding import OnBadFile
 from motionsynth.errors import CorpusError, MotionSynthError, RunError
-from motionsynth.run_files import holds_run
+from motionsynth.run_files import SKELETON, holds_run
 
 if TYPE_CHECKING:
     from motionsynth.config import DataConfig
@@ -163,15 +163,19 @@ def _corpus_of(run: Run, reading: Reading | None) -> Corpus:
 
 
 def _data_config(place: Path, run: Run | None) -> DataConfig:
-    """How to read a folder: in the windows of the run, or of the shipped runs; a YAML says the rest."""
+    """How to read a folder: in the windows and on the bones of the run, or as shipped runs; a YAML says the rest."""
     from motionsynth.config import load_config
     from motionsynth.workflow import JUDGED_AS, baseline
 
     if run is None or place.suffix in _YAML:
-        return _judged(load_config(run.path / "config.yaml" if run else baseline(JUDGED_AS), data=place).data)
-    # a pattern that reads labels from the names of one corpus says nothing of another's
-    own = {"path": place, "labels": "auto", "pattern": None, "clips": None, "keep": {}, "second": None}
-    return _judged(run.config.data.model_copy(update=own))
+        data = load_config(run.path / "config.yaml" if run else baseline(JUDGED_AS), data=place).data
+    else:
+        # what reads labels from the names of one corpus, or chooses among its clips, says nothing of another's
+        own = {"path": place, "labels": "auto", "pattern": None, "clips": None, "keep": {}, "second": None}
+        data = run.config.data.model_copy(update={**own, "hold_out": "take"})
+    if run is not None and run.data.bones != "same":
+        data = data.model_copy(update={"bones": (run.path / SKELETON).absolute()})
+    return _judged(data)
 
 
 def _judged(data: DataConfig) -> DataConfig:

@@ -201,15 +201,8 @@ class FeatureSpec:
             rest: (J, 3) its bones, as ``clip.translations[0]`` holds them, in the same unit.
             tolerance: largest difference of a bone, as a share of the longest bone chain.
         """
-        if skeleton.names != self.names:
-            return _joint_difference(skeleton.names, self.names)
-        if skeleton.parents != self.parents:
-            hung = [
-                f"{name} on {_parent(skeleton.names, theirs)}, not {_parent(self.names, own)}"
-                for name, theirs, own in zip(self.names, skeleton.parents, self.parents, strict=True)
-                if theirs != own
-            ]
-            return f"its joints hang on other parents ({list_first(hung, 4)})"
+        if other := self.tree_mismatch(skeleton):
+            return other
         below = list(self.joints_below)
         if not below:
             return None
@@ -221,6 +214,17 @@ class FeatureSpec:
             also = f", and {others} more bones differ" if others else ""
             return f"its bone to {self.names[below[worst]]} differs by {off[worst]:.4g} units{also}"
         return None
+
+    def tree_mismatch(self, skeleton: Skeleton) -> str | None:
+        """Say how the joints of another skeleton differ, whatever its bones; None where they do not."""
+        if skeleton.names != self.names:
+            return _joint_difference(skeleton.names, self.names)
+        hung = [
+            f"{name} on {_parent(skeleton.names, theirs)}, not {_parent(self.names, own)}"
+            for name, theirs, own in zip(self.names, skeleton.parents, self.parents, strict=True)
+            if theirs != own
+        ]
+        return f"its joints hang on other parents ({list_first(hung, 4)})" if hung else None
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-able types; :meth:`from_dict` gives back an equal spec."""

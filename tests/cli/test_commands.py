@@ -12,6 +12,7 @@ import motionsynth
 from motionsynth.config import load_config
 from motionsynth.output import MANIFEST
 from tests.cli.invocation import Invoke
+from tests.corpus.folders import WHO, write_people
 from tests.records import change_record
 
 SMALL = (
@@ -70,6 +71,17 @@ def test_inspect_tells_what_is_there(invoke: Invoke, corpus: Path) -> None:
     assert "Hips" in result.out
     document = json.loads(invoke("data", "inspect", corpus, "--json").out)
     assert len(document["loaded"]) == 60
+
+
+def test_inspect_lists_the_bones_of_people(invoke: Invoke, tmp_path: Path) -> None:
+    result = invoke("data", "inspect", write_people(tmp_path), "--pattern", WHO)
+    assert re.search(r"^bones, cm +min +mean +max +ann +bob +cyd +dan$", result.out, re.MULTILINE)
+    assert re.search(r"^leg +82\.7 +99\.9 +119\.4 +82\.7 +91\.8 +105\.6 +119\.4$", result.out, re.MULTILINE)
+    rows = result.out.partition("bones, cm")[2].partition("their rest poses agree")[0].splitlines()
+    assert max(map(len, rows[:12])) <= 80 and rows[12].startswith("18 bones of 4 people (actor) differ, most that to ")
+    many = invoke("data", "inspect", write_people(tmp_path / "many", {f"p{n:02}": 1 + n / 40 for n in range(12)}, 1))
+    assert max(map(len, many.out.partition("bones, cm")[2].partition("bones of")[0].splitlines())) <= 80
+    assert many.out.count("bones, cm") > 1, "as many tables as people need"
 
 
 def test_inspect_refuses_what_is_no_motion(invoke: Invoke, tmp_path: Path) -> None:

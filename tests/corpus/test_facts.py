@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from motionsynth.config import DataConfig
-from motionsynth.corpus import plan
+from motionsynth.corpus import plan, settling
 from motionsynth.corpus.conform import skeleton_signature
 from motionsynth.corpus.convert import convert_path
 from motionsynth.corpus.corpus import Corpus, open_corpus, prepare_clip
@@ -397,7 +397,7 @@ def test_a_corpus_of_one_kind_is_read_once(tmp_path: Path, monkeypatch: pytest.M
         made.append(1)
         return make(*arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(plan, "make_plan", counted)
+    monkeypatch.setattr(settling, "make_plan", counted)
     corpus = open_folder(folder, tmp_path / "cache")
     assert made == [1]
     assert not any("file" in note for note in corpus.report.notes)

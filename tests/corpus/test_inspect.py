@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,18 @@ import pytest
 from motionsynth.corpus.inspect import inspect_path
 from motionsynth.errors import CorpusError
 from motionsynth.motion.bvh import write_bvh
-from tests.corpus.folders import PATTERN, cell_names, clip_of, longer_arm, write_clips
+from tests.corpus.folders import (
+    PATTERN,
+    PEOPLE,
+    WHO,
+    cell_names,
+    clip_of,
+    longer_arm,
+    of_size,
+    turned_at_rest,
+    write_clips,
+    write_people,
+)
 from tests.motion.clips import HUMAN
 
 
@@ -113,3 +125,41 @@ def test_without_the_refusal_they_would_warn(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "a.bvh").write_text(_column("1e200", "0 0 0"))
     with pytest.raises(RuntimeWarning, match="overflow"):
         inspect_path(tmp_path)
+
+
+def test_bones_of_people_stand_side_by_side(tmp_path: Path) -> None:
+    folder = write_people(tmp_path)
+    write_bvh(longer_arm(of_size(clip_of(90), 1.1)), folder / "walk_eve_1.bvh")
+    found = inspect_path(folder, pattern=WHO)
+    people = found.people
+    assert people is not None
+    sizes = {**PEOPLE, "eve": 1.1}
+    assert (people.label, people.names) == ("actor", tuple(sizes))
+    leg = people.legs[people.names.index("bob")]
+    assert people.legs == pytest.approx([leg * size for size in sizes.values()])
+    assert people.joints[0] != "LeftForeArm" and len(people.joints) == len(HUMAN) - 2
+    arm = people.lengths[people.joints.index("LeftForeArm")]
+    assert arm == pytest.approx([27 * size for size in PEOPLE.values()] + [27 * 1.1 + 3])
+    assert people.strangers == () and min(people.cosines) > 0.999
+    json.dumps(found.to_dict())
+
+
+def test_who_has_another_rest_pose_or_other_joints_is_told_apart(tmp_path: Path) -> None:
+    folder = write_people(tmp_path)
+    write_bvh(of_size(turned_at_rest(clip_of(90), 50.0), 1.1), folder / "walk_eve_1.bvh")
+    clip = clip_of(0)
+    names = ("Root", *clip.skeleton.names[1:])
+    write_bvh(replace(clip, skeleton=replace(clip.skeleton, names=names)), folder / "walk_fay_1.bvh")
+    people = inspect_path(folder, pattern=WHO).people
+    assert people is not None and people.names == (*PEOPLE, "eve")
+    assert people.strangers == ("eve",)
+    assert people.odd[-1] == "LeftForeArm" and people.cosines[-1] == pytest.approx(0.643, abs=1e-3)
+
+
+def test_without_a_label_for_them_people_are_numbered(tmp_path: Path) -> None:
+    people = inspect_path(write_people(tmp_path), pattern=r"(?P<content>[a-z]+)_").people
+    assert people is not None and (people.label, people.names) == ("person", ("1", "2", "3", "4"))
+
+
+def test_people_with_the_same_bones_are_not_compared(tmp_path: Path) -> None:
+    assert inspect_path(write_people(tmp_path, {"ann": 1.0, "bob": 1.0}), pattern=WHO).people is None

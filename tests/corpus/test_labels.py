@@ -200,3 +200,18 @@ def test_names_without_numbers_have_no_order(tmp_path: Path) -> None:
         assert [labels.clips[file].take for file in files] == [None, None]
         assert labels.cell(files[0]) == ""
     assert read_labels(tmp_path, ["a_1.bvh", "a_2.bvh"]).clips["a_2.bvh"].take == "2"
+
+
+def test_classes_of_a_label_are_those_of_takes_and_numbers_too(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("file,content,take,subject\na.bvh,walk,7,1\nb.bvh,run,,2\n")
+    labels = read_labels(tmp_path, ["a.bvh", "b.bvh"])
+    assert "subject" not in labels.names  # numbers are no classes of the corpus
+    assert labels.classes("subject", labels.clips) == {"a.bvh": "1", "b.bvh": "2"}
+    assert labels.classes("content", ["b.bvh"]) == {"b.bvh": "run"}
+    assert labels.classes("take", ["a.bvh"]) == {"a.bvh": "7"}
+    with pytest.raises(ValueError, match=r"b\.bvh has no take"):
+        labels.classes("take", labels.clips)
+    with pytest.raises(
+        ValueError, match=r"unknown label 'subjet', did you mean subject\? known: content, subject, take"
+    ):
+        labels.classes("subjet", labels.clips)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from motionsynth.config import SplitConfig
-from motionsynth.corpus.split import SPLITS, Take, split_takes
+from motionsynth.corpus.split import SPLITS, Take, split_classes, split_takes
 
 
 def numbered(numbers: list[int], cell: str = "walk/calm", files_a_take: int = 1) -> list[Take]:
@@ -118,3 +118,43 @@ def test_the_record_says_it_all() -> None:
     assert listed == split.of_file
     assert (record["seed"], record["gap_takes"]) == (5, 1)
     assert {entry["file"] for entry in record["dropped"]} == set(split.dropped)
+
+
+def actors(count: int, clips: int = 7) -> dict[str, str]:
+    return {f"{name:02}_{clip}.bvh": f"{name:02}" for name in range(count) for clip in range(clips)}
+
+
+@settings(max_examples=50, deadline=None)
+@given(count=st.integers(2, 20), seed=st.integers(0, 20))
+def test_classes_are_dealt_whole(count: int, seed: int) -> None:
+    classes = actors(count)  # named by numbers, which are no order of recording here
+    config = SplitConfig(seed=seed, validation=0.2, test=0.2)
+    split = split_classes(classes, "actor", config)
+    assert split.of_file == split_classes(dict(reversed(classes.items())), "actor", config).of_file
+    where: dict[str, set[str]] = {}
+    for file, there in split.of_file.items():
+        where.setdefault(classes[file], set()).add(there)
+    assert set(where) == set(classes.values()) and all(len(splits) == 1 for splits in where.values())
+    sizes = [len(split.files(name)) // 7 for name in SPLITS]
+    assert sizes == (
+        [1, 0, 1] if count == 2 else [count - 2 * max(1, round(0.2 * count)), *[max(1, round(count / 5))] * 2]
+    )
+    assert split.notes == (["actor: of 2 classes none is left for validation"] if count == 2 else [])
+    assert not split.dropped and not split.ordered
+
+
+def test_the_seed_decides_who_is_held_out() -> None:
+    held = {split_classes(actors(6), "actor", SplitConfig(seed=seed)).files("test") for seed in range(40)}
+    assert len(held) == 6
+
+
+def test_of_one_class_none_can_be_held_out() -> None:
+    with pytest.raises(ValueError, match="the only actor is 00, so none can be held out"):
+        split_classes(actors(1), "actor", SplitConfig())
+
+
+def test_the_record_says_what_was_dealt_whole() -> None:
+    takes, config = numbered([1, 2, 3]), SplitConfig()
+    assert split_takes(takes, config).record(takes, config)["hold_out"] == "take"
+    named = [Take(file, "walk", "1") for file in actors(4)]
+    assert split_classes(actors(4), "actor", config).record(named, config)["hold_out"] == "actor"
