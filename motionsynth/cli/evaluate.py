@@ -55,6 +55,10 @@ def evaluate(
         Path | None,
         typer.Option("--out", "-o", help="Folder to write.", show_default="the run, or evaluation/NAME for a folder"),
     ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(help="Label, such as actor: figures for each class of it in the reference, beside the whole."),
+    ] = None,
     real_clips: Annotated[
         bool, typer.Option("--real-clips/--no-real-clips", help="Play clips of the reference in the report.")
     ] = True,
@@ -74,6 +78,8 @@ def evaluate(
     `motionsynth evaluate runs/vae`
 
     `motionsynth evaluate runs/gan --metrics smoothness,recall --features pca,kinetic --bootstrap 0`
+
+    `motionsynth evaluate runs/vae --by actor --metrics smoothness,recall`
 
     `motionsynth evaluate clips/ --reference data/walkers:test --calibration calibration.json`
     """
@@ -95,6 +101,7 @@ def evaluate(
             extractor=extractor,
             calibration=calibration,
             out=out,
+            by=by,
             real_clips=real_clips,
             track=track,
             device=device,

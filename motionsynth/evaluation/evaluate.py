@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from motionsynth.evaluation.reference import Reference
     from motionsynth.evaluation.scores import Scores
     from motionsynth.extractors import Extractor
+    from motionsynth.metrics.registry import Chosen
     from motionsynth.metrics.suite import Figure
     from motionsynth.run import Run
 
@@ -42,6 +43,7 @@ def evaluate(
     extractor: Path | None = None,
     calibration: Path | None = None,
     out: Path | None = None,
+    by: str | None = None,
     real_clips: bool = True,
     track: bool | None = None,
     device: str = "auto",
@@ -66,6 +68,8 @@ def evaluate(
             None.
         calibration: ``calibration.json``, on whose curves figures are read as doses.
         out: folder for ``scores.json`` and ``report.html``; the run, or ``evaluation/NAME`` for a folder, where None.
+        by: label of the reference's corpus: the figures are computed for each class of it too, such as each person; all
+            but those of a model's density.
         real_clips: whether clips of the reference play in the report; not where it is to be published and they are
             licensed.
         track: whether the figures go to the run's MLflow entry; where it has one, where None.
@@ -76,11 +80,12 @@ def evaluate(
     Raises:
         ConfigError: a metric, feature space or device is unknown.
         RunError, CorpusError, ExtractorError: a set or the extractor cannot be used; files are named.
-        MotionSynthError: too few windows to compare, or nothing to compare them with.
+        MotionSynthError: too few windows to compare, nothing to compare them with, or no label ``by``.
     """
     from motionsynth.calibration.record import load_calibration
     from motionsynth.evaluation.account import scores_of
     from motionsynth.evaluation.compared import Compared
+    from motionsynth.evaluation.groups import classes_by, score_groups
     from motionsynth.evaluation.reference import open_reference
     from motionsynth.evaluation.scores import SCORES
     from motionsynth.extractors import load_extractor
@@ -100,6 +105,7 @@ def evaluate(
     bad = bad or BadFiles()
     named = None if reference is None else str(reference)
     held = open_reference(named, run, reading=_told(stage, "read clips"), on_bad_file=bad.policy)
+    classes = classes_by(by, held)
     motions = _motions(source, run, held, count, seed, device, bad, stage)
     for skipped in held.corpus.skipped:
         bad.add(held.corpus.path(skipped.file), skipped.reason)
@@ -109,20 +115,18 @@ def evaluate(
     notes = _curve_notes(curves, str(calibration), compared, judge)
     described = compared.described(judge, chosen, device, stage)
     figures, real = described.score(chosen, resamples, seed, stage)
-    wanted = {metric.name for measure, _ in chosen for metric in measure.metrics}
-    if run and wanted & {metric.name for metric in LIKELIHOOD.metrics}:
-        from motionsynth.evaluation.likelihood import log_density_figures
-
-        # the features that the model learnt from, as the corpus encodes whole clips
-        size = len(compared.reference)
-        windows = [held.motions(split).draw(size, seed) for split in (held.split, "train")]
-        found = log_density_figures(run, *windows, wanted=wanted, resamples=resamples, seed=seed, device=device)
-        figures, real = figures | found[0], real | found[1]
+    density = _density_figures(run, chosen, held, len(compared.reference), resamples, seed, device)
+    figures, real = figures | density[0], real | density[1]
+    groups = None
+    if by is not None:
+        pairs = [(measure, space) for measure, space in chosen if measure.metrics[0] not in LIKELIHOOD.metrics]
+        groups = score_groups(by, classes, compared.reference, described, pairs, resamples, seed, stage)
+        notes += groups.notes
     scores = scores_of(source, run, compared, described, judge, figures, real, seed, resamples)
     readings = _readings(curves, figures)
     if curves is not None and not readings:
         notes.append(f"{calibration}: no figure that was computed here is valid on one of its axes")
-    scores = replace(scores, notes=(*scores.notes, *notes), readings=readings, folder=folder)
+    scores = replace(scores, notes=(*scores.notes, *notes), readings=readings, folder=folder, groups=groups)
     _keep(scores, described, real_clips, calibrated=curves is not None)
     return replace(scores, warnings=_deliver(run, folder, track))
 
@@ -170,6 +174,21 @@ def _judge(
     return judge
 
 
+def _density_figures(
+    run: Run | None, chosen: Sequence[Chosen], held: Reference, size: int, resamples: int, seed: int, device: str
+) -> tuple[dict[str, Figure], dict[str, Figure]]:
+    """Figures of the density of a run's model, where it has one and they are asked for, and of training windows."""
+    from motionsynth.evaluation.likelihood import log_density_figures
+    from motionsynth.metrics.likelihood import LIKELIHOOD
+
+    wanted = {metric.name for measure, _ in chosen for metric in measure.metrics}
+    if run is None or not wanted & {metric.name for metric in LIKELIHOOD.metrics}:
+        return {}, {}
+    # the features that the model learnt from, as the corpus encodes whole clips
+    windows = [held.motions(split).draw(size, seed) for split in (held.split, "train")]
+    return log_density_figures(run, *windows, wanted=wanted, resamples=resamples, seed=seed, device=device)
+
+
 def _curve_notes(curves: Calibration | None, path: str, compared: Compared, judge: Extractor) -> list[str]:
     """What is to be said of the curves to read figures on; refused before anything is computed."""
     if curves is None:
@@ -214,6 +233,7 @@ def _keep(scores: Scores, described: Described, real_clips: bool, *, calibrated:
         f"{'' if reference.about['split'] == 'train' else ', held out'} ({reference.takes} takes)",
         headlines=headlines,
         notes=scores.notes,
+        groups=scores.groups,
         real_clips=real_clips,
         seed=scores.seed,
     )

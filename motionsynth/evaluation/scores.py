@@ -11,6 +11,8 @@
     readings               every figure that can be read as a dose
     notes                  what was left out, resampled or subsampled
     figures                key -> value, low, high, note, unit, better, ideal, within, space, summary, reference, real
+    by                     the label by which the reference was parted, if it was; null otherwise
+    groups                 class of it -> windows, takes, figures (key -> value, low, high, note, real)
 
 ``real`` in a figure is the same figure of real training motion against the reference. A value that is undefined is
 null, and its note says why.
@@ -30,6 +32,7 @@ from motionsynth.metrics.suite import Figure
 
 if TYPE_CHECKING:
     from motionsynth.calibration.reading import Reading
+    from motionsynth.evaluation.groups import Group, Groups
 
 __all__ = ["FORMAT", "SCORES", "Scores", "SetRecord"]
 
@@ -85,6 +88,7 @@ class Scores:
         readings: figures read backwards on the curves of a calibration.
         warnings: what went wrong outside of the figures, as an MLflow server that did not answer; not kept.
         folder: where ``scores.json`` and the report are.
+        groups: figures against the reference windows of each class of a label, where one was asked for.
     """
 
     generated: SetRecord
@@ -101,6 +105,7 @@ class Scores:
     readings: tuple[Reading, ...] = ()
     warnings: tuple[str, ...] = ()
     folder: Path | None = None
+    groups: Groups | None = None
 
     @property
     def values(self) -> dict[str, float]:
@@ -145,6 +150,8 @@ class Scores:
             "readings": [asdict(reading) for reading in self.readings],
             "notes": list(self.notes),
             "figures": {key: _figure(figure, self.real_figures.get(key)) for key, figure in self.figures.items()},
+            "by": self.groups.label if self.groups else None,
+            "groups": {name: _group(group) for name, group in self.groups.classes.items()} if self.groups else {},
         }
 
     def save(self, folder: Path) -> Path:
@@ -168,6 +175,15 @@ def _figure(figure: Figure, real: Figure | None) -> dict[str, Any]:
         "reference": metric.reference,
         "real": _numbers(real) if real else None,
     }
+
+
+def _group(group: Group) -> dict[str, Any]:
+    real = group.real_figures
+    figures = {
+        key: {**_numbers(figure), "real": _numbers(real[key]) if key in real else None}
+        for key, figure in group.figures.items()
+    }
+    return {"windows": group.windows, "takes": group.takes, "figures": figures}
 
 
 def _numbers(figure: Figure) -> dict[str, Any]:

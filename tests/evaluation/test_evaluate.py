@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from motionsynth import evaluate, open_run
-from motionsynth.errors import ConfigError
+from motionsynth.errors import ConfigError, MotionSynthError
+from motionsynth.evaluation.compared import Compared
+from motionsynth.evaluation.motions import run_motions
+from motionsynth.evaluation.reference import open_reference
 from motionsynth.evaluation.scores import Scores
+from motionsynth.extractors import load_extractor
+from motionsynth.metrics.registry import choose
 from tests.evaluation import worlds
 
 
@@ -249,3 +256,46 @@ def test_a_report_for_publication_plays_no_licensed_clip(tmp_path: Path) -> None
         assert ("real clips are left out of this page" in page) != real_clips
         sizes.append(len(page))
     assert sizes[1] < sizes[0]
+
+
+def test_figures_of_each_class_stand_beside_the_whole(tmp_path: Path) -> None:
+    metrics = ("speed_ratio", "sliced_wasserstein", "log_density_bound")
+    scores = score(worlds.run_dir(), metrics=metrics, features=["pca"], count=64, by="content", out=tmp_path)
+    groups = scores.groups
+    assert groups is not None and groups.label == "content"
+    corpus = worlds.corpus()
+    assert set(groups.classes) == {corpus.labels.clips[file].classes["content"] for file in corpus.clips("test")}
+    assert sum(group.windows for group in groups.classes.values()) == scores.reference.windows
+    # one class by hand: all generated windows, and training windows, against its windows alone
+    run, name = open_run(worlds.run_dir()), sorted(groups.classes)[0]
+    held = open_reference("test", run)
+    compared = Compared.of(run_motions(run, 64, 0), held, count=64, seed=0)
+    own = [corpus.labels.clips[take].classes["content"] == name for take in compared.reference.takes]
+    assert groups.classes[name].windows == sum(own) < len(own)
+    alone = replace(compared, reference=compared.reference.subset(torch.tensor(own).nonzero()[:, 0]))
+    chosen = choose(metrics[:2], ["pca"], ["pca"])
+    figures, real = alone.described(load_extractor(worlds.extractor()), chosen, "cpu", lambda *_: None).score(
+        chosen, 0, 0, lambda *_: None
+    )
+    for found, expected in ((groups.classes[name].figures, figures), (groups.classes[name].real_figures, real)):
+        assert {key: figure.value for key, figure in found.items()} == pytest.approx(
+            {key: figure.value for key, figure in expected.items()}
+        )
+    assert figures["smoothness/speed_ratio"].value != scores.figures["smoothness/speed_ratio"].value
+    document = json.loads((tmp_path / "scores.json").read_text())
+    assert document["by"] == "content" and set(document["groups"]) == set(groups.classes)
+    kept = document["groups"][name]["figures"]["smoothness/speed_ratio"]
+    assert kept["value"] == groups.classes[name].figures["smoothness/speed_ratio"].value and kept["real"]["value"]
+    assert "By content" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_without_a_label_the_whole_stands_alone(of_run: Scores) -> None:
+    assert of_run.groups is None and of_run.folder is not None
+    assert json.loads((of_run.folder / "scores.json").read_text())["groups"] == {}
+    assert "By content" not in (of_run.folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_label_that_the_corpus_has_not_is_refused_before_anything_is_drawn(tmp_path: Path) -> None:
+    with pytest.raises(MotionSynthError, match=r"--by contant: unknown label 'contant', did you mean content\?"):
+        score(worlds.run_dir(), by="contant", out=tmp_path)
+    assert list(tmp_path.iterdir()) == []
