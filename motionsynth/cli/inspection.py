@@ -14,6 +14,7 @@ from motionsynth.cli.columns import side_by_side
 from motionsynth.cli.terminal import console, escaped
 from motionsynth.corpus.inspect import InspectedSkeleton, Inspection
 from motionsynth.corpus.people import People
+from motionsynth.corpus.report import short_takes
 
 __all__ = ["print_inspection"]
 
@@ -42,6 +43,7 @@ def print_inspection(inspection: Inspection) -> None:
         )
         out.print(f"duration     {inspection.duration_s / 60:.1f} minutes")
         out.print(f"frame rate   {rates} frames a second (files)")
+        _print_short(out, inspection)
     _print_labels(out, inspection)
     if inspection.skeletons:
         out.print(_skeleton_table(inspection))
@@ -57,6 +59,16 @@ def print_inspection(inspection: Inspection) -> None:
         out.print(f"[red]training refuses {len(inspection.unusable) - _SHOWN} more; --json lists all[/red]")
     for refusal in inspection.refused:
         out.print(f"[red]refused {escaped(refusal.reason)}[/red]")
+
+
+def _print_short(out: Console, inspection: Inspection) -> None:
+    """The share of clips that the windows of a training are longer than, with the settings that it has by default."""
+    from motionsynth.config import DataConfig
+
+    data = DataConfig()
+    lengths = [round(file.duration_s * data.frame_rate) for file in inspection.loaded]
+    if short := short_takes(lengths, data.window_frames):
+        out.print(f"windows      {short}")
 
 
 def _print_labels(out: Console, inspection: Inspection) -> None:

@@ -15,7 +15,7 @@ from motionsynth.corpus.finding import count_bad
 from motionsynth.corpus.labels import Labels
 from motionsynth.corpus.plan import EncodeSettings, Plan
 from motionsynth.corpus.reading import Progress
-from motionsynth.corpus.report import CorpusReport, SkippedFile
+from motionsynth.corpus.report import CorpusReport, SkippedFile, short_takes
 from motionsynth.corpus.sources import Sources, find_sources, join_stores, split_sources
 from motionsynth.corpus.split import SPLITS, Split, SplitName
 from motionsynth.corpus.store import FeatureStore, StoredClip
@@ -214,6 +214,7 @@ class Corpus:
             shared=self.store.shared,
             cells=dict(sorted(Counter(map(self.labels.cell, used)).items())),
             padded=dict(sorted(Counter(map(self.labels.cell, short)).items())),
+            short=short_takes([clip.frames for clip in used.values()], length),
             windows={
                 split: sum(count_windows(len(self.features(name)), length, stride) for name in self.names(split))
                 for split in SPLITS

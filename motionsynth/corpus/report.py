@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from math import ceil
 from typing import Any
 
 from motionsynth.corpus.stretches import SharedStretch
 from motionsynth.errors import list_first
 
-__all__ = ["CorpusReport", "SkippedFile"]
+__all__ = ["CorpusReport", "SkippedFile", "short_takes"]
 
 _SHOWN = 5
+_FEW = 0.05
+"""Share of clips below which those shorter than a window do not matter."""
+_SHORTEST, _STEP = 8, 4
+"""Frames of the shortest window there may be, and whose multiples are offered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +40,7 @@ class CorpusReport:
         shared: stretches of at least 32 frames that files hold bit for bit.
         cells: cell -> its clips.
         padded: cell -> how many of its clips are shorter than a window, and so padded and masked.
+        short: what it means that clips are shorter than a window, as :func:`short_takes` says it.
         windows: split -> windows.
         constant_columns: feature columns that never vary.
         labels: where labels come from.
@@ -60,6 +67,7 @@ class CorpusReport:
     notes: tuple[str, ...]
     from_cache: bool
     left_out: int = 0
+    short: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-able types."""
@@ -77,10 +85,7 @@ class CorpusReport:
             listed.append(f"{self.left_out} files are of classes that data.keep leaves out")
         if self.padded:
             whole = [cell or "the corpus" for cell, count in self.padded.items() if count == self.cells.get(cell)]
-            listed.append(
-                f"{sum(self.padded.values())} clip(s) are shorter than a window and padded"
-                + (f"; all clips of {list_first(whole, _SHOWN)}" if whole else "")
-            )
+            listed.append(self.short + (f"; such are all clips of {list_first(whole, _SHOWN)}" if whole else ""))
         listed += [f"skipped {entry.reason}" for entry in self.skipped]
         if self.gap:
             listed.append(f"{len(self.gap)} clip(s) left out to keep the splits apart")
@@ -88,3 +93,31 @@ class CorpusReport:
             pairs = [f"{s.files[0]} and {s.files[1]} ({s.frames} frames)" for s in self.shared]
             listed.append(f"{len(pairs)} stretch(es) shared bit for bit: {list_first(pairs, _SHOWN)}")
         return listed + list(self.notes)
+
+
+def short_takes(lengths: Sequence[int], window: int) -> str:
+    """Say how much lies in clips shorter than a window, and which window would be shorter than nearly all of them.
+
+    Args:
+        lengths: frames of each clip, at the rate of the features.
+        window: frames of a window.
+
+    Returns:
+        A sentence; empty where no clip is shorter.
+    """
+    short = [frames for frames in lengths if frames < window]
+    if not short:
+        return ""
+    share = len(short) / len(lengths)
+    told = (
+        f"{len(short)} of {len(lengths)} clips ({share:.0%}, {sum(short) / sum(lengths):.0%} of frames) are shorter "
+        f"than a window of {window} frames: padded in training, left out of evaluation"
+    )
+    if share < _FEW:
+        return told
+    fits = sorted(lengths)[ceil(_FEW * len(lengths)) - 1]
+    fits -= fits % _STEP
+    if fits < _SHORTEST:
+        return f"{told}; even windows of {_SHORTEST} frames leave out {_FEW:.0%} or more"
+    left = sum(frames < fits for frames in lengths)
+    return f"{told}; data.window_frames={fits} leaves out {left} ({left / len(lengths):.1%})"

@@ -79,6 +79,7 @@ def test_inspect_lists_the_bones_of_people(invoke: Invoke, tmp_path: Path) -> No
     assert re.search(r"^leg +82\.7 +99\.9 +119\.4 +82\.7 +91\.8 +105\.6 +119\.4$", result.out, re.MULTILINE)
     rows = result.out.partition("bones, cm")[2].partition("their rest poses agree")[0].splitlines()
     assert max(map(len, rows[:12])) <= 80 and rows[12].startswith("18 bones of 4 people (actor) differ, most that to ")
+    assert "12 of 12 clips (100%, 100% of frames) are shorter than a window of 64 frames" in result.out
     many = invoke("data", "inspect", write_people(tmp_path / "many", {f"p{n:02}": 1 + n / 40 for n in range(12)}, 1))
     assert max(map(len, many.out.partition("bones, cm")[2].partition("bones of")[0].splitlines())) <= 80
     assert many.out.count("bones, cm") > 1, "as many tables as people need"
