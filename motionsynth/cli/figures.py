@@ -22,7 +22,7 @@ _RESAMPLES = re.compile(r"undefined in (\d+) of")
 def print_scores(scores: Scores) -> None:
     """What was compared, dose sentences, a table for each group, why figures are undefined, and notes."""
     from motionsynth.metrics.record import Group
-    from motionsynth.report.evaluation import figures_table
+    from motionsynth.report.evaluation import classes_table, figures_table
 
     out = console()
     generated, reference = scores.generated, scores.reference
@@ -37,6 +37,9 @@ def print_scores(scores: Scores) -> None:
         if rows:
             out.print()
             print_table(figures_table(rows, scores.real_figures))
+    if scores.groups:
+        out.print()
+        print_table(classes_table(scores.figures, scores.real_figures, scores.groups), width=out.width)
     notes = [*figure_notes(list(scores.figures.values())), *scores.notes]
     if notes:
         out.print()

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
 from statistics import fmean
-from typing import Final
 
 from rich.console import Console
 from rich.table import Table
 
-from motionsynth.cli.columns import side_by_side
-from motionsynth.cli.terminal import console, escaped
+from motionsynth.cli.terminal import console, escaped, print_table
 from motionsynth.corpus.inspect import InspectedSkeleton, Inspection
 from motionsynth.corpus.people import People
 from motionsynth.corpus.report import short_takes
+from motionsynth.report import page
 
 __all__ = ["print_inspection"]
 
@@ -25,7 +23,6 @@ _SHOWN = 10
 _BONES = 10
 """Bones whose lengths are listed."""
 _WIDTH = 80
-_MEASURES: Final[dict[str, Callable[[Sequence[float]], float]]] = {"min": min, "mean": fmean, "max": max}
 
 
 def print_inspection(inspection: Inspection) -> None:
@@ -104,12 +101,13 @@ def _skeleton_table(inspection: Inspection) -> Table:
 
 def _print_people(out: Console, people: People, units: str) -> None:
     """Lengths of the bones that differ most, person by person, and whether ``data.bones`` can bring them together."""
-    rows = [people.legs, *people.lengths[:_BONES]]
-    names = [f"bones, {units}", "leg", *people.joints[:_BONES]]
-    columns = [[heading, *(f"{measure(row):.1f}" for row in rows)] for heading, measure in _MEASURES.items()]
-    columns += [[name, *(f"{row[place]:.1f}" for row in rows)] for place, name in enumerate(people.names)]
-    for table in side_by_side(names, columns, min(out.width, _WIDTH)):
-        out.print(table)
+    rows = [
+        [joint, *(f"{length:.1f}" for length in (min(row), fmean(row), max(row), *row))]
+        for joint, row in zip(("leg", *people.joints), (people.legs, *people.lengths), strict=True)
+    ]
+    names = ("min", "mean", "max", *people.names)
+    columns = [page.Column(f"bones, {units}", figure=False), *map(page.Column, names)]
+    print_table(page.Table(columns, rows[: 1 + _BONES]), width=min(out.width, _WIDTH))
     lengths = dict(zip(people.lengths[0], people.names, strict=True))
     low, high = min(lengths), max(lengths)
     out.print(

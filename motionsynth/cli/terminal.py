@@ -18,7 +18,7 @@ from motionsynth.printable import escape_with, printable
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from motionsynth.report.page import Table
+    from motionsynth.report.page import Cell, Table
 
 __all__ = ["console", "document", "echo", "escaped", "log_to_terminal", "print_json", "print_table", "print_traceback"]
 
@@ -88,22 +88,51 @@ def console(*, err: bool = False, soft_wrap: bool = False) -> Console:
     return out
 
 
-def print_table(table: Table) -> None:
-    """Print a table of a report: intervals in brackets beside their figures, its caption above, its notes below."""
+def print_table(table: Table, *, width: int | None = None) -> None:
+    """Print a table of a report: intervals in brackets beside their figures, its caption above, its notes below.
+
+    Args:
+        table: the table.
+        width: letters in a line, beyond which columns go on below, with the names of the rows; the terminal wraps what
+            is in them where None.
+    """
     from rich.table import Table as RichTable
 
-    shown = RichTable(box=None, pad_edge=False)
-    for column in table.columns:
-        shown.add_column(escaped(column.name), justify="right" if column.figure else "left")
-    for row in table.cells():
-        texts = [escaped(cell.text + (f" ({cell.interval})" if cell.interval else "")) for cell in row]
-        shown.add_row(*(f"[{_TONES[c.tone]}]{text}[/]" if c.tone else text for c, text in zip(row, texts, strict=True)))
+    rows = [[(c, c.text + (f" ({c.interval})" if c.interval else "")) for c in row] for row in table.cells()]
     out = console()
-    out.print(shown)
+    for places in _parts([max(map(len, texts)) for texts in _columns(table, rows)], width):
+        shown = RichTable(box=None, pad_edge=False)
+        for column in (table.columns[place] for place in places):
+            shown.add_column(escaped(column.name), justify="right" if column.figure else "left")
+        for row in rows:
+            cells = (row[place] for place in places)
+            shown.add_row(*(f"[{_TONES[c.tone]}]{escaped(text)}[/]" if c.tone else escaped(text) for c, text in cells))
+        out.print(shown)
     for note in table.notes:
         out.print(escaped(note), soft_wrap=True)
 
 
+def _columns(table: Table, rows: list[list[tuple[Cell, str]]]) -> list[list[str]]:
+    """The texts of each column, its name first."""
+    return [[column.name, *(row[place][1] for row in rows)] for place, column in enumerate(table.columns)]
+
+
+def _parts(sizes: list[int], width: int | None) -> list[list[int]]:
+    """Numbers of the columns of each part, the first column in all, so that parts are no wider than this."""
+    if width is None:
+        return [list(range(len(sizes)))]
+    parts: list[list[int]] = []
+    left = -1
+    for place, size in enumerate(sizes[1:], start=1):
+        left -= size + _GAP
+        if left < 0:
+            parts.append([0])
+            left = width - sizes[0] - size - _GAP
+        parts[-1].append(place)
+    return parts
+
+
+_GAP = 2
 _TONES = {"good": "green", "bad": "red", "dim": "dim"}
 
 

@@ -91,12 +91,12 @@ def score_groups(
     """
     import torch
 
-    members: dict[str, list[int]] = {}
+    members: dict[str, list[int]] = {name: [] for name in sorted(set(classes.values()))}
     for window, take in enumerate(reference.takes):
-        members.setdefault(classes[take], []).append(window)
-    few = sorted(name for name, windows in members.items() if len(windows) < _LEAST)
+        members[classes[take]].append(window)
+    few = [name for name, windows in members.items() if len(windows) < _LEAST]
     found = {}
-    for name in sorted(set(members) - set(few)):
+    for name in (name for name in members if name not in few):
         part = described.sets.reference.subset(torch.tensor(members[name]).to(described.sets.reference.take_N.device))
         against = replace(described, sets=described.sets._replace(reference=part))
         figures, real = against.score(chosen, resamples, seed, partial(_told, stage, f"score {name}"))

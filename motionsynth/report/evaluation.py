@@ -37,10 +37,11 @@ from motionsynth.report.page import (
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from motionsynth.evaluation.groups import Groups
     from motionsynth.metrics.descriptors import Descriptors
     from motionsynth.metrics.record import Metric, Sets
 
-__all__ = ["distance_picture", "figures_table", "metric_name", "name_words", "write_report"]
+__all__ = ["classes_table", "distance_picture", "figures_table", "metric_name", "name_words", "write_report"]
 
 _WORDS: Final = (
     (r"(\d)hz\b", r"\1 Hz"),
@@ -58,6 +59,10 @@ ASKS: Final = {
     "fidelity": "Does a clip look like real motion, and the set like a set of real clips?",
     "memorisation": "Is it new, or copied from the training clips?",
 }
+_BY: Final = (
+    "All generated windows against the reference windows of one class at a time (so many); in brackets real training "
+    "windows likewise. Read a class against its own real figures: fewer windows make another yardstick."
+)
 _READ: Final = (
     "Real: real training windows against the same reference, as many as are generated. "
     "● the figure's interval meets that of real motion, or is better; ▲ it does not.",
@@ -76,6 +81,7 @@ def write_report(
     subtitle: str = "",
     headlines: Sequence[str] = (),
     notes: Sequence[str] = (),
+    groups: Groups | None = None,
     real_clips: bool = True,
     attribution: str = "",
     seed: int = 0,
@@ -91,6 +97,7 @@ def write_report(
         subtitle: one line on what was compared with what, and how many.
         headlines: sentences in dose units; where there are none the page says how to get them.
         notes: what was resampled, subsampled or left out.
+        groups: figures against the reference windows of each class of a label, if they were parted.
         real_clips: whether clips of the reference play in the page; not where it is published and they are licensed.
         attribution: of the reference's corpus, at the foot of the page.
         seed: what random clips are drawn by.
@@ -104,6 +111,7 @@ def write_report(
         Section("At a glance", overview(sets)),
         Section("Clips", [chosen_clips(sets, real_clips=real_clips, seed=seed)]),
         *_groups(figures, real),
+        *([Section(f"By {groups.label}", [plain(_BY), classes_table(figures, real, groups)])] if groups else []),
         Section("How to read this", [*map(plain, _READ), bullets(notes)]),
         Section("What the figures are", [_glossary(figures)], folded=True),
     ]
@@ -153,6 +161,25 @@ def figures_table(figures: Sequence[Figure], real: Mapping[str, Figure]) -> Tabl
             "" if metric.unit == "1" else metric.unit,
         ])  # fmt: skip
     return Table(columns, rows)
+
+
+def classes_table(figures: Mapping[str, Figure], real: Mapping[str, Figure], groups: Groups) -> Table:
+    """Every figure of the whole and of each class, that of real motion in brackets, for the page and the terminal."""
+    parts = [("all", figures, real)]
+    parts += [(f"{name} ({g.windows})", g.figures, g.real_figures) for name, g in groups.classes.items()]
+    rows: list[Row] = [
+        [
+            key.partition("/")[2],
+            *(
+                f"{number_text(own[key].value)} ({number_text(theirs[key].value if key in theirs else None)})"
+                if key in own
+                else "–"
+                for _, own, theirs in parts
+            ),
+        ]
+        for key in figures
+    ]
+    return Table([Column(f"by {groups.label}", figure=False), *(Column(name) for name, _, _ in parts)], rows)
 
 
 def _tone(figure: Figure, real: Figure | None) -> Literal["good", "bad", ""]:

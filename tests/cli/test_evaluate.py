@@ -20,8 +20,11 @@ def test_evaluate_prints_a_table_and_keeps_the_figures(invoke: Invoke, tmp_path:
     result = invoke(
         *("evaluate", worlds.run_dir(), "--extractor", worlds.extractor(), "--out", tmp_path / "out", "--count", 24),
         *("--metrics", "speed_ratio,sliced_wasserstein, birthday_support", "--features", "pca", "--bootstrap", 6),
+        *("--by", "content"),
     )
     assert result.code == 0, result.err
+    assert re.search(r"^by content +all +bow \(\d+\) .*walk \(\d+\)$", result.out, re.MULTILINE), result.out
+    assert len(re.findall(r"^speed_ratio( +\S+ \(\S+\)){4,} *$", result.out, re.MULTILINE)) == 1
     assert re.search(r"^vae: 24 windows against 24 of walkers:test \(\d+ takes\); real: 24 training", result.out)
     row = next(line for line in result.out.splitlines() if line.startswith("speed_ratio"))
     assert re.search(r"speed_ratio +\S+ \(\S+ to \S+\) +\S+ \(\S+ to \S+\) += match \(1\)", row), row
