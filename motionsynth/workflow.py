@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from motionsynth.training.distributed import Ranks
     from motionsynth.training.trainer import ProgressListener
 
-__all__ = ["Outcome", "new_run", "resolve_config", "resolve_data", "resume", "train", "train_once"]
+__all__ = ["Outcome", "new_run", "resolve_config", "resolve_data", "resume", "settle", "train", "train_once"]
 
 Reading = Callable[[int, int], None]
 Announce = Callable[[str], None]
@@ -81,6 +81,18 @@ def resolve_data(corpus: Path | None, *, settings: Path | None = None, overrides
     return load_config(baseline("vae"), data=settings or corpus, overrides=changes).data
 
 
+def settle(config: RunConfig, device: str = "auto") -> RunConfig:
+    """The configuration with what ``auto`` threads and precision stand for on this machine, as a run keeps it.
+
+    Raises:
+        ConfigError: there is no such device.
+    """
+    from motionsynth.training.device import resolve_device
+    from motionsynth.training.machine import settled
+
+    return config.model_copy(update={"train": settled(config.train, config.family, resolve_device(device))})
+
+
 def baseline(family: str) -> Path:
     """The YAML that ships for a family: in the checkout, or inside the installed package."""
     package = Path(__file__).parent
@@ -114,7 +126,8 @@ def train(
         track: whether MLflow is fed while it trains.
         progress: told of every row of the journal.
         reading: told how many clips are read, of how many.
-        announce: told, a line at a time, what the corpus holds, what was left out, and what a basis keeps.
+        announce: told, a line at a time, what ``auto`` stands for, what the corpus holds, what was left out, and what
+            a basis keeps.
         ranks: the processes that train it, of ``joined_ranks``; this one alone where None.
         tags: what the run belongs to, kept in ``run.json`` and shown by MLflow.
 
@@ -129,10 +142,13 @@ def train(
     from motionsynth.run_files import refuse_taken
     from motionsynth.training.budget import refuse_company, refuse_hopeless
     from motionsynth.training.distributed import Ranks
+    from motionsynth.training.machine import chosen
 
     ranks = ranks or Ranks()
     run_dir = run_dir or Path("runs") / f"{config.family.name}-{datetime.now():%Y%m%d-%H%M%S}"
-    ranks.device(device)  # a missing GPU and a taken place are told before the clips are read
+    # a missing GPU and a taken place are told before the clips are read
+    asked, config = config, settle(config, ranks.device(device))
+    choice = chosen(asked.train, config.train)
     if ranks.first:
         refuse_taken(run_dir)
         refuse_unwritable(run_dir)
@@ -140,6 +156,8 @@ def train(
     refuse_hopeless(config.family, config.train)
     corpus = _open(config.data, reading, ranks)
     if announce:
+        if choice:
+            announce(f"auto: {', '.join(f'train.{key} {value}' for key, value in choice.items())}")
         for line in corpus.report.lines():
             announce(line)
         if config.family.surrogate:
@@ -150,6 +168,8 @@ def train(
     if announce and (how := config.family.basis) and (basis := corpus.basis(how)):
         announce(basis.account(getattr(how, "components", 0)))
     run = new_run(run_dir, config, corpus, tags) if ranks.first else None
+    if run and choice:
+        run.update(chosen=choice)
     return _fit(ranks.share(run), corpus, device, track, progress, ranks)
 
 
@@ -200,13 +220,14 @@ def resume(
     track: bool = True,
     progress: ProgressListener | None = None,
     reading: Reading | None = None,
+    announce: Announce | None = None,
     ranks: Ranks | None = None,
     data: DataConfig | None = None,
 ) -> Outcome:
     """Go on with a run where it stopped or was killed; a run that has finished is left as it is.
 
     It may go on with another number of processes: the state is the same. ``data`` says where the clips are now; None
-    where they are still where they were.
+    where they are still where they were. ``announce`` is told how this machine differs from the one before.
 
     Raises:
         ConfigError: the processes cannot share it.
@@ -216,15 +237,19 @@ def resume(
     from motionsynth.run import open_run
     from motionsynth.training.budget import refuse_company
     from motionsynth.training.distributed import Ranks
+    from motionsynth.training.machine import differences
 
     ranks = ranks or Ranks()
-    ranks.device(device)
+    where = ranks.device(device)
     run = ranks.share(open_run(run_dir) if ranks.first else None)
     assert run is not None
     if family is not None and run.record.family != family:
         raise RunError(run_dir, f"is a run of {run.record.family}, but {family} was asked for")
     if run.record.state == "finished":
         return Outcome(run, run.record.step)
+    if announce:
+        for line in differences(run.config.train, run.record.machine, where):
+            announce(line)
     refuse_company(run.config.family, run.config.train, ranks.size)
     corpus = _open(data or run.data, reading, ranks)
     if corpus.fingerprint != run.record.corpus_fingerprint:
@@ -250,7 +275,8 @@ def train_once(
 ) -> Outcome:
     """``train``, or ``resume`` where ``run_dir`` already holds this very configuration.
 
-    Where the clips lie may have changed: they are then read from where ``config`` has them.
+    Where the clips lie may have changed: they are then read from where ``config`` has them. ``auto`` is what it was
+    when the run began.
 
     Raises:
         RunError: the directory holds another configuration, or as ``train`` and ``resume``.
@@ -258,6 +284,7 @@ def train_once(
     from motionsynth.config import config_hash
     from motionsynth.run import open_run
     from motionsynth.run_files import holds_run
+    from motionsynth.training.machine import CHOSEN
 
     if not holds_run(run_dir):
         return train(
@@ -273,9 +300,13 @@ def train_once(
     run = open_run(run_dir)
     began, second = run.config.data, config.data.second
     there = config.data.model_copy(update={"path": began.path, "second": (second and began.second) or second})
-    if run.record.config_hash != config_hash(config.model_copy(update={"data": there})):
+    meant = {key: getattr(run.config.train, key) for key in CHOSEN if getattr(config.train, key) == "auto"}
+    same = {"data": there, "train": config.train.model_copy(update=meant)}
+    if run.record.config_hash != config_hash(config.model_copy(update=same)):
         raise RunError(run_dir, "holds a run of another configuration; delete it, or name another folder")
-    return resume(run_dir, device=device, track=track, progress=progress, reading=reading, data=config.data)
+    return resume(
+        run_dir, device=device, track=track, progress=progress, reading=reading, announce=announce, data=config.data
+    )
 
 
 def _open(data: DataConfig, reading: Reading | None, ranks: Ranks) -> Corpus:
@@ -299,6 +330,7 @@ def _fit(
     from motionsynth.output import refuse_filled
     from motionsynth.sample_score import sample_score
     from motionsynth.tracking.feeder import start_feeder
+    from motionsynth.training.machine import describe_machine
 
     assert run is not None
     where = ranks.device(device)
@@ -310,7 +342,7 @@ def _fit(
         refuse_filled(run.samples_path, overwrite=True)  # else it would be refused after the last step
         with way_back(run):
             # said before the feeder looks, which would take a run that goes on for one that has stopped
-            world = {"up": corpus.up, "source_rate": corpus.source_rate}
+            world = {"up": corpus.up, "source_rate": corpus.source_rate, "machine": describe_machine(where)}
             run.update(state="running", pid=os.getpid(), host=socket.gethostname(), error=None, **world)
         feeder = start_feeder(run.path) if track else None
         try:

@@ -72,6 +72,7 @@ def train(
     choice = [Setting(("data", "on_bad_file"), on_bad_file, "--on-bad-file")] if on_bad_file else []
     with joined_ranks(device) as ranks, _told_once(ranks), TrainingBar() as bar, CorpusBar() as reading:
         progress, files = (bar, reading) if ranks.first else (None, None)
+        announce = (lambda line: echo(line, err=True)) if ranks.first else None
         if resume:
             if run_dir is None or config or data or overrides or choice:
                 raise typer.BadParameter(
@@ -79,7 +80,14 @@ def train(
                     param_hint="--resume",
                 )
             outcome = workflow.resume(
-                run_dir, family=family, device=device, track=track, progress=progress, reading=files, ranks=ranks
+                run_dir,
+                family=family,
+                device=device,
+                track=track,
+                progress=progress,
+                reading=files,
+                announce=announce,
+                ranks=ranks,
             )
         else:
             resolved = workflow.resolve_config(
@@ -87,6 +95,7 @@ def train(
             )
             if dry_run:
                 if ranks.first:
+                    resolved = workflow.settle(resolved, device)
                     basis = "# components: at most; one fewer than whole windows where those are few\n" * bool(
                         resolved.family.basis
                     )
@@ -99,7 +108,7 @@ def train(
                 track=track,
                 progress=progress,
                 reading=files,
-                announce=(lambda line: echo(line, err=True)) if ranks.first else None,
+                announce=announce,
                 ranks=ranks,
             )
     if ranks.first:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -286,19 +284,10 @@ def _result(
 def _machine(job: CellJob, run: Run | None) -> dict[str, Any]:
     import torch
 
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        models = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
-        cpu = models[0] if models else cpu
-    gpu = job.device != "cpu" and torch.cuda.is_available()
-    return {
-        "device": torch.cuda.get_device_name() if gpu else "CPU",
-        "processor": cpu,
-        "cores": os.cpu_count() or 1,
-        "threads": run.config.train.threads if run else 1,
-        "torch": torch.__version__,
-    }
+    from motionsynth.training.machine import describe_machine
+
+    machine = describe_machine("cuda" if job.device != "cpu" and torch.cuda.is_available() else "cpu")
+    return {**machine, "cores": int(machine["cores"]), "threads": run.config.train.threads if run else 1}
 
 
 def _curve(run: Run, name: str) -> list[tuple[int, float, float]]:

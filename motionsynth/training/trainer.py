@@ -25,6 +25,7 @@ from motionsynth.training.copying import CopyWatch
 from motionsynth.training.determinism import stream_seed, torch_threads
 from motionsynth.training.distributed import Pulse, Ranks
 from motionsynth.training.journal import Journal
+from motionsynth.training.machine import settled
 from motionsynth.training.order import BatchOrder
 from motionsynth.training.rules import LearningError, NonFiniteError, rule_for
 from motionsynth.training.signals import StopRequest
@@ -113,15 +114,15 @@ class Trainer:
         score: Score | None = None,
         ranks: Ranks | None = None,
     ) -> None:
-        self.train, self.device, self.ranks = train, torch.device(device), ranks or Ranks()
+        self.train, self.device, self.ranks = settled(train, config, device), torch.device(device), ranks or Ranks()
         self.journal, self.checkpoints, self.listener, self.score = journal, checkpoints, listener, score
         size = (family.shape.frames, family.shape.features)
         for split in filter(None, (windows, validation)):
             if split.motion_NTD.shape[1:] != size:
                 raise ValueError(f"windows of {tuple(split.motion_NTD.shape[1:])}, but the family is built for {size}")
-        refuse_hopeless(config, train, windows)
+        refuse_hopeless(config, self.train, windows)
         self.family = family.to(self.device)
-        self.rule = rule_for(family, config, train, self.ranks)
+        self.rule = rule_for(family, config, self.train, self.ranks)
         seed, whole = stream_seed(train.seed, "order"), self.rule.whole_passes
         self.order = BatchOrder(len(windows), train.batch_size, seed, self.device, whole=whole)
         refuse_shares(family, self.order.batch_size, self.ranks.size, whole=whole)
