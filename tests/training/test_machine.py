@@ -57,7 +57,7 @@ def test_a_trainer_that_is_told_nothing_learns_as_one_that_is_told_what_it_chose
         weights = Trainer(Toy(config.family, SHAPE), config.family, config.train, make_windows()).fit().weights
         return torch.cat([weight.flatten() for weight in weights.values()])
 
-    unsaid = learnt(threads="auto")
+    unsaid = learnt(threads="auto", precision="auto")
     assert torch.equal(unsaid, learnt(threads=1, precision="bf16"))
     assert not torch.equal(unsaid, learnt(threads=1, precision="float32"))
 
