@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -137,6 +135,26 @@ def train(
         RanksError: another process of the training has gone.
         TrainingError: a loss or a gradient stopped being finite.
     """
+    from motionsynth.trainings import fit_run
+
+    run, corpus = begin(
+        config, run_dir=run_dir, device=device, reading=reading, announce=announce, ranks=ranks, tags=tags
+    )
+    return fit_run(run, corpus, device=device, track=track, progress=progress, ranks=ranks)
+
+
+def begin(
+    config: RunConfig,
+    *,
+    run_dir: Path | None = None,
+    device: str = "auto",
+    reading: Reading | None = None,
+    announce: Announce | None = None,
+    ranks: Ranks | None = None,
+    tags: Mapping[str, str] | None = None,
+    corpus: Corpus | None = None,
+) -> tuple[Run, Corpus]:
+    """The new run that ``train`` trains, and its corpus, which may be open already; see there."""
     from datetime import datetime
 
     from motionsynth.run_files import refuse_taken
@@ -154,7 +172,7 @@ def train(
         refuse_unwritable(run_dir)
     refuse_company(config.family, config.train, ranks.size)
     refuse_hopeless(config.family, config.train)
-    corpus = _open(config.data, reading, ranks)
+    corpus = corpus or _open(config.data, reading, ranks)
     if announce:
         if choice:
             announce(f"auto: {', '.join(f'train.{key} {value}' for key, value in choice.items())}")
@@ -167,10 +185,11 @@ def train(
     _refuse_unbuildable(config, corpus)
     if announce and (how := config.family.basis) and (basis := corpus.basis(how)):
         announce(basis.account(getattr(how, "components", 0)))
-    run = new_run(run_dir, config, corpus, tags) if ranks.first else None
-    if run and choice:
+    run = ranks.share(new_run(run_dir, config, corpus, tags) if ranks.first else None)
+    assert run is not None
+    if ranks.first and choice:
         run.update(chosen=choice)
-    return _fit(ranks.share(run), corpus, device, track, progress, ranks)
+    return run, corpus
 
 
 def _refuse_unbuildable(config: RunConfig, corpus: Corpus) -> None:
@@ -234,6 +253,28 @@ def resume(
         RunError: it is no run, is of another ``family``, is being trained, or its corpus has changed.
         RanksError: another process of the training has gone.
     """
+    from motionsynth.trainings import fit_run
+
+    run, corpus = reopen(
+        run_dir, family=family, device=device, reading=reading, announce=announce, ranks=ranks, data=data
+    )
+    if corpus is None:
+        return Outcome(run, run.record.step)
+    return fit_run(run, corpus, device=device, track=track, progress=progress, ranks=ranks)
+
+
+def reopen(
+    run_dir: Path,
+    *,
+    family: str | None = None,
+    device: str = "auto",
+    reading: Reading | None = None,
+    announce: Announce | None = None,
+    ranks: Ranks | None = None,
+    data: DataConfig | None = None,
+    corpus: Corpus | None = None,
+) -> tuple[Run, Corpus | None]:
+    """The run that ``resume`` goes on with, and its corpus, None where it has finished; see there."""
     from motionsynth.run import open_run
     from motionsynth.training.budget import refuse_company
     from motionsynth.training.distributed import Ranks
@@ -246,12 +287,12 @@ def resume(
     if family is not None and run.record.family != family:
         raise RunError(run_dir, f"is a run of {run.record.family}, but {family} was asked for")
     if run.record.state == "finished":
-        return Outcome(run, run.record.step)
+        return run, None
     if announce:
         for line in differences(run.config.train, run.record.machine, where):
             announce(line)
     refuse_company(run.config.family, run.config.train, ranks.size)
-    corpus = _open(data or run.data, reading, ranks)
+    corpus = corpus or _open(data or run.data, reading, ranks)
     if corpus.fingerprint != run.record.corpus_fingerprint:
         raise RunError(run_dir, f"the clips in {corpus.config.path} are not those that the run began with")
     if data is not None and ranks.first:
@@ -259,7 +300,7 @@ def resume(
         with run.lock():
             run.update(corpus_path=str(data.path.absolute()), second_path=second)
     refuse_company(run.config.family, run.config.train, ranks.size, corpus.windows("train"))
-    return _fit(run, corpus, device, track, progress, ranks)
+    return run, corpus
 
 
 def train_once(
@@ -281,21 +322,33 @@ def train_once(
     Raises:
         RunError: the directory holds another configuration, or as ``train`` and ``resume``.
     """
+    from motionsynth.trainings import fit_run
+
+    run, corpus = begin_once(config, run_dir=run_dir, device=device, reading=reading, announce=announce, tags=tags)
+    if corpus is None:
+        return Outcome(run, run.record.step)
+    return fit_run(run, corpus, device=device, track=track, progress=progress)
+
+
+def begin_once(
+    config: RunConfig,
+    *,
+    run_dir: Path,
+    device: str = "auto",
+    reading: Reading | None = None,
+    announce: Announce | None = None,
+    tags: Mapping[str, str] | None = None,
+    corpus: Corpus | None = None,
+) -> tuple[Run, Corpus | None]:
+    """The run that ``train_once`` trains, and its corpus, None where it has finished; see there."""
     from motionsynth.config import config_hash
     from motionsynth.run import open_run
     from motionsynth.run_files import holds_run
     from motionsynth.training.machine import CHOSEN
 
     if not holds_run(run_dir):
-        return train(
-            config,
-            run_dir=run_dir,
-            device=device,
-            track=track,
-            progress=progress,
-            reading=reading,
-            announce=announce,
-            tags=tags,
+        return begin(
+            config, run_dir=run_dir, device=device, reading=reading, announce=announce, tags=tags, corpus=corpus
         )
     run = open_run(run_dir)
     began, second = run.config.data, config.data.second
@@ -304,9 +357,7 @@ def train_once(
     same = {"data": there, "train": config.train.model_copy(update=meant)}
     if run.record.config_hash != config_hash(config.model_copy(update=same)):
         raise RunError(run_dir, "holds a run of another configuration; delete it, or name another folder")
-    return resume(
-        run_dir, device=device, track=track, progress=progress, reading=reading, announce=announce, data=config.data
-    )
+    return reopen(run_dir, device=device, reading=reading, announce=announce, data=config.data, corpus=corpus)
 
 
 def _open(data: DataConfig, reading: Reading | None, ranks: Ranks) -> Corpus:
@@ -319,51 +370,3 @@ def _open(data: DataConfig, reading: Reading | None, ranks: Ranks) -> Corpus:
     if ranks.first:
         ranks.wait()
     return corpus
-
-
-def _fit(
-    run: Run | None, corpus: Corpus, device: str, track: bool, progress: ProgressListener | None, ranks: Ranks
-) -> Outcome:
-    """Train in an open run directory, from its newest checkpoint where it has one."""
-    from motionsynth.fit import sweep_leftovers, train_run, way_back
-    from motionsynth.generation import keep_samples
-    from motionsynth.output import refuse_filled
-    from motionsynth.sample_score import sample_score
-    from motionsynth.tracking.feeder import start_feeder
-    from motionsynth.training.machine import describe_machine
-
-    assert run is not None
-    where = ranks.device(device)
-    if not ranks.first:
-        result = train_run(run, corpus.windows("train"), device=where, ranks=ranks)
-        return Outcome(run, result.step, result.exit_code)
-    with run.lock():
-        sweep_leftovers(run)  # before the feeder writes there
-        refuse_filled(run.samples_path, overwrite=True)  # else it would be refused after the last step
-        with way_back(run):
-            # said before the feeder looks, which would take a run that goes on for one that has stopped
-            world = {"up": corpus.up, "source_rate": corpus.source_rate, "machine": describe_machine(where)}
-            run.update(state="running", pid=os.getpid(), host=socket.gethostname(), error=None, **world)
-        feeder = start_feeder(run.path) if track else None
-        try:
-            score = sample_score(run, corpus)
-            result = train_run(
-                run,
-                corpus.windows("train"),
-                corpus.windows("validation"),
-                resume=True,
-                device=where,
-                listener=progress,
-                score=score,
-                finish=lambda trained: keep_samples(trained, corpus),
-                ranks=ranks,
-            )
-        finally:
-            warnings = [feeder.close().warning if feeder else None]
-    most = run.config.train.stop_when_copying
-    if result.outcome == "copying":
-        why = f"more than {most:.0%} of draws lay as close to training windows as copies do"
-        warnings.append(f"training ended at step {result.step:,}, before its budget: {why} (train.stop_when_copying)")
-    elif most and not score:
-        warnings.append("copies were not watched for (train.stop_when_copying): there are too few windows")
-    return Outcome(run, result.step, result.exit_code, tuple(filter(None, warnings)))
