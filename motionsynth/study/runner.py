@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from motionsynth.study.plan import EndpointConfig
     from motionsynth.yaml_files import YamlFile
 
-__all__ = ["Places", "Plan", "StudyOutcome", "make_plan", "prepare", "read_on", "run_study"]
+__all__ = ["Places", "Plan", "StudyOutcome", "batched", "make_plan", "prepare", "read_on", "run_study"]
 
 _log = logging.getLogger(__name__)
 
@@ -260,7 +260,7 @@ def run_study(
     ]
     done, failed, warnings, code = dict(plan.done), list[str](), list[str](), 0
     told(plan, failed)
-    for batch, future in as_ended(engine, run_cells, _batches(jobs, together)):
+    for batch, future in as_ended(engine, run_cells, batched(jobs, together)):
         outcomes = _outcomes(batch, future)
         done |= {outcome.result.key: outcome.result for outcome in outcomes if outcome.result is not None}
         failed += [outcome.error for outcome in outcomes if outcome.error]
@@ -272,7 +272,7 @@ def run_study(
     return StudyOutcome(plan, failed, list(dict.fromkeys(warnings)), code or int(bool(failed)))
 
 
-def _batches(jobs: Iterable[CellJob], size: int) -> list[list[CellJob]]:
+def batched(jobs: Iterable[CellJob], size: int) -> list[list[CellJob]]:
     """Seeds of one arm on one corpus, so many at most; what is not trained is by itself. In order of the first."""
     batches: list[list[CellJob]] = []
     open_ones: dict[tuple[str, str], list[CellJob]] = {}
