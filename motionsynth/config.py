@@ -118,10 +118,12 @@ class TrainConfig(FrozenConfig):
     """Windows a step."""
     seed: int = 0
     """Seed of weights, order and noise."""
-    threads: int = Field(1, ge=1)
-    """CPU threads; sums depend on it, so it belongs to the run. More help on idle cores and hurt on busy ones."""
-    precision: Literal["float32", "bf16"] = "float32"
-    """``bf16`` runs the networks under autocast."""
+    threads: int | Literal["auto"] = "auto"
+    """CPU threads; sums depend on it, so it belongs to the run. More help on idle cores and hurt on busy ones. ``auto``
+    takes as many as were measured to help, and the run then says how many."""
+    precision: Literal["auto", "float32", "bf16"] = "auto"
+    """``bf16`` runs the networks under autocast; ``auto`` does so where the processor multiplies it natively, and the
+    run then says which it is."""
     compile: bool = False
     """Whether networks go through ``torch.compile``: minutes at the start, for faster steps afterwards."""
     ema_decay: float | None = Field(None, gt=0, lt=1)
@@ -137,6 +139,13 @@ class TrainConfig(FrozenConfig):
     validations in a row end the training; null for never."""
     checkpoint_every_steps: int = Field(500, ge=1)
     """Steps between two checkpoints; the newest two are kept."""
+
+    @field_validator("threads", mode="before")
+    @classmethod
+    def _counted(cls, threads: Any) -> Any:
+        if threads == "auto" or (isinstance(threads, int) and not isinstance(threads, bool) and threads >= 1):
+            return threads
+        raise ValueError("must be auto, or a whole number of 1 or more")
 
     @model_validator(mode="after")
     def _one_budget(self) -> TrainConfig:
@@ -155,7 +164,9 @@ class RunConfig(FrozenConfig):
     @model_validator(mode="after")
     def _train_suits_family(self) -> RunConfig:
         for key in self.family.UNUSED:
-            if getattr(self.train, key) != TrainConfig.model_fields[key].default:
+            # float32 is what ``auto`` stands for here, and what runs say that have begun
+            nothing = {TrainConfig.model_fields[key].default, "float32" if key == "precision" else None}
+            if getattr(self.train, key) not in nothing:
                 reason = f"train.{key} means nothing to {self.family.name}, which learns in closed form"
                 raise WrongSettingError(("train", key), reason)
         return self

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,9 +20,10 @@ from motionsynth.run import Run
 from motionsynth.training.determinism import stream_seed, torch_threads
 from motionsynth.training.distributed import Ranks
 from motionsynth.training.journal import Journal
-from motionsynth.training.trainer import ProgressListener, Score, Trainer, TrainingResult
+from motionsynth.training.signals import StopRequest
+from motionsynth.training.trainer import ProgressListener, Score, Trainer, TrainingResult, take_all
 
-__all__ = ["sweep_leftovers", "train_run", "way_back"]
+__all__ = ["seen_windows", "sweep_leftovers", "train_run", "training_of", "way_back"]
 
 _log = logging.getLogger(__name__)
 _PARTS = {
@@ -69,11 +70,52 @@ def train_run(
         TrainingError: a loss or a gradient is not finite, or the disk is full; the run's state is then ``failed``.
     """
     ranks = ranks or Ranks()
-    if basis := run.basis():
-        with torch_threads(run.config.train.threads):  # a resumed training must find the very same numbers
-            windows, validation = basis.project(windows), basis.project(validation) if validation else None
+    windows, validation = seen_windows(run, windows, validation)
     if not ranks.first:
         return _assist(run, windows, device, ranks)
+    return take_all(
+        training_of(
+            run,
+            windows,
+            validation,
+            resume=resume,
+            device=device,
+            listener=listener,
+            score=score,
+            finish=finish,
+            ranks=ranks,
+        )
+    )
+
+
+def seen_windows(run: Run, windows: WindowSet, validation: WindowSet | None) -> tuple[WindowSet, WindowSet | None]:
+    """What a run's networks see of both splits: coefficients, weighted features, or the windows themselves."""
+    if (basis := run.basis()) is None:
+        return windows, validation
+    with torch_threads(run.config.train.threads):  # a resumed training must find the very same numbers
+        return basis.project(windows), basis.project(validation) if validation else None
+
+
+def training_of(
+    run: Run,
+    windows: WindowSet,
+    validation: WindowSet | None = None,
+    *,
+    resume: bool = False,
+    device: torch.device | str = "cpu",
+    listener: ProgressListener | None = None,
+    score: Score | None = None,
+    finish: Callable[[Run], None] | None = None,
+    ranks: Ranks | None = None,
+    stop: StopRequest | None = None,
+) -> Generator[Trainer, bool, TrainingResult]:
+    """What ``train_run`` does, step by step as ``Trainer.moves``; arguments and errors as there, but for those here.
+
+    Args:
+        windows, validation: as ``seen_windows`` gives them.
+        stop: what asks it to stop; None to take all steps without stopping before any, and to heed signals by itself.
+    """
+    ranks = ranks or Ranks()
     with run.lock(), way_back(run):
         run.reload()  # what another process did to it before the lock was ours
         if run.record.state != "created" and not resume:
@@ -103,7 +145,7 @@ def train_run(
             step = trainer.resume()
             host = socket.gethostname()
             run.update(state="running", pid=os.getpid(), host=host, ranks=ranks.size, step=step, error=None)
-            result = trainer.fit()
+            result = (yield from trainer.moves(stop)) if stop else trainer.fit()
             if result.outcome == "stopped":
                 run.update(state="stopped", step=result.step, pid=None, host=None)
                 return result

@@ -112,6 +112,10 @@ class RunRecord(BaseModel):
     """Axis that points up in the corpus' files: exports keep it."""
     source_rate: float | None = Field(default=None, gt=0, le=1e6, allow_inf_nan=False)
     """Frames a second of the corpus' files: exports keep it; they have the model's where None."""
+    machine: dict[str, str] = Field(default_factory=dict)
+    """Device, processor, cores and torch of where it was trained last; empty in runs from before this was noted."""
+    chosen: dict[str, str] = Field(default_factory=dict)
+    """Key of ``train`` that was ``auto`` -> what that stood for when the run began."""
     tags: dict[str, str] = Field(default_factory=dict)
     """Names and values that a tracker shows, such as the arm of a study."""
 

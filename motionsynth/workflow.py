@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from motionsynth.errors import ConfigError, RunError, unknown_word
 from motionsynth.files import refuse_unwritable
@@ -21,10 +19,8 @@ if TYPE_CHECKING:
     from motionsynth.training.distributed import Ranks
     from motionsynth.training.trainer import ProgressListener
 
-__all__ = ["JUDGED_AS", "Outcome", "new_run", "resolve_config", "resolve_data", "resume", "train", "train_once"]
+__all__ = ["Outcome", "new_run", "resolve_config", "resolve_data", "resume", "settle", "train", "train_once"]
 
-JUDGED_AS: Final = "gmm"
-"""Family whose baseline says how windows are cut for commands that train none: every fourth frame."""
 Reading = Callable[[int, int], None]
 Announce = Callable[[str], None]
 
@@ -80,11 +76,26 @@ def resolve_data(corpus: Path | None, *, settings: Path | None = None, overrides
         raise ConfigError("--set", shown(stranger), "is not of the data section, such as data.window_frames=32")
     if corpus is not None and settings is not None:
         changes.insert(0, Setting(("data", "path"), str(corpus), "CORPUS"))
-    return load_config(baseline(JUDGED_AS), data=settings or corpus, overrides=changes).data
+    return load_config(baseline(), data=settings or corpus, overrides=changes).data
 
 
-def baseline(family: str) -> Path:
-    """The YAML that ships for a family: in the checkout, or inside the installed package."""
+def settle(config: RunConfig, device: str = "auto") -> RunConfig:
+    """The configuration with what ``auto`` threads and precision stand for on this machine, as a run keeps it.
+
+    Raises:
+        ConfigError: there is no such device.
+    """
+    from motionsynth.training.device import resolve_device
+    from motionsynth.training.machine import settled
+
+    return config.model_copy(update={"train": settled(config.train, config.family, resolve_device(device))})
+
+
+def baseline(family: str = "gmm") -> Path:
+    """The YAML that ships for a family, in the checkout or inside the installed package.
+
+    Without a family: the one whose data section is that of commands that train none, with windows every fourth frame.
+    """
     package = Path(__file__).parent
     for folder in (package.parent / "configs" / "run", package / "configs" / "run"):
         if (path := folder / f"{family}.yaml").is_file():
@@ -116,7 +127,8 @@ def train(
         track: whether MLflow is fed while it trains.
         progress: told of every row of the journal.
         reading: told how many clips are read, of how many.
-        announce: told, a line at a time, what the corpus holds, what was left out, and what a basis keeps.
+        announce: told, a line at a time, what ``auto`` stands for, what the corpus holds, what was left out, and what
+            a basis keeps.
         ranks: the processes that train it, of ``joined_ranks``; this one alone where None.
         tags: what the run belongs to, kept in ``run.json`` and shown by MLflow.
 
@@ -126,22 +138,47 @@ def train(
         RanksError: another process of the training has gone.
         TrainingError: a loss or a gradient stopped being finite.
     """
+    from motionsynth.trainings import fit_run
+
+    run, corpus = begin(
+        config, run_dir=run_dir, device=device, reading=reading, announce=announce, ranks=ranks, tags=tags
+    )
+    return fit_run(run, corpus, device=device, track=track, progress=progress, ranks=ranks)
+
+
+def begin(
+    config: RunConfig,
+    *,
+    run_dir: Path | None = None,
+    device: str = "auto",
+    reading: Reading | None = None,
+    announce: Announce | None = None,
+    ranks: Ranks | None = None,
+    tags: Mapping[str, str] | None = None,
+    corpus: Corpus | None = None,
+) -> tuple[Run, Corpus]:
+    """The new run that ``train`` trains, and its corpus, which may be open already; see there."""
     from datetime import datetime
 
     from motionsynth.run_files import refuse_taken
     from motionsynth.training.budget import refuse_company, refuse_hopeless
     from motionsynth.training.distributed import Ranks
+    from motionsynth.training.machine import chosen
 
     ranks = ranks or Ranks()
     run_dir = run_dir or Path("runs") / f"{config.family.name}-{datetime.now():%Y%m%d-%H%M%S}"
-    ranks.device(device)  # a missing GPU and a taken place are told before the clips are read
+    # a missing GPU and a taken place are told before the clips are read
+    asked, config = config, settle(config, ranks.device(device))
+    choice = chosen(asked.train, config.train)
     if ranks.first:
         refuse_taken(run_dir)
         refuse_unwritable(run_dir)
     refuse_company(config.family, config.train, ranks.size)
     refuse_hopeless(config.family, config.train)
-    corpus = _open(config.data, reading, ranks)
+    corpus = corpus or _open(config.data, reading, ranks)
     if announce:
+        if choice:
+            announce(f"auto: {', '.join(f'train.{key} {value}' for key, value in choice.items())}")
         for line in corpus.report.lines():
             announce(line)
         if config.family.surrogate:
@@ -151,8 +188,11 @@ def train(
     _refuse_unbuildable(config, corpus)
     if announce and (how := config.family.basis) and (basis := corpus.basis(how)):
         announce(basis.account(getattr(how, "components", 0)))
-    run = new_run(run_dir, config, corpus, tags) if ranks.first else None
-    return _fit(ranks.share(run), corpus, device, track, progress, ranks)
+    run = ranks.share(new_run(run_dir, config, corpus, tags) if ranks.first else None)
+    assert run is not None
+    if ranks.first and choice:
+        run.update(chosen=choice)
+    return run, corpus
 
 
 def _refuse_unbuildable(config: RunConfig, corpus: Corpus) -> None:
@@ -202,33 +242,60 @@ def resume(
     track: bool = True,
     progress: ProgressListener | None = None,
     reading: Reading | None = None,
+    announce: Announce | None = None,
     ranks: Ranks | None = None,
     data: DataConfig | None = None,
 ) -> Outcome:
     """Go on with a run where it stopped or was killed; a run that has finished is left as it is.
 
     It may go on with another number of processes: the state is the same. ``data`` says where the clips are now; None
-    where they are still where they were.
+    where they are still where they were. ``announce`` is told how this machine differs from the one before.
 
     Raises:
         ConfigError: the processes cannot share it.
         RunError: it is no run, is of another ``family``, is being trained, or its corpus has changed.
         RanksError: another process of the training has gone.
     """
+    from motionsynth.trainings import fit_run
+
+    run, corpus = reopen(
+        run_dir, family=family, device=device, reading=reading, announce=announce, ranks=ranks, data=data
+    )
+    if corpus is None:
+        return Outcome(run, run.record.step)
+    return fit_run(run, corpus, device=device, track=track, progress=progress, ranks=ranks)
+
+
+def reopen(
+    run_dir: Path,
+    *,
+    family: str | None = None,
+    device: str = "auto",
+    reading: Reading | None = None,
+    announce: Announce | None = None,
+    ranks: Ranks | None = None,
+    data: DataConfig | None = None,
+    corpus: Corpus | None = None,
+) -> tuple[Run, Corpus | None]:
+    """The run that ``resume`` goes on with, and its corpus, None where it has finished; see there."""
     from motionsynth.run import open_run
     from motionsynth.training.budget import refuse_company
     from motionsynth.training.distributed import Ranks
+    from motionsynth.training.machine import differences
 
     ranks = ranks or Ranks()
-    ranks.device(device)
+    where = ranks.device(device)
     run = ranks.share(open_run(run_dir) if ranks.first else None)
     assert run is not None
     if family is not None and run.record.family != family:
         raise RunError(run_dir, f"is a run of {run.record.family}, but {family} was asked for")
     if run.record.state == "finished":
-        return Outcome(run, run.record.step)
+        return run, None
+    if announce:
+        for line in differences(run.config.train, run.record.machine, where):
+            announce(line)
     refuse_company(run.config.family, run.config.train, ranks.size)
-    corpus = _open(data or run.data, reading, ranks)
+    corpus = corpus or _open(data or run.data, reading, ranks)
     if corpus.fingerprint != run.record.corpus_fingerprint:
         raise RunError(run_dir, f"the clips in {corpus.config.path} are not those that the run began with")
     if data is not None and ranks.first:
@@ -236,7 +303,7 @@ def resume(
         with run.lock():
             run.update(corpus_path=str(data.path.absolute()), second_path=second)
     refuse_company(run.config.family, run.config.train, ranks.size, corpus.windows("train"))
-    return _fit(run, corpus, device, track, progress, ranks)
+    return run, corpus
 
 
 def train_once(
@@ -252,32 +319,48 @@ def train_once(
 ) -> Outcome:
     """``train``, or ``resume`` where ``run_dir`` already holds this very configuration.
 
-    Where the clips lie may have changed: they are then read from where ``config`` has them.
+    Where the clips lie may have changed: they are then read from where ``config`` has them. ``auto`` is what it was
+    when the run began.
 
     Raises:
         RunError: the directory holds another configuration, or as ``train`` and ``resume``.
     """
+    from motionsynth.trainings import fit_run
+
+    run, corpus = begin_once(config, run_dir=run_dir, device=device, reading=reading, announce=announce, tags=tags)
+    if corpus is None:
+        return Outcome(run, run.record.step)
+    return fit_run(run, corpus, device=device, track=track, progress=progress)
+
+
+def begin_once(
+    config: RunConfig,
+    *,
+    run_dir: Path,
+    device: str = "auto",
+    reading: Reading | None = None,
+    announce: Announce | None = None,
+    tags: Mapping[str, str] | None = None,
+    corpus: Corpus | None = None,
+) -> tuple[Run, Corpus | None]:
+    """The run that ``train_once`` trains, and its corpus, None where it has finished; see there."""
     from motionsynth.config import config_hash
     from motionsynth.run import open_run
     from motionsynth.run_files import holds_run
+    from motionsynth.training.machine import CHOSEN
 
     if not holds_run(run_dir):
-        return train(
-            config,
-            run_dir=run_dir,
-            device=device,
-            track=track,
-            progress=progress,
-            reading=reading,
-            announce=announce,
-            tags=tags,
+        return begin(
+            config, run_dir=run_dir, device=device, reading=reading, announce=announce, tags=tags, corpus=corpus
         )
     run = open_run(run_dir)
     began, second = run.config.data, config.data.second
     there = config.data.model_copy(update={"path": began.path, "second": (second and began.second) or second})
-    if run.record.config_hash != config_hash(config.model_copy(update={"data": there})):
+    meant = {key: getattr(run.config.train, key) for key in CHOSEN if getattr(config.train, key) == "auto"}
+    same = {"data": there, "train": config.train.model_copy(update=meant)}
+    if run.record.config_hash != config_hash(config.model_copy(update=same)):
         raise RunError(run_dir, "holds a run of another configuration; delete it, or name another folder")
-    return resume(run_dir, device=device, track=track, progress=progress, reading=reading, data=config.data)
+    return reopen(run_dir, device=device, reading=reading, announce=announce, data=config.data, corpus=corpus)
 
 
 def _open(data: DataConfig, reading: Reading | None, ranks: Ranks) -> Corpus:
@@ -290,50 +373,3 @@ def _open(data: DataConfig, reading: Reading | None, ranks: Ranks) -> Corpus:
     if ranks.first:
         ranks.wait()
     return corpus
-
-
-def _fit(
-    run: Run | None, corpus: Corpus, device: str, track: bool, progress: ProgressListener | None, ranks: Ranks
-) -> Outcome:
-    """Train in an open run directory, from its newest checkpoint where it has one."""
-    from motionsynth.fit import sweep_leftovers, train_run, way_back
-    from motionsynth.generation import keep_samples
-    from motionsynth.output import refuse_filled
-    from motionsynth.sample_score import sample_score
-    from motionsynth.tracking.feeder import start_feeder
-
-    assert run is not None
-    where = ranks.device(device)
-    if not ranks.first:
-        result = train_run(run, corpus.windows("train"), device=where, ranks=ranks)
-        return Outcome(run, result.step, result.exit_code)
-    with run.lock():
-        sweep_leftovers(run)  # before the feeder writes there
-        refuse_filled(run.samples_path, overwrite=True)  # else it would be refused after the last step
-        with way_back(run):
-            # said before the feeder looks, which would take a run that goes on for one that has stopped
-            world = {"up": corpus.up, "source_rate": corpus.source_rate}
-            run.update(state="running", pid=os.getpid(), host=socket.gethostname(), error=None, **world)
-        feeder = start_feeder(run.path) if track else None
-        try:
-            score = sample_score(run, corpus)
-            result = train_run(
-                run,
-                corpus.windows("train"),
-                corpus.windows("validation"),
-                resume=True,
-                device=where,
-                listener=progress,
-                score=score,
-                finish=lambda trained: keep_samples(trained, corpus),
-                ranks=ranks,
-            )
-        finally:
-            warnings = [feeder.close().warning if feeder else None]
-    most = run.config.train.stop_when_copying
-    if result.outcome == "copying":
-        why = f"more than {most:.0%} of draws lay as close to training windows as copies do"
-        warnings.append(f"training ended at step {result.step:,}, before its budget: {why} (train.stop_when_copying)")
-    elif most and not score:
-        warnings.append("copies were not watched for (train.stop_when_copying): there are too few windows")
-    return Outcome(run, result.step, result.exit_code, tuple(filter(None, warnings)))

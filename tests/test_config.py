@@ -93,7 +93,7 @@ def line_of(text: str, path: Path = VAE) -> int:
         ("train.steps=0", "train.steps: input should be greater than or equal to 1"),
         ("family.name=vea", "family.name: unknown family 'vea', did you mean vae?"),
         ("family.sigma.kind=open", "family.sigma.kind: unknown value 'open', known: fixed, learned"),
-        ("train.precision=fp8", "train.precision: unknown value 'fp8', known: bf16, float32"),
+        ("train.precision=fp8", "train.precision: unknown value 'fp8', known: auto, bf16, float32"),
     ],
 )
 def test_mistakes_name_the_override_and_its_key(override: str, message: str) -> None:

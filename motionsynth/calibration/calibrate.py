@@ -62,7 +62,7 @@ def data_of(corpus: Path, overrides: Sequence[str] = ()) -> DataConfig:
         ConfigError, RunError: it is none of these, or an override does not fit.
     """
     from motionsynth.config import load_config
-    from motionsynth.workflow import JUDGED_AS, baseline
+    from motionsynth.workflow import baseline
 
     if holds_run(corpus):
         from motionsynth.run import open_run
@@ -72,7 +72,7 @@ def data_of(corpus: Path, overrides: Sequence[str] = ()) -> DataConfig:
         folders = {"path": run.data.path, **({"second": run.data.second} if run.data.second else {})}
         places = [Setting(("data", key), str(path), str(run.path)) for key, path in folders.items()]
         return load_config(corpus / "config.yaml", overrides=[*places, *overrides]).data
-    return load_config(baseline(JUDGED_AS), data=corpus, overrides=overrides).data
+    return load_config(baseline(), data=corpus, overrides=overrides).data
 
 
 def open_job(job: Job, *, reading: Progress | None = None, training: Progress | None = None) -> Bench:

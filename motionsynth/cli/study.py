@@ -59,6 +59,10 @@ def run(
     slurm_partition: Annotated[str | None, typer.Option(help="Partition of Slurm.", show_default="its default")] = None,
     slurm_minutes: Annotated[int, typer.Option(min=1, help="Minutes that a job of Slurm may take.")] = 1440,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    together: Annotated[
+        int,
+        typer.Option(min=1, help="Seeds of one arm that are one cell's work: trained as one batch on a GPU."),
+    ] = 1,
     only: Annotated[list[str] | None, _ONLY] = None,
     data: Annotated[list[str] | None, _DATA] = None,
     runs: Annotated[Path | None, _RUNS] = None,
@@ -111,7 +115,7 @@ def run(
         return
     try:
         with _stoppable():
-            outcome = _do(plan, places, chosen, device, track)
+            outcome = _do(plan, places, chosen, device, track, together)
     except KeyboardInterrupt as stop:
         _leave(make_plan(study, places, only=only or ()), stop)
     _tell(outcome)
@@ -225,7 +229,7 @@ def _opened(
     return study, Places.of(yaml, study, runs=runs, results=results, data=folders)
 
 
-def _do(plan: Plan, places: Places, engine: Engine, device: str, track: bool) -> StudyOutcome:
+def _do(plan: Plan, places: Places, engine: Engine, device: str, track: bool, together: int) -> StudyOutcome:
     from motionsynth.cli.progress import StageBar
     from motionsynth.cli.study_tables import StudyBar
     from motionsynth.study.runner import prepare, run_study
@@ -240,7 +244,9 @@ def _do(plan: Plan, places: Places, engine: Engine, device: str, track: bool) ->
         )
     with engine, StudyBar(places, engine.slots) as bar:
         try:
-            outcome = run_study(plan, places, calibrations, engine, device=device, track=track, told=bar.told)
+            outcome = run_study(
+                plan, places, calibrations, engine, device=device, track=track, together=together, told=bar.told
+            )
         except KeyboardInterrupt:
             echo("stopping: what trains writes a checkpoint; once more leaves at once", err=True)
             raise

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,14 +13,18 @@ import typer
 
 from motionsynth.cli.files import DataOnBadFile
 from motionsynth.cli.terminal import document, echo
+from motionsynth.errors import MotionSynthError
 from motionsynth.families import FAMILIES
+from motionsynth.printable import printable, shown
 
 if TYPE_CHECKING:
+    from motionsynth.config import RunConfig
     from motionsynth.training.distributed import Ranks
     from motionsynth.workflow import Outcome
 
 __all__ = ["train"]
 
+_MOST_SEEDS = 1000
 _FAMILY = typer.Argument(help=f"Model family: {', '.join(FAMILIES)}.", show_default=False)
 
 
@@ -37,6 +42,15 @@ def train(
     ] = None,
     run_dir: Annotated[
         Path | None, typer.Option("--run-dir", help="Where the run is kept.", show_default="runs/FAMILY-TIME")
+    ] = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option(
+            "--seeds",
+            metavar="FIRST:END",
+            help="Train a model by each seed, such as 0:8 for 0 to 7, in RUN-DIR-seed-N; at once on a GPU.",
+            show_default="train.seed alone",
+        ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --run-dir where it stopped.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
@@ -58,6 +72,8 @@ def train(
     `motionsynth train gan --data ~/mocap --set train.minutes=30 --set train.seed=1`
 
     `motionsynth train gan --run-dir runs/gan-1 --resume`
+
+    `motionsynth train vae --seeds 0:8 --run-dir runs/vae`
     """
     if "WORLD_SIZE" in os.environ:
         # torch reads it when it is loaded: a rank that has gone is told of in one line, not by a stack of C++ frames
@@ -65,47 +81,89 @@ def train(
 
     from motionsynth import workflow
     from motionsynth.cli.progress import CorpusBar, TrainingBar
-    from motionsynth.config import config_hash, dump_config
-    from motionsynth.settings import Setting
     from motionsynth.training.distributed import joined_ranks
 
-    choice = [Setting(("data", "on_bad_file"), on_bad_file, "--on-bad-file")] if on_bad_file else []
+    if resume and (run_dir is None or config or data or overrides or on_bad_file):
+        reason = "goes with --run-dir, which holds the configuration; no option that changes it applies"
+        raise typer.BadParameter(reason, param_hint="--resume")
+    ends: Sequence[Outcome | MotionSynthError]
     with joined_ranks(device) as ranks, _told_once(ranks), TrainingBar() as bar, CorpusBar() as reading:
         progress, files = (bar, reading) if ranks.first else (None, None)
-        if resume:
-            if run_dir is None or config or data or overrides or choice:
-                raise typer.BadParameter(
-                    "goes with --run-dir, which holds the configuration; no option that changes it applies",
-                    param_hint="--resume",
+        announce = (lambda line: echo(line, err=True)) if ranks.first else None
+        several = _seeds_of(seeds, overrides or (), ranks) if seeds is not None else None
+        resolved = None if resume else _resolved(family, config, data, on_bad_file, overrides)
+        if resolved and dry_run:
+            _show(resolved, device, ranks)
+            return
+        if several is not None:
+            from motionsynth.trainings import seed_cases, train_seeds
+
+            cases = seed_cases(family, several, config=resolved, run_dir=run_dir)
+            ends = train_seeds(cases, device=device, track=track, progress=progress, reading=files, announce=announce)
+        elif resolved:
+            ends = [
+                workflow.train(
+                    resolved,
+                    run_dir=run_dir,
+                    device=device,
+                    track=track,
+                    progress=progress,
+                    reading=files,
+                    announce=announce,
+                    ranks=ranks,
                 )
-            outcome = workflow.resume(
-                run_dir, family=family, device=device, track=track, progress=progress, reading=files, ranks=ranks
-            )
+            ]
         else:
-            resolved = workflow.resolve_config(
-                family, config=config, data=data, overrides=[*choice, *(overrides or ())]
-            )
-            if dry_run:
-                if ranks.first:
-                    basis = "# components: at most; one fewer than whole windows where those are few\n" * bool(
-                        resolved.family.basis
-                    )
-                    document(f"{dump_config(resolved)}{basis}# hash {config_hash(resolved)}")
-                return
-            outcome = workflow.train(
-                resolved,
-                run_dir=run_dir,
-                device=device,
-                track=track,
-                progress=progress,
-                reading=files,
-                announce=(lambda line: echo(line, err=True)) if ranks.first else None,
-                ranks=ranks,
-            )
+            assert run_dir is not None
+            ends = [
+                workflow.resume(
+                    run_dir,
+                    family=family,
+                    device=device,
+                    track=track,
+                    progress=progress,
+                    reading=files,
+                    announce=announce,
+                    ranks=ranks,
+                )
+            ]
     if ranks.first:
-        _tell(outcome)
-    if outcome.exit_code:
-        raise typer.Exit(outcome.exit_code)
+        _tell(ends)
+    if code := next((end.exit_code for end in ends if end.exit_code), 0):
+        raise typer.Exit(code)
+
+
+def _seeds_of(text: str, overrides: Sequence[str], ranks: Ranks) -> range:
+    found = re.fullmatch(r"(\d{1,9}):(\d{1,9})", text)
+    seeds = range(int(found[1]), int(found[2])) if found else range(0)
+    if not 1 <= len(seeds) <= _MOST_SEEDS:
+        reason = f"must look like 0:8, which is seeds 0 to 7, of at most {_MOST_SEEDS} (got {shown(repr(text))})"
+        raise typer.BadParameter(reason, param_hint="--seeds")
+    if any(override.strip().startswith("train.seed=") for override in overrides):
+        raise typer.BadParameter("names the seeds; leave out --set train.seed", param_hint="--seeds")
+    if ranks.size > 1:
+        raise typer.BadParameter("is for one process; start it without torchrun", param_hint="--seeds")
+    return seeds
+
+
+def _resolved(
+    family: str, config: Path | None, data: Path | None, on_bad_file: str | None, overrides: Sequence[str] | None
+) -> RunConfig:
+    from motionsynth.settings import Setting
+    from motionsynth.workflow import resolve_config
+
+    choice = [Setting(("data", "on_bad_file"), on_bad_file, "--on-bad-file")] if on_bad_file else []
+    return resolve_config(family, config=config, data=data, overrides=[*choice, *(overrides or ())])
+
+
+def _show(resolved: RunConfig, device: str, ranks: Ranks) -> None:
+    from motionsynth.config import config_hash, dump_config
+    from motionsynth.workflow import settle
+
+    if ranks.first:
+        settled = settle(resolved, device)
+        basis = "# components: at most; one fewer than whole windows where those are few\n" * bool(settled.family.basis)
+        document(f"{dump_config(settled)}{basis}# hash {config_hash(settled)}")
 
 
 @contextmanager
@@ -123,9 +181,13 @@ def _told_once(ranks: Ranks) -> Iterator[None]:
         raise typer.Exit(getattr(error, "exit_code", 1)) from error
 
 
-def _tell(outcome: Outcome) -> None:
-    for warning in outcome.warnings:
-        echo(f"warning: {warning}", fg="yellow", err=True)
-    echo(outcome.run.path)
-    if outcome.exit_code:
-        echo(f"stopped at step {outcome.step}; go on with --run-dir {outcome.run.path} --resume", err=True)
+def _tell(ends: Sequence[Outcome | MotionSynthError]) -> None:
+    for end in ends:
+        if isinstance(end, MotionSynthError):
+            echo(f"error: {printable(str(end))}", fg="red", err=True)
+            continue
+        for warning in end.warnings:
+            echo(f"warning: {warning}", fg="yellow", err=True)
+        echo(end.run.path)
+        if end.exit_code:
+            echo(f"stopped at step {end.step}; go on with --run-dir {end.run.path} --resume", err=True)

@@ -165,10 +165,10 @@ def _corpus_of(run: Run, reading: Reading | None) -> Corpus:
 def _data_config(place: Path, run: Run | None) -> DataConfig:
     """How to read a folder: in the windows and on the bones of the run, or as shipped runs; a YAML says the rest."""
     from motionsynth.config import load_config
-    from motionsynth.workflow import JUDGED_AS, baseline
+    from motionsynth.workflow import baseline
 
     if run is None or place.suffix in _YAML:
-        data = load_config(run.path / "config.yaml" if run else baseline(JUDGED_AS), data=place).data
+        data = load_config(run.path / "config.yaml" if run else baseline(), data=place).data
     else:
         # what reads labels from the names of one corpus, or chooses among its clips, says nothing of another's
         own = {"path": place, "labels": "auto", "pattern": None, "clips": None, "keep": {}, "second": None}

@@ -169,7 +169,14 @@ def _train(
 
     with initial_weights(seed):
         family = family_class(config, shape)
-    train = TrainConfig(steps=budget(config.name, len(windows)), batch_size=BATCH, seed=seed, log_every_steps=20)
+    train = TrainConfig(
+        steps=budget(config.name, len(windows)),
+        batch_size=BATCH,
+        seed=seed,
+        log_every_steps=20,
+        threads=1,
+        precision="float32",
+    )
     result = Trainer(family, config, train, windows, device=device, listener=listener).fit()
     if result.signal:
         # the trainer ends its step and returns, so that a run may be resumed; here nothing is kept, so the signal now

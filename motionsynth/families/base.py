@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, get_args
 
 import torch
@@ -55,10 +56,6 @@ __all__ = [
 ]
 
 
-def _alone(value: Tensor) -> Tensor:
-    return value
-
-
 class StepContext(NamedTuple):
     """What a loss may know of the step it is computed in.
 
@@ -76,31 +73,29 @@ class StepContext(NamedTuple):
     """Which process of ``ranks`` this is."""
     ranks: int = 1
     """Processes that share the step; each holds as many rows."""
-    average: Callable[[Tensor], Tensor] = _alone
+    average: Callable[[Tensor], Tensor] = lambda value: value
     """Mean of a tensor over ranks, without gradient."""
 
     def normal(self, count: int, *sizes: int) -> Tensor:
         """(count, *sizes) standard normal numbers for the rows of this process."""
-        return self._mine(torch.randn(self.ranks * count, *sizes, generator=self.generator, device=self._device))
+        return self.drawn(torch.randn, count, *sizes)
 
     def uniform(self, count: int, *sizes: int) -> Tensor:
         """(count, *sizes) numbers from [0, 1) for the rows of this process."""
-        return self._mine(torch.rand(self.ranks * count, *sizes, generator=self.generator, device=self._device))
+        return self.drawn(torch.rand, count, *sizes)
 
     def integers(self, high: int, count: int, *sizes: int) -> Tensor:
         """(count, *sizes) int64 from 0 to ``high - 1`` for the rows of this process."""
-        shape = (self.ranks * count, *sizes)
-        return self._mine(torch.randint(high, shape, generator=self.generator, device=self._device))
+        return self.drawn(partial(torch.randint, high), count, *sizes)
 
     def mean(self, value: Tensor) -> Tensor:
         """The mean over all ranks of a statistic that is not itself a mean over rows; carries no gradient."""
         return self.average(value.detach())
 
-    @property
-    def _device(self) -> torch.device:
-        return self.generator.device
-
-    def _mine(self, drawn: Tensor) -> Tensor:
+    def drawn(self, sampler: Callable[..., Tensor], count: int, *sizes: int) -> Tensor:
+        """(count, *sizes) numbers of one of torch's samplers for the rows of this process."""
+        shape = (self.ranks * count, *sizes)
+        drawn = sampler(shape, generator=self.generator, device=self.generator.device)
         return drawn.chunk(self.ranks)[self.rank] if self.ranks > 1 else drawn
 
 
@@ -314,6 +309,11 @@ class Family(nn.Module):
     def alone(self) -> str | None:
         """Why one process must train it; None where several may. What the settings alone say, unless it knows more."""
         return self._alone
+
+    @property
+    def unstackable(self) -> str | None:
+        """Why several seeds of it cannot take their steps at once; None where they can."""
+        return self.alone
 
     def sizes(self) -> dict[str, int]:
         """Numbers in each network; all under the name ``model`` where there are no networks."""

@@ -153,6 +153,11 @@ class CycleGAN(Family):
         )
 
     @property
+    def unstackable(self) -> str | None:
+        """Each step takes a batch apart by domain."""
+        return "cyclegan takes each batch apart by domain, which has another size in each seed"
+
+    @property
     def priors(self) -> tuple[str, ...]:
         """One: what is translated is a training window."""
         return ("windows",)

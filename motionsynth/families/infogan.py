@@ -115,7 +115,8 @@ class InfoGAN(AdversarialFamily):
         parts = []
         for code in self.latent_codes:
             if code.kind == "categorical":
-                parts.append(F.one_hot(context.integers(code.size, count), code.size).float())
+                class_B = context.integers(code.size, count)
+                parts.append(torch.eye(code.size, device=class_B.device)[class_B])
             else:
                 parts.append(2 * context.uniform(count, code.size) - 1)
         drawn = sum(code.size for code in self.latent_codes)

@@ -85,7 +85,7 @@ class Likelihood(nn.Module):
             mean_D = context.mean(error_BD.sum(0)) / frames
             error = mean_D if self.config.kind == "per_feature" else mean_D.mean()
             variance = (error if self.kind == "gaussian" else 2 * error.square()).clamp(min=self.config.floor**2)
-            self.noise_variance.lerp_(variance, 0.01)
+            self.noise_variance.copy_(torch.lerp(self.noise_variance, variance, 0.01))
         return LikelihoodTerms(self._nll(error_BD, frames_B, variance), mse)
 
     def log_density(self, batch: Batch, motion_BTD: Tensor) -> Tensor:

@@ -199,9 +199,9 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Ten
 
 def _slope(critic: Callable[..., Tensor], *at: Tensor) -> Tensor:
     """(B, N) gradient of the critic by all of its (B, ...) arguments, itself differentiable."""
-    at = tuple(one.detach().requires_grad_() for one in at)
+    slope = torch.func.grad(lambda *at: critic(*at).sum(), argnums=tuple(range(len(at))))
     with torch.enable_grad(), torch.autocast(at[0].device.type, enabled=False):
-        gradients = torch.autograd.grad(critic(*at).sum(), at, create_graph=True)
+        gradients = slope(*(one.detach() for one in at))
     return torch.cat([gradient.flatten(1) for gradient in gradients], 1)
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
     from motionsynth.study.plan import ViewConfig
     from motionsynth.study.world import World
 
-__all__ = ["CellJob", "CellOutcome", "run_cell"]
+__all__ = ["CellJob", "CellOutcome", "run_cell", "run_cells"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +52,13 @@ class CellJob:
         """Where its run is."""
         return self.runs / self.cell.key
 
+    @property
+    def tags(self) -> dict[str, str]:
+        """What its run says that it belongs to."""
+        cell = self.cell
+        tags = {"study": cell.study, "arm": cell.arm, "corpus": cell.corpus, "seed": str(cell.seed)}
+        return tags | {"mlflow.runName": cell.name}
+
 
 @dataclass(frozen=True)
 class CellOutcome:
@@ -70,6 +75,28 @@ class CellOutcome:
     exit_code: int = 0
     error: str = ""
     warning: str = ""
+
+
+def run_cells(jobs: Sequence[CellJob]) -> list[CellOutcome]:
+    """Do cells; several are seeds of one arm on one corpus, which are trained as one batch before they are measured.
+
+    Whatever goes wrong in the batch is left to each cell to meet again and to tell.
+    """
+    if len(jobs) > 1 and (code := _train_together(jobs)):
+        return [CellOutcome(None, code) for _ in jobs]
+    return [run_cell(job) for job in jobs]
+
+
+def _train_together(jobs: Sequence[CellJob]) -> int:
+    """Train the runs of cells as one batch; 130 or 143 where a signal stopped them, 0 otherwise."""
+    from motionsynth.trainings import SeedCase, train_seeds
+
+    cases = [SeedCase(job.cell.config, job.run_dir, job.tags) for job in jobs if job.cell.config is not None]
+    try:
+        ends = train_seeds(cases, device=jobs[0].device, track=False)
+    except MotionSynthError:
+        return 0
+    return next((end.exit_code for end in ends if not isinstance(end, MotionSynthError) and end.exit_code), 0)
 
 
 def run_cell(job: CellJob) -> CellOutcome:
@@ -100,10 +127,8 @@ def _run_motion(job: CellJob) -> CellOutcome:
 
     cell, run, trained_s = job.cell, None, 0.0
     if cell.config is not None:
-        tags = {"study": cell.study, "arm": cell.arm, "corpus": cell.corpus, "seed": str(cell.seed)}
-        tags["mlflow.runName"] = cell.name
         try:
-            outcome = train_once(cell.config, run_dir=job.run_dir, device=job.device, track=False, tags=tags)
+            outcome = train_once(cell.config, run_dir=job.run_dir, device=job.device, track=False, tags=job.tags)
         except DivergedError as error:
             return _diverged(job, str(error))
         if outcome.exit_code:
@@ -286,19 +311,10 @@ def _result(
 def _machine(job: CellJob, run: Run | None) -> dict[str, Any]:
     import torch
 
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        models = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
-        cpu = models[0] if models else cpu
-    gpu = job.device != "cpu" and torch.cuda.is_available()
-    return {
-        "device": torch.cuda.get_device_name() if gpu else "CPU",
-        "processor": cpu,
-        "cores": os.cpu_count() or 1,
-        "threads": run.config.train.threads if run else 1,
-        "torch": torch.__version__,
-    }
+    from motionsynth.training.machine import describe_machine
+
+    machine = describe_machine("cuda" if job.device != "cpu" and torch.cuda.is_available() else "cpu")
+    return {**machine, "cores": int(machine["cores"]), "threads": run.config.train.threads if run else 1}
 
 
 def _curve(run: Run, name: str) -> list[tuple[int, float, float]]:

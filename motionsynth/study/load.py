@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
@@ -126,6 +126,10 @@ def _configs(
     return found
 
 
+_PINNED: Final = {"threads": 1, "precision": "float32"}
+"""Keys of ``train`` that are ``auto`` elsewhere, and what they are in a study that says nothing of them."""
+
+
 def _config(
     study: StudyConfig, name: str, corpus: str, entry: CorpusEntry, document: YamlFile | None, folder: Path | None
 ) -> RunConfig:
@@ -154,9 +158,12 @@ def _config(
         windows = [
             Setting(("data", key), getattr(landmark.data, key), "corpora") for key in ("window_frames", "stride_frames")
         ]
+        # a cell is to be the same on every machine, and results from before there was an auto keep their keys
+        pinned = [Setting(("train", key), value, "studies") for key, value in _PINNED.items()]
         unused = {("train", key) for key in family_class(arm.family).Config.UNUSED}
         used = [setting for setting in base if setting.key not in unused]
-        return loaded(arm.family, [*reading, *used, *windows, *_written(document, ["arms", name, "set"], arm.set)])
+        chosen = _written(document, ["arms", name, "set"], arm.set)
+        return _same_everywhere(loaded(arm.family, [*pinned, *reading, *used, *windows, *chosen]))
     except ConfigError as error:
         if document is not None and str(error.path).startswith(str(baseline("vae").parent)):
             reason = f"{error.key or ''} {error.reason}".strip()
@@ -164,6 +171,15 @@ def _config(
         if document is not None and file and str(error.path).startswith(str(file)):
             raise document.wrong(["corpora", corpus, "data"], str(error)) from error
         raise
+
+
+def _same_everywhere(config: RunConfig) -> RunConfig:
+    from motionsynth.workflow import baseline
+
+    if key := next((key for key in _PINNED if getattr(config.train, key) == "auto"), None):
+        reason = "must be said: a cell is the same on every machine"
+        raise ConfigError(baseline(config.family.name), f"train.{key}", reason)
+    return config
 
 
 def _written(

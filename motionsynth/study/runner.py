@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from motionsynth.errors import ConfigError, MotionSynthError, StudyError, unknown_word
 from motionsynth.hashes import hash_bytes
-from motionsynth.study.cells import CellJob, CellOutcome, run_cell
+from motionsynth.study.cells import CellJob, CellOutcome, run_cells
 from motionsynth.study.check import check_plan, suite_keys
 from motionsynth.study.engines import as_ended
 from motionsynth.study.load import plan_cells, read_study
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from motionsynth.study.plan import EndpointConfig
     from motionsynth.yaml_files import YamlFile
 
-__all__ = ["Places", "Plan", "StudyOutcome", "make_plan", "prepare", "read_on", "run_study"]
+__all__ = ["Places", "Plan", "StudyOutcome", "batched", "make_plan", "prepare", "read_on", "run_study"]
 
 _log = logging.getLogger(__name__)
 
@@ -240,6 +240,7 @@ def run_study(
     *,
     device: str = "auto",
     track: bool = True,
+    together: int = 1,
     told: Callable[[Plan, Sequence[str]], None] = lambda *_: None,
 ) -> StudyOutcome:
     """Do every cell that has no result.
@@ -251,6 +252,7 @@ def run_study(
         engine: what runs the cells.
         device: where they train.
         track: whether runs are delivered to MLflow.
+        together: seeds of one arm that are trained as one batch, at most.
         told: called with the plan and what has failed whenever a cell has ended, and once before.
     """
     jobs = [
@@ -259,28 +261,38 @@ def run_study(
     ]
     done, failed, warnings, code = dict(plan.done), list[str](), list[str](), 0
     told(plan, failed)
-    for job, future in as_ended(engine, run_cell, jobs):
-        outcome = _outcome(job, future)
-        if outcome.result is not None:
-            done[outcome.result.key] = outcome.result
-        if outcome.error:
-            failed.append(outcome.error)
-        if outcome.warning:
-            warnings.append(outcome.warning)
+    for batch, future in as_ended(engine, run_cells, batched(jobs, together)):
+        outcomes = _outcomes(batch, future)
+        done |= {outcome.result.key: outcome.result for outcome in outcomes if outcome.result is not None}
+        failed += [outcome.error for outcome in outcomes if outcome.error]
+        warnings += [outcome.warning for outcome in outcomes if outcome.warning]
         plan = Plan(plan.study, plan.cells, dict(done))
         told(plan, failed)
-        if outcome.exit_code:
-            code = outcome.exit_code
+        if code := next((outcome.exit_code for outcome in outcomes if outcome.exit_code), 0):
             break
     return StudyOutcome(plan, failed, list(dict.fromkeys(warnings)), code or int(bool(failed)))
 
 
-def _outcome(job: CellJob, future: Future[CellOutcome]) -> CellOutcome:
-    """How a cell ended, whatever became of the process that it ran in."""
+def batched(jobs: Iterable[CellJob], size: int) -> list[list[CellJob]]:
+    """Seeds of one arm on one corpus, so many at most; what is not trained is by itself. In order of the first."""
+    batches: list[list[CellJob]] = []
+    open_ones: dict[tuple[str, str], list[CellJob]] = {}
+    for job in jobs:
+        key = (job.cell.arm, job.cell.corpus)
+        if job.cell.config is None or len(batch := open_ones.get(key, [])) in (0, size):
+            batches.append(batch := [])
+            open_ones[key] = batch
+        batch.append(job)
+    return batches
+
+
+def _outcomes(batch: Sequence[CellJob], future: Future[list[CellOutcome]]) -> list[CellOutcome]:
+    """How cells ended, whatever became of the process that they ran in."""
+    name = batch[0].cell.name + (f" and {len(batch) - 1} seeds more" if len(batch) > 1 else "")
     try:
         return future.result()
     except (MotionSynthError, OSError) as error:
-        return CellOutcome(None, error=f"{job.cell.name}: {error}")
+        return [CellOutcome(None, error=f"{name}: {error}")]
     except Exception as error:  # hours of other cells do not end with one
-        _log.warning("%s failed", job.cell.name, exc_info=error)
-        return CellOutcome(None, error=f"{job.cell.name}: {type(error).__name__}: {error}")
+        _log.warning("%s failed", name, exc_info=error)
+        return [CellOutcome(None, error=f"{name}: {type(error).__name__}: {error}")]

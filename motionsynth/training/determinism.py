@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from typing import Literal
 
 import torch
 
@@ -12,6 +13,7 @@ from motionsynth.families import family_class
 from motionsynth.families.backbone import BasisConfig
 from motionsynth.families.base import Family, FamilyConfig, MotionShape
 from motionsynth.training.bounds import bounded_networks
+from motionsynth.training.machine import THREADS
 
 __all__ = ["build_family", "initial_weights", "stream_seed", "torch_threads"]
 
@@ -54,10 +56,10 @@ def initial_weights(seed: int) -> Iterator[None]:
 
 
 @contextmanager
-def torch_threads(count: int) -> Iterator[None]:
+def torch_threads(count: int | Literal["auto"]) -> Iterator[None]:
     """Compute with ``count`` CPU threads inside the block, because the order of sums depends on their number."""
     before = torch.get_num_threads()
-    torch.set_num_threads(count)
+    torch.set_num_threads(THREADS if count == "auto" else count)
     try:
         yield
     finally:

@@ -6,7 +6,7 @@ Shapes: B batch, T frames, D features.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -18,7 +18,16 @@ from motionsynth.corpus.windows import Batch
 from motionsynth.families.base import AdamConfig, Family, FamilyConfig, LearnsByEM, Loss, Phase, StepContext
 from motionsynth.training.distributed import Ranks
 
-__all__ = ["GradientRule", "LearningError", "LearningRule", "NonFiniteError", "rule_for"]
+__all__ = [
+    "GradientRule",
+    "LearningError",
+    "LearningRule",
+    "Measurement",
+    "NonFiniteError",
+    "new_adam",
+    "rule_for",
+    "scheduled_rate",
+]
 
 
 class LearningError(Exception):
@@ -87,7 +96,7 @@ def rule_for(family: Family, config: FamilyConfig, train: TrainConfig, ranks: Ra
     return GradientRule(family, config.optimise, train, ranks=ranks)
 
 
-class _Measurement(NamedTuple):
+class Measurement(NamedTuple):
     """One phase of one step, as it is kept until the next row of the journal."""
 
     step: int
@@ -129,24 +138,14 @@ class GradientRule:
         self.family, self.train, self.ranks = family, train, ranks or Ranks()
         self.device = next(family.parameters()).device
         self.deferred = self.device.type != "cpu" if deferred is None else deferred
-        self._optimise = dict(optimise)
-        self._learners = {phase.name: _learners(family, phase) for phase in family.phases}
-        self._optimisers = {
-            name: torch.optim.AdamW(
-                learners,
-                lr=optimise[name].lr,
-                betas=optimise[name].betas,
-                eps=optimise[name].eps,
-                weight_decay=optimise[name].weight_decay,
-                fused=True,
-            )
-            for name, learners in self._learners.items()
-        }
+        self.optimise = dict(optimise)
+        self.learners = {phase.name: _learners(family, phase) for phase in family.phases}
+        self.optimisers = {name: new_adam(learners, optimise[name]) for name, learners in self.learners.items()}
         self._broken = torch.zeros((), device=self.device)
-        self._measured: list[_Measurement] = []
+        self.measured: list[Measurement] = []
         self._thawed: str | None = ""  # no phase: what is frozen at first is not known
         self._weights = dict(family.named_parameters())
-        self._averages = (
+        self.averages = (
             {name: weight.detach().clone() for name, weight in self._weights.items()} if train.ema_decay else {}
         )
         if train.compile:
@@ -161,12 +160,12 @@ class GradientRule:
         if self.train.ema_decay:
             decay = min(self.train.ema_decay, (1 + context.step) / (10 + context.step))
             with torch.no_grad():
-                torch._foreach_lerp_(list(self._averages.values()), list(self._weights.values()), 1 - decay)
+                torch._foreach_lerp_(list(self.averages.values()), list(self._weights.values()), 1 - decay)
 
     def _learn(self, phase: Phase, batch: Batch, context: StepContext) -> None:
-        learners, optimiser = self._learners[phase.name], self._optimisers[phase.name]
+        learners, optimiser = self.learners[phase.name], self.optimisers[phase.name]
         self._thaw(phase.name)
-        loss = self._loss(phase, batch, context)
+        loss = self.loss(phase, batch, context)
         loss.total.backward()  # type: ignore[no-untyped-call]
         names = ("total", *loss.terms)
         values = torch.stack([v.detach().float() for v in (loss.total, *loss.terms.values())])
@@ -176,7 +175,7 @@ class GradientRule:
             clip_grads_with_norm_(learners, self.train.clip_norm, norm)
         self._measure(phase, (*names, "gradient_norm"), torch.cat((values, norm.detach().float()[None])), context)
         for group in optimiser.param_groups:
-            group["lr"] = scheduled_rate(self._optimise[phase.name], context.progress)
+            group["lr"] = scheduled_rate(self.optimise[phase.name], context.progress)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
 
@@ -185,11 +184,12 @@ class GradientRule:
         if phase == self._thawed:
             return
         self.family.requires_grad_(False)
-        for weight in self._learners[phase] if phase else ():
+        for weight in self.learners[phase] if phase else ():
             weight.requires_grad_(True)
         self._thawed = phase
 
-    def _loss(self, phase: Phase, batch: Batch, context: StepContext) -> Loss:
+    def loss(self, phase: Phase, batch: Batch, context: StepContext) -> Loss:
+        """What a phase minimises on a batch, in the precision of the run."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.train.precision == "bf16"):
             return phase.loss(batch, context)
 
@@ -199,34 +199,34 @@ class GradientRule:
             raise ValueError(f"phase {phase.name}: a term may not be called total or gradient_norm")
         if self.deferred:
             torch.maximum(self._broken, (~(values[0] + values[-1]).isfinite()).float(), out=self._broken)
-            self._optimisers[phase.name].found_inf = self._broken  # type: ignore[attr-defined]
-            self._measured.append(_Measurement(context.step, phase.name, names, values))
+            self.optimisers[phase.name].found_inf = self._broken  # type: ignore[attr-defined]
+            self.measured.append(Measurement(context.step, phase.name, names, values))
         else:
-            self._measured.append(_Measurement(context.step, phase.name, names, values.tolist()))
-            _check(self._measured[-1])
+            self.measured.append(Measurement(context.step, phase.name, names, values.tolist()))
+            _check(self.measured[-1])
 
     def check(self) -> None:
         """Fetch what was measured since the last call, in one copy for each phase, and raise for the first bad one."""
         waiting: dict[tuple[str, ...], list[int]] = {}
-        for place, measured in enumerate(self._measured):
+        for place, measured in enumerate(self.measured):
             if isinstance(measured.values, Tensor):
                 waiting.setdefault(measured.names, []).append(place)
         for places in waiting.values():
-            rows = torch.stack([torch.as_tensor(self._measured[place].values) for place in places]).tolist()
+            rows = torch.stack([torch.as_tensor(self.measured[place].values) for place in places]).tolist()
             for place, values in zip(places, rows, strict=True):
-                self._measured[place] = self._measured[place]._replace(values=values)
-        for measured in self._measured:
+                self.measured[place] = self.measured[place]._replace(values=values)
+        for measured in self.measured:
             _check(measured)
 
     def collect(self, progress: float) -> dict[str, float]:
         """Means since the last call of each phase's total, terms and gradient norm, and the learning rates now."""
         self.check()
         seen: dict[str, list[float]] = {}
-        for measured in self._measured:
+        for measured in self.measured:
             for name, value in zip(measured.names, measured.values, strict=True):
                 seen.setdefault(f"{measured.phase}/{name}", []).append(float(value))
-        self._measured = []
-        rates = {f"{name}/learning_rate": scheduled_rate(adam, progress) for name, adam in self._optimise.items()}
+        self.measured = []
+        rates = {f"{name}/learning_rate": scheduled_rate(adam, progress) for name, adam in self.optimise.items()}
         return {name: math.fsum(values) / len(values) for name, values in seen.items()} | rates
 
     def validate(self, batch: Batch, context: StepContext) -> dict[str, Tensor]:
@@ -235,7 +235,7 @@ class GradientRule:
         All weights are frozen, so a graph is only built where a loss itself asks for one, as gradient penalties do.
         """
         self._thaw(None)
-        losses = {phase.name: self._loss(phase, batch, context) for phase in self.family.phases}
+        losses = {phase.name: self.loss(phase, batch, context) for phase in self.family.phases}
         return {
             f"{phase}/{name}": value.detach()
             for phase, loss in losses.items()
@@ -260,24 +260,24 @@ class GradientRule:
 
     def averaged_weights(self) -> dict[str, Tensor]:
         """The moving average of every parameter, with the buffers as they are; empty without ``ema_decay``."""
-        return self.family.state_dict() | self._averages if self._averages else {}
+        return self.family.state_dict() | self.averages if self.averages else {}
 
     def load_averaged_weights(self, weights: Mapping[str, Tensor]) -> None:
         """Put back a moving average."""
-        for name, average in self._averages.items():
+        for name, average in self.averages.items():
             average.copy_(weights[name])
 
     def state_dict(self) -> dict[str, Any]:
         """Optimisers by phase, and what was measured since the last row of the journal."""
         self.check()
         return {
-            "optimisers": {name: optimiser.state_dict() for name, optimiser in self._optimisers.items()},
-            "measured": [tuple(measured) for measured in self._measured],
+            "optimisers": {name: _own_sums(optimiser.state_dict()) for name, optimiser in self.optimisers.items()},
+            "measured": [tuple(measured) for measured in self.measured],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Put back optimisers and measurements; ``ValueError`` where they are of other weights."""
-        for name, optimiser in self._optimisers.items():
+        for name, optimiser in self.optimisers.items():
             saved, own = state["optimisers"][name], optimiser.state_dict()
             # what Adam has summed up and its last rate; all other settings are the configuration's
             groups = [
@@ -289,12 +289,19 @@ class GradientRule:
                 shapes = {key: tuple(sums[key].shape) for key in ("exp_avg", "exp_avg_sq")}
                 if set(shapes.values()) != {tuple(weight.shape)} or sums["step"].numel() != 1:
                     raise ValueError(f"the optimiser of phase {name} is one of other weights")
-        measured = [_Measurement(*entry) for entry in state["measured"]]
+        measured = [Measurement(*entry) for entry in state["measured"]]
         for entry in measured:
-            if len(entry.names) != len(entry.values) or entry.phase not in self._optimise:
+            if len(entry.names) != len(entry.values) or entry.phase not in self.optimise:
                 raise ValueError(f"a measurement of phase {entry.phase!r} is not one of this family")
             _check(entry)
-        self._measured = measured
+        self.measured = measured
+
+
+def new_adam(weights: Sequence[Tensor], adam: AdamConfig) -> torch.optim.AdamW:
+    """Adam with a phase's settings, as one kernel for all weights."""
+    return torch.optim.AdamW(
+        weights, lr=adam.lr, betas=adam.betas, eps=adam.eps, weight_decay=adam.weight_decay, fused=True
+    )
 
 
 def scheduled_rate(adam: AdamConfig, progress: float) -> float:
@@ -302,6 +309,12 @@ def scheduled_rate(adam: AdamConfig, progress: float) -> float:
     if progress <= 1 - adam.decay_share:
         return adam.lr
     return adam.lr * max(0.0, 1 - progress) / adam.decay_share
+
+
+def _own_sums(state: dict[str, Any]) -> dict[str, Any]:
+    """An optimiser's state without the storage around its tensors, where these are slices of larger ones."""
+    sums = {index: {name: value.clone() for name, value in of.items()} for index, of in state["state"].items()}
+    return {**state, "state": sums}
 
 
 def _learners(family: Family, phase: Phase) -> list[nn.Parameter]:
@@ -315,7 +328,7 @@ def _learners(family: Family, phase: Phase) -> list[nn.Parameter]:
     return learners
 
 
-def _check(measured: _Measurement) -> None:
+def _check(measured: Measurement) -> None:
     values = dict(zip(measured.names, map(float, measured.values), strict=True))
     total, norm = values.pop("total"), values.pop("gradient_norm")
     if math.isfinite(total) and math.isfinite(norm):

@@ -5,19 +5,18 @@ Shapes: N windows, B batch, T frames, D features.
 
 from __future__ import annotations
 
-import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
 from motionsynth.config import TrainConfig
 from motionsynth.corpus.windows import WindowSet
-from motionsynth.errors import DivergedError, RunError, TrainingError, list_first
+from motionsynth.errors import RunError, TrainingError
 from motionsynth.families.base import Family, FamilyConfig, StepContext
 from motionsynth.training.budget import refuse_hopeless, refuse_shares
 from motionsynth.training.checkpoint import Checkpoint, load_newest, save_checkpoint
@@ -25,14 +24,15 @@ from motionsynth.training.copying import CopyWatch
 from motionsynth.training.determinism import stream_seed, torch_threads
 from motionsynth.training.distributed import Pulse, Ranks
 from motionsynth.training.journal import Journal
+from motionsynth.training.machine import settled
+from motionsynth.training.naming import named_error
 from motionsynth.training.order import BatchOrder
-from motionsynth.training.rules import LearningError, NonFiniteError, rule_for
+from motionsynth.training.rules import LearningError, rule_for
 from motionsynth.training.signals import StopRequest
 
-__all__ = ["ProgressListener", "Score", "Trainer", "TrainingResult"]
+__all__ = ["ProgressListener", "Score", "Trainer", "TrainingResult", "take_all"]
 
-_log = logging.getLogger(__name__)
-_CLIPS_NAMED = 8
+_T = TypeVar("_T")
 _MISFITS = (RuntimeError, KeyError, ValueError, TypeError, AttributeError, IndexError, OverflowError, LearningError)
 """Raised where a state is put back that is not what this training wrote."""
 
@@ -66,6 +66,16 @@ class TrainingResult(NamedTuple):
     def exit_code(self) -> int:
         """0, or what a shell expects of a process that a signal ended: 143 for SIGTERM, 130 for SIGINT."""
         return 128 + self.signal if self.signal else 0
+
+
+def take_all(moves: Generator[Trainer, bool, _T]) -> _T:
+    """Have a training take all its steps by itself; what it gives in the end."""
+    try:
+        while True:
+            next(moves)
+    except StopIteration as end:
+        result: _T = end.value
+        return result
 
 
 class Trainer:
@@ -113,20 +123,22 @@ class Trainer:
         score: Score | None = None,
         ranks: Ranks | None = None,
     ) -> None:
-        self.train, self.device, self.ranks = train, torch.device(device), ranks or Ranks()
+        self.train, self.device, self.ranks = settled(train, config, device), torch.device(device), ranks or Ranks()
         self.journal, self.checkpoints, self.listener, self.score = journal, checkpoints, listener, score
         size = (family.shape.frames, family.shape.features)
         for split in filter(None, (windows, validation)):
             if split.size != size:
                 raise ValueError(f"windows of {split.size}, but the family is built for {size}")
-        refuse_hopeless(config, train, windows)
-        self.family = family.to(self.device)
-        self.rule = rule_for(family, config, train, self.ranks)
+        refuse_hopeless(config, self.train, windows)
+        self.family, self.config = family.to(self.device), config
+        self.rule = rule_for(family, config, self.train, self.ranks)
         seed, whole = stream_seed(train.seed, "order"), self.rule.whole_passes
         self.order = BatchOrder(len(windows), train.batch_size, seed, self.device, whole=whole)
         refuse_shares(family, self.order.batch_size, self.ranks.size, whole=whole)
         self._identity = windows.identity
         self.windows = windows.to(self.device)
+        self.due_B = torch.empty(0, dtype=torch.int64)
+        """Windows of the step that is due."""
         self.validation = validation.to(self.device) if validation is not None and len(validation) else None
         self.generator = torch.Generator(self.device).manual_seed(stream_seed(train.seed, "noise"))
         self.step = 0
@@ -199,28 +211,35 @@ class Trainer:
             RanksError: another process of the training has gone, or holds other numbers.
         """
         with torch_threads(self.train.threads), StopRequest() as stop:
-            if self.step == 0:
-                self.family.begin(self.windows)
-            self._check_equal("at the start")
-            self._started = time.monotonic()
-            self._logged = self._began = (self._started, self.step)
-            self.ranks.listen(lambda: Pulse(self.elapsed, stop.signal))
+            return take_all(self.moves(stop))
+
+    def moves(self, stop: StopRequest) -> Generator[Trainer, bool, TrainingResult]:
+        """What ``fit`` does, step by step: stops before each, and takes it unless it is sent that it has been taken."""
+        if self.step == 0:
+            self.family.begin(self.windows)
+        self._check_equal("at the start")
+        self._started = time.monotonic()
+        self._logged = self._began = (self._started, self.step)
+        self.ranks.listen(lambda: Pulse(self.elapsed, stop.signal))
+        self.ranks.beat()
+        self.family.train()
+        done = self._done()
+        while not done and self.ranks.pulse.signal is None:
+            self.due_B, index_cpu_B = self.order.next()
+            self._since_log.append((self.step, index_cpu_B))
+            taken = yield self
+            self._learn(taken=taken)
             self.ranks.beat()
-            self.family.train()
             done = self._done()
-            while not done and self.ranks.pulse.signal is None:
-                self._take_step()
-                self.ranks.beat()
-                done = self._done()
-                self._write_row(last=done)
-                done = done or self.copies.ends
-                if self.step % self.train.checkpoint_every_steps == 0:
-                    self._save()
-            asked = self.ranks.pulse.signal
-            self._check()
-            self._save()
-            if done:
-                self._finish_rule()
+            self._write_row(last=done)
+            done = done or self.copies.ends
+            if self.step % self.train.checkpoint_every_steps == 0:
+                self._save()
+        asked = self.ranks.pulse.signal
+        self._check()
+        self._save()
+        if done:
+            self._finish_rule()
         outcome: Literal["finished", "converged", "copying", "stopped"] = "finished"
         if not done:
             outcome = "stopped"
@@ -235,11 +254,10 @@ class Trainer:
     def _done(self) -> bool:
         return self.progress >= 1 or self.rule.converged or self.copies.ends
 
-    def _take_step(self) -> None:
-        index_B, index_cpu_B = self.order.next()
-        self._since_log.append((self.step, index_cpu_B))
+    def _learn(self, *, taken: bool) -> None:
         try:
-            self.rule.step(self.windows.batch(self.ranks.cut(index_B)), self._context())
+            if not taken:
+                self.rule.step(self.windows.batch(self.ranks.cut(self.due_B)), self.context())
             if self.order.ends_pass:
                 self.rule.end_pass()
         except LearningError as error:
@@ -252,7 +270,8 @@ class Trainer:
         except LearningError as error:
             raise self._named(error) from error
 
-    def _context(self) -> StepContext:
+    def context(self) -> StepContext:
+        """What the loss of the next step may know."""
         ranks = self.ranks
         return StepContext(self.step, self.progress, self.generator, ranks.rank, ranks.size, ranks.mean)
 
@@ -349,23 +368,7 @@ class Trainer:
         self.ranks.check_equal(others | self.family.state_dict(), when)
 
     def _named(self, error: LearningError) -> TrainingError:
-        """The user's error: counts steps from 1 as the journal does, and names a batch's clips, suspects first."""
-        if not isinstance(error, NonFiniteError):
-            return TrainingError(error.step + 1, error.phase, error.reason)
-        index_B = next(index for step, index in self._since_log if step == error.step)
-        windows = self.windows.subset(index_B.to(self.device))
-        broken_B = ~windows.as_batch().motion_BTD.isfinite().all(dim=2).all(dim=1)
-        clips, suspects = (
-            sorted(set(part.takes), key=part.clips.index) for part in (windows, windows.subset(broken_B))
-        )
-        reason = error.reason
-        if suspects:
-            reason += f"; not finite in the data: {list_first(suspects, _CLIPS_NAMED)}"
-        named = DivergedError(
-            error.step + 1, error.phase, f"{reason}; clips of the batch: {list_first(clips, _CLIPS_NAMED)}"
-        )
-        named.add_note(f"all clips of the batch: {', '.join(clips)}")
-        return named
+        return named_error(error, self.windows, self._since_log)
 
 
 def _seconds(value: float) -> float:

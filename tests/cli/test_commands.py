@@ -164,7 +164,9 @@ def test_dry_run_prints_a_config_that_runs(invoke: Invoke, corpus: Path, tmp_pat
     result = invoke("train", "vae", "--data", corpus, "--set", "train.steps=7", "--dry-run", "--run-dir", run)
     path = tmp_path / "vae.yaml"
     path.write_text(result.out)
-    assert load_config(path).train.steps == 7
+    train = load_config(path).train
+    assert train.steps == 7
+    assert "auto" not in (train.threads, train.precision), "a run keeps what that stands for"
     assert not run.exists()
 
 

@@ -234,7 +234,7 @@ def test_the_copy_survives_a_resume_bit_for_bit(tmp_path):
     """Stopped between two refreshes, where the copy is not the generator."""
 
     def trainer(steps: int, folder: str) -> Trainer:
-        train = TrainConfig(steps=steps, batch_size=8, checkpoint_every_steps=5, ema_decay=0.9)
+        train = TrainConfig(steps=steps, batch_size=8, precision="float32", checkpoint_every_steps=5, ema_decay=0.9)
         family = proximal(proximal={"weight": 1e-4, "refresh": 4})
         return Trainer(family, family.config, train, windows(), checkpoints=tmp_path / folder)
 
@@ -260,7 +260,7 @@ def test_the_pull_holds_the_generator_back():
             def on_log(self, step, total, metrics, rate, left):
                 seen.append(metrics["train/generator/proximal"])
 
-        train = TrainConfig(steps=60, batch_size=8, log_every_steps=20)
+        train = TrainConfig(steps=60, batch_size=8, precision="float32", log_every_steps=20)
         Trainer(family, family.config, train, windows(), listener=Listener()).fit()
         return sum(seen) / len(seen)
 
@@ -272,7 +272,7 @@ def test_validation_concludes_a_calibration_error(tmp_path):
 
     family = gan(**SMALL)
     with Journal(tmp_path / "metrics.jsonl") as journal:
-        train = TrainConfig(steps=2, batch_size=8)
+        train = TrainConfig(steps=2, batch_size=8, precision="float32")
         Trainer(family, family.config, train, windows(), windows(10), journal=journal).fit()
     row = {name: value for entry in read_journal(tmp_path / "metrics.jsonl") for name, value in entry.metrics.items()}
     assert 0 <= row["validation/critic/calibration_error"] <= 1

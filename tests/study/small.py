@@ -71,16 +71,22 @@ hypotheses:
 
 def make_small(folder: Path) -> Path:
     """The study's YAML in a folder with its corpus, whose extractor is kept already; a cache must be set before."""
-    from motionsynth.config import DataConfig
-    from motionsynth.corpus.corpus import open_corpus
     from motionsynth.corpus.walkers import make_walkers
-    from motionsynth.extractors import extractor_for, recipe
 
     make_walkers(folder / "walkers", clips=120)
     (folder / "calibration.yaml").write_text(CALIBRATION)
     (folder / "small.yaml").write_text(STUDY)
+    fit_judge(folder / "walkers")
+    return folder / "small.yaml"
+
+
+def fit_judge(corpus: Path) -> None:
+    """Keep an extractor that has learnt for two steps where studies look for that of a corpus."""
+    from motionsynth.config import DataConfig
+    from motionsynth.corpus.corpus import open_corpus
+    from motionsynth.extractors import extractor_for, recipe
+
     with pytest.MonkeyPatch.context() as patch:
         for network in recipe.STEPS:
             patch.setitem(recipe.STEPS, network, 2)
-        extractor_for(open_corpus(DataConfig(path=folder / "walkers", window_frames=32, stride_frames=16), workers=1))
-    return folder / "small.yaml"
+        extractor_for(open_corpus(DataConfig(path=corpus, window_frames=32, stride_frames=16), workers=1))

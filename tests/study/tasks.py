@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from motionsynth.errors import BvhError
+from motionsynth.study.cells import CellJob, CellOutcome, run_cells
 from motionsynth.training.signals import StopRequest
 
 
@@ -53,3 +56,13 @@ def node_of(value: int) -> tuple[str, str]:
 
     time.sleep(0.5)
     return str(Path.cwd()), str(ray.get_runtime_context().get_node_id())
+
+
+def cells_at_once(jobs: Sequence[CellJob]) -> tuple[str, list[CellOutcome]]:
+    """Ray node, and cells whose runs take their steps at once, as they do on a GPU."""
+    import ray
+
+    from motionsynth import trainings
+
+    trainings.train_seeds = partial(trainings.train_seeds, stacked=True)
+    return ray.get_runtime_context().get_node_id(), run_cells(jobs)

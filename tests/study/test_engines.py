@@ -16,7 +16,10 @@ from typing import Any
 import pytest
 
 from motionsynth.errors import BvhError, ConfigError, StudyError, TrainingError
+from motionsynth.study.cells import CellJob
 from motionsynth.study.engines import Engine, InProcess, WorkerDiedError, as_ended, engine_for
+from motionsynth.study.plan import Cell
+from motionsynth.study.runner import batched
 from motionsynth.study.workers import LocalWorkers
 from tests.study.tasks import die_at_two, pid_of, square, unusable
 from tests.tracking.conftest import wait_for
@@ -169,3 +172,20 @@ def test_slurm_is_looked_for_before_anything_is_done(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("PATH", "")
     with pytest.raises(StudyError, match="sbatch is not found"):
         engine_for("slurm")
+
+
+def test_seeds_of_an_arm_are_batched_and_nothing_else(tmp_path: Path) -> None:
+    def job(name: str) -> CellJob:
+        arm, corpus, seed = name.split("/")
+        config: Any = None if arm == "real" else "a run"
+        cell = Cell("made-up", arm, corpus, int(seed), config, name, None)
+        study: Any = None
+        return CellJob(study, cell, tmp_path, tmp_path, None)
+
+    names = [f"{arm}/{corpus}/{seed}" for seed in range(3) for corpus in ("a", "b") for arm in ("vae", "gan", "real")]
+    jobs = [job(name) for name in names]
+    assert [[job.cell.name for job in batch] for batch in batched(jobs, 1)] == [[name] for name in names]
+    found = [[job.cell.name for job in batch] for batch in batched(jobs, 2)]
+    assert sorted(name for batch in found for name in batch) == sorted(names)
+    assert found[:3] == [["vae/a/0", "vae/a/1"], ["gan/a/0", "gan/a/1"], ["real/a/0"]]
+    assert ["vae/b/2"] in found and ["real/b/1"] in found

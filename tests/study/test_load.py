@@ -109,6 +109,7 @@ WRONG: dict[str, tuple[str, str, str]] = {
     "an axis without the suite": ("[suite, walker_coordinates]", "[walker_coordinates]", "no figure 'fidelity"),
     "a seed of an arm": ("train.steps: 50}", "train.seed: 3}", "train.seed is given by seeds"),
     "a seed of all": ("train.threads: 1", "train.seed: 3", "train.seed is given by seeds"),
+    "a precision of each machine's own": ("train.threads: 1", "train.precision: auto", "train.precision must be said"),
     "clips of an arm": ("train.steps: 50}", "data.path: other}", "data.path belongs to corpora"),
     "clips of an arm, nested": ("train.steps: 50}", "data: {path: other}}", "data.path belongs to corpora"),
     "windows of an arm": ("train.steps: 50}", "data.window_frames: 64}", "data.window_frames belongs to corpora"),

@@ -8,11 +8,18 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import torch
 
+from motionsynth.corpus.walkers import make_walkers
 from motionsynth.errors import BvhError, MotionSynthError
+from motionsynth.run import open_run
+from motionsynth.study.cells import CellJob, run_cells
 from motionsynth.study.engines import WorkerDiedError, as_ended, engine_for
+from motionsynth.study.load import load_study, plan_cells
+from motionsynth.study.runner import batched
 from tests.hostile import fill_with_modules, modules_run
-from tests.study.tasks import die_at_two, node_of, square, train_until_stopped, unusable
+from tests.study.small import fit_judge
+from tests.study.tasks import cells_at_once, die_at_two, node_of, square, train_until_stopped, unusable
 from tests.tracking.conftest import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]  # those of Ray are not ours
@@ -66,6 +73,60 @@ def test_leaving_by_an_error_lets_trainings_write_their_checkpoints(cluster: str
         assert wait_for((tmp_path / "a.pid").exists, 30)
         raise KeyboardInterrupt
     assert (tmp_path / "a.saved").read_text() == "SIGINT"
+
+
+STUDY = """\
+name: seeds
+question: Are cells of a batch those of single runs?
+corpora:
+  walkers: {data: {path: walkers, window_frames: 32, stride_frames: 16}}
+base:
+  train.steps: 4
+  train.batch_size: 8
+  train.validate_every_steps: 2
+seeds: 2
+arms:
+  vae: {family: vae, set: {family.backbone: &small {kind: basis, components: 32, width: 8, layers: 1}}}
+  gan: {family: gan, set: {family.backbone: *small}}
+measure: {count: 32, metrics: [smoothness/speed_ratio, fidelity/frechet.pca], features: [pca], clips: 0}
+"""
+
+
+def test_seeds_as_one_batch_on_two_nodes_give_the_cells_of_single_runs_here(
+    cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MOTIONSYNTH_CACHE", str(tmp_path / "cache"))
+    make_walkers(Path("walkers"), clips=60, seed=3)
+    fit_judge(Path("walkers"))
+    Path("seeds.yaml").write_text(STUDY)
+    study = load_study("seeds.yaml")
+
+    def jobs(place: str) -> list[CellJob]:
+        folders = (tmp_path / place / "runs", tmp_path / place / "results")
+        return [CellJob(study, cell, *folders, None, "cpu", False) for cell in plan_cells(study, Path("seeds.yaml"))]
+
+    here = {job.cell.key: outcome for job in jobs("here") for outcome in run_cells([job])}
+    batches = batched(jobs("there"), 2)
+    assert [[job.cell.name for job in batch] for batch in batches] == [
+        ["vae/walkers/0", "vae/walkers/1"],
+        ["gan/walkers/0", "gan/walkers/1"],
+    ]
+    with engine_for("ray", address=cluster) as engine:
+        ended = [future.result() for _, future in as_ended(engine, cells_at_once, batches)]
+    assert len({node for node, _ in ended}) == 2, "each node has trained an arm"
+    there = [outcome.result for _, outcomes in ended for outcome in outcomes]
+    assert len(there) == 4
+    for found in there:
+        assert found is not None
+        expected = here[found.key].result
+        assert expected is not None and found.config == expected.config and found.steps == expected.steps == 4
+        for view, figures in expected.views.items():
+            assert found.views[view].figures == pytest.approx(figures.figures, rel=1e-3)
+        at_once, alone = (open_run(tmp_path / place / "runs" / found.key) for place in ("there", "here"))
+        for one, other in zip(at_once.load_weights(), alone.load_weights(), strict=True):
+            learnt = [name for name in other if not name.startswith("latent_density")]
+            assert all(torch.allclose(one[name], other[name], rtol=1e-4, atol=1e-6) for name in learnt)
 
 
 def test_a_ray_of_its_own_on_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

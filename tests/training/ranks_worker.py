@@ -65,8 +65,11 @@ def shared_families() -> list[str]:
     return [case for name in names for case in cases_of(name) if not small(case).alone]
 
 
+PLAIN = {"batch_size": 8, "steps": STEPS, "precision": "float32", "ema_decay": 0.9, "clip_norm": 1.0}
+
+
 def train_config(**settings: object) -> TrainConfig:
-    return TrainConfig.model_validate({"batch_size": 8, "steps": STEPS, "ema_decay": 0.9, "clip_norm": 1.0} | settings)
+    return TrainConfig.model_validate(PLAIN | settings)
 
 
 def numbers(family: Family) -> dict[str, torch.Tensor]:

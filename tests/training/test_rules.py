@@ -65,7 +65,7 @@ def test_a_bad_loss_is_named_and_moves_nothing(deferred: bool) -> None:
     assert "size" not in caught.value.reason, "that term was finite"
     assert changed(before, rule.family) == {"critic"}, "the critic's phase came before, in the same step"
     after = weights_of(rule.family)
-    steps = {int(state["step"]) for state in rule._optimisers["critic"].state.values()}
+    steps = {int(state["step"]) for state in rule.optimisers["critic"].state.values()}
     assert steps == {3} and all(value.isfinite().all() for value in after.values())
 
 
@@ -74,7 +74,7 @@ def test_without_the_fault_the_same_steps_pass(deferred: bool) -> None:
     rule = make_rule(deferred=deferred)
     take_steps(rule, 6)
     rule.check()
-    assert {int(state["step"]) for state in rule._optimisers["critic"].state.values()} == {6}
+    assert {int(state["step"]) for state in rule.optimisers["critic"].state.values()} == {6}
 
 
 def test_deferred_checks_change_no_number() -> None:
@@ -119,12 +119,12 @@ def test_gradients_are_clipped_before_the_optimiser_sees_them() -> None:
     norms: dict[float | None, list[float]] = {None: [], 0.05: []}
     for limit, seen in norms.items():
         rule = make_rule(clip_norm=limit)
-        learners = rule._learners["critic"]
+        learners = rule.learners["critic"]
 
         def note(*_: object, learners: list[Tensor] = learners, seen: list[float] = seen) -> None:
             seen.append(float(torch.cat([w.grad.flatten() for w in learners if w.grad is not None]).norm()))
 
-        rule._optimisers["critic"].register_step_pre_hook(note)
+        rule.optimisers["critic"].register_step_pre_hook(note)
         take_steps(rule, 4)
     assert max(norms[0.05]) <= 0.05 * 1.001 < min(norms[None])
 
@@ -151,7 +151,7 @@ def test_the_rate_is_constant_then_linear() -> None:
     rule = make_rule()
     windows = make_windows()
     rule.step(windows.batch(torch.arange(8)), StepContext(0, 0.75, torch.Generator()))
-    assert [group["lr"] for group in rule._optimisers["generator"].param_groups] == pytest.approx([0.005])
+    assert [group["lr"] for group in rule.optimisers["generator"].param_groups] == pytest.approx([0.005])
 
 
 def test_bf16_computes_in_half_and_learns_in_full() -> None:

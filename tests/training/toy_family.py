@@ -127,6 +127,7 @@ def make_config(*, break_at: int | None = None, **train: object) -> RunConfig:
         "steps": 40,
         "seed": 3,
         "threads": 1,
+        "precision": "float32",
         "ema_decay": 0.9,
         "clip_norm": 1.0,
         "log_every_steps": 3,

@@ -26,6 +26,7 @@ def main() -> int:
     corpus = ["--corpus", options.corpus] if options.corpus else []
     pattern = ["--pattern", options.pattern] if options.pattern else []
     runs = {
+        "auto": [],
         "bvh_files": corpus,
         "corpus": corpus + pattern,
         "dense": ["--threads", options.threads],

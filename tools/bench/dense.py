@@ -92,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _on_basis(name: str, data: Path, threads: int) -> RunConfig:
     """The shipped settings of a family, on coefficients."""
-    overrides = [f"train.threads={threads}", f"train.batch_size={BATCH}"]
+    overrides = [f"train.threads={threads}", "train.precision=float32", f"train.batch_size={BATCH}"]
     return load_config(CONFIGS / f"{name}.yaml", data=data, overrides=overrides)
 
 
@@ -116,7 +116,11 @@ def _report(setting: Setting, turns: int, steps: int) -> None:
 def _report_training(setting: Setting, data: Path, turns: int) -> None:
     """Compare whole trainings: the trainer's on coefficients, and the arithmetic alone of one by convolutions."""
     path = CONFIGS / f"{setting.config.family.name}.yaml"
-    before = load_config(path, data=data, overrides=[f"train.threads={torch.get_num_threads()}", *CONVOLUTIONS])
+    before = load_config(
+        path,
+        data=data,
+        overrides=[f"train.threads={torch.get_num_threads()}", "train.precision=float32", *CONVOLUTIONS],
+    )
     old = setting._replace(config=before, windows=setting.corpus.windows("train")).build()
     step = _by_phases(old, before, setting.corpus.windows("train"))
     times = _in_turns(setting, turns, 3, {"convolutions": lambda: next(step)})
