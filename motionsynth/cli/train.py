@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -90,6 +90,8 @@ def train(
     with joined_ranks(device) as ranks, _told_once(ranks), TrainingBar() as bar, CorpusBar() as reading:
         progress, files = (bar, reading) if ranks.first else (None, None)
         announce = (lambda line: echo(line, err=True)) if ranks.first else None
+        shared: dict[str, Any] = {"device": device, "track": track}
+        shared |= {"progress": progress, "reading": files, "announce": announce}
         several = _seeds_of(seeds, overrides or (), ranks) if seeds is not None else None
         resolved = None if resume else _resolved(family, config, data, on_bad_file, overrides)
         if resolved and dry_run:
@@ -99,34 +101,12 @@ def train(
             from motionsynth.trainings import seed_cases, train_seeds
 
             cases = seed_cases(family, several, config=resolved, run_dir=run_dir)
-            ends = train_seeds(cases, device=device, track=track, progress=progress, reading=files, announce=announce)
+            ends = train_seeds(cases, **shared)
         elif resolved:
-            ends = [
-                workflow.train(
-                    resolved,
-                    run_dir=run_dir,
-                    device=device,
-                    track=track,
-                    progress=progress,
-                    reading=files,
-                    announce=announce,
-                    ranks=ranks,
-                )
-            ]
+            ends = [workflow.train(resolved, run_dir=run_dir, ranks=ranks, **shared)]
         else:
             assert run_dir is not None
-            ends = [
-                workflow.resume(
-                    run_dir,
-                    family=family,
-                    device=device,
-                    track=track,
-                    progress=progress,
-                    reading=files,
-                    announce=announce,
-                    ranks=ranks,
-                )
-            ]
+            ends = [workflow.resume(run_dir, family=family, ranks=ranks, **shared)]
     if ranks.first:
         _tell(ends)
     if code := next((end.exit_code for end in ends if end.exit_code), 0):
