@@ -225,10 +225,8 @@ class Trainer:
         self.family.train()
         done = self._done()
         while not done and self.ranks.pulse.signal is None:
-            self.due_B, index_cpu_B = self.order.next()
-            self._since_log.append((self.step, index_cpu_B))
-            taken = yield self
-            self._learn(taken=taken)
+            self._draw_batch()
+            self._learn(taken=(yield self))
             self.ranks.beat()
             done = self._done()
             self._write_row(last=done)
@@ -253,6 +251,10 @@ class Trainer:
 
     def _done(self) -> bool:
         return self.progress >= 1 or self.rule.converged or self.copies.ends
+
+    def _draw_batch(self) -> None:
+        self.due_B, index_cpu_B = self.order.next()
+        self._since_log.append((self.step, index_cpu_B))
 
     def _learn(self, *, taken: bool) -> None:
         try:

@@ -207,8 +207,9 @@ def test_a_state_that_says_nonsense_does_not_fit_and_no_more(tmp_path: Path) -> 
             node[place[-1]] = strange
             try:
                 trainer = resumed(run, whole._replace(state=state))
-                trainer._take_step()
-                trainer._take_step()
+                for _ in range(2):
+                    trainer._draw_batch()
+                    trainer._learn(taken=False)
                 trainer.rule.collect(0.5)
                 seen["went on"] += 1
             except MotionSynthError as error:

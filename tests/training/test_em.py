@@ -156,11 +156,13 @@ def test_rows_between_passes_hold_the_mean_of_what_was_scored() -> None:
     trainer = make_trainer()
     rule = trainer.rule
     for _ in range(5 * START):
-        trainer._take_step()
+        trainer._draw_batch()
+        trainer._learn(taken=False)
     assert rule.collect(0.0)["em/passes"] == START
     whole = []
     for _ in range(5):
-        trainer._take_step()
+        trainer._draw_batch()
+        trainer._learn(taken=False)
         whole.append(rule.collect(0.0))
     means = [row["em/log_likelihood"] for row in whole]
     index_N = trainer.order.state_dict()["order"]
