@@ -102,7 +102,7 @@ def test_traverse_varies_one_number_at_a_time(invoke: Invoke, train, tmp_path: P
     run = train("vae")
     result = invoke("traverse", run, "-n", 3, "--range", -1, 1, "--seed", 5, "--out", tmp_path / "all")
     assert result.code == 0, result.err
-    assert f"{ROWS} of 48 latent numbers" in result.out
+    assert f"{ROWS} of 64 latent numbers" in result.out
     rows = sorted(path.name for path in (tmp_path / "all").iterdir() if path.is_dir())
     assert len(rows) == ROWS and all(re.fullmatch(r"z\d+", row) for row in rows)
     page = (tmp_path / "all" / "player.html").read_text()
@@ -133,8 +133,8 @@ def test_traverse_shows_every_code_of_a_family_that_has_some(invoke: Invoke, tra
         ("vae", ("interpolate", "--seeds", 0, 1, "-n", 1), "greater than or equal to 2"),
         ("gan", ("interpolate", "/absent/a.bvh", "/absent/b.bvh"), "gan has no encoder, so its ends must be --seeds"),
         ("vae", ("interpolate", "--seeds", 0, 1, "--label", "style=normal"), "label style: this model takes none"),
-        ("vae", ("traverse", "--code", 48), "--code 48: the numbers of a latent are 0 to 47"),
-        ("vae", ("traverse", "--code", "speed"), "--code speed: the numbers of a latent are 0 to 47"),
+        ("vae", ("traverse", "--code", 64), "--code 64: the numbers of a latent are 0 to 63"),
+        ("vae", ("traverse", "--code", "speed"), "--code speed: the numbers of a latent are 0 to 63"),
         ("vae", ("traverse", "--range", 2, 2), "range: must go up, not from 2 to 2"),
     ],
 )
