@@ -35,7 +35,7 @@ def test_seeds_make_runs_beside_one_another_and_what_is_missing_is_made_again(
     [
         (("--seeds", "8"), "must look like 0:8"),
         (("--seeds", "4:4"), "must look like 0:8"),
-        (("--seeds", "0:99999999"), "at most 1000"),
+        (("--seeds", "0:99999999"), "must look like 0:8"),
         (("--seeds", "0:2", "--set", "train.seed=3"), "leave out --set train.seed"),
         (("--seeds", "0:2", "--resume"), "--run-dir"),
         (("--seeds", "0:2", "--resume", "--run-dir", "absent"), "absent-seed-0: no such run directory"),
