@@ -110,7 +110,7 @@ def study(folder: Path, task: str) -> Iterator[tuple[subprocess.Popen[str], list
     )
     try:
         files = [folder / f"{name}.pid" for name in "ab"]
-        assert wait_for(lambda: all(file.exists() and file.read_text() for file in files), 20)
+        assert wait_for(lambda: all(file.exists() and file.read_text() for file in files), 90)
         yield process, [int(file.read_text()) for file in files]
     finally:
         process.kill()
@@ -142,7 +142,7 @@ def test_no_worker_outlives_the_one_that_started_it(tmp_path: Path) -> None:
     with study(tmp_path, "measure_for_ever") as (process, pids):
         process.kill()
         process.wait()
-        assert wait_for(lambda: all(map(gone, pids)), 10)
+        assert wait_for(lambda: all(map(gone, pids)), 60)
 
 
 @pytest.mark.parametrize(

@@ -49,4 +49,4 @@ def test_leaving_by_an_error_ends_the_jobs(engine: Callable[[int], Engine], tmp_
         raise KeyboardInterrupt
     assert isinstance(future.exception(timeout=10), KeyboardInterrupt)
     pid = int((tmp_path / "a.pid").read_text())
-    assert wait_for(lambda: not Path(f"/proc/{pid}").exists(), 20)
+    assert wait_for(lambda: not Path(f"/proc/{pid}").exists(), 90)
