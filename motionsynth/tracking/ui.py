@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import http.client
 import ipaddress
 import json
 import os
@@ -10,7 +11,6 @@ import signal
 import socket
 import subprocess
 import time
-import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from types import TracebackType
@@ -126,7 +126,7 @@ class UiServer:
             try:
                 with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(health, timeout=2.0):
                     return
-            except (urllib.error.URLError, OSError):
+            except (OSError, http.client.HTTPException):  # nobody there, or a connection that met itself
                 if time.monotonic() > deadline:
                     raise TrackingError(f"the MLflow UI did not answer within {timeout:.0f} s") from None
                 time.sleep(0.1)
