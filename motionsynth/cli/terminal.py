@@ -98,10 +98,7 @@ def print_table(table: Table, *, width: int | None = None) -> None:
     """
     from rich.table import Table as RichTable
 
-    from motionsynth.report.page import Cell
-
     rows = [[(c, c.text + (f" ({c.interval})" if c.interval else "")) for c in row] for row in table.cells()]
-    rows = [row + [(Cell(""), "")] * (len(table.columns) - len(row)) for row in rows]  # headings are one cell
     out = console()
     for places in _parts([max(map(len, texts)) for texts in _columns(table, rows)], width):
         shown = RichTable(box=None, pad_edge=False)

@@ -86,9 +86,10 @@ class Table:
                 raise ValueError(f"row {place}: {len(row)} cells in a table of {len(self.columns)} columns")
 
     def cells(self) -> Iterator[list[Cell]]:
-        """Rows with a cell in each place."""
+        """Rows with a cell in each place; those behind a heading are empty."""
         for row in self.rows:
-            yield [c if isinstance(c, Cell) else Cell(c) if isinstance(c, str) else figure_cell(c) for c in row]
+            cells = [c if isinstance(c, Cell) else Cell(c) if isinstance(c, str) else figure_cell(c) for c in row]
+            yield cells + [Cell("")] * (len(self.columns) - len(cells))
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,10 +274,10 @@ def markdown_table(table: Table) -> str:
     """A table's head and rows as Markdown, a line each."""
     heads = [plain(c.name) + (f"<br><sub>{plain(c.under())}</sub>" if c.under() else "") for c in table.columns]
     lines = [heads, ["---:" if column.figure else "---" for column in table.columns]]
-    for row in table.cells():
-        texts = [_cell(cell) for cell in row]
+    for row, cells in zip(table.rows, table.cells(), strict=True):
+        texts = [_cell(cell) for cell in cells]
         if len(row) < len(table.columns):
-            texts = [f"**{texts[0]}**", *[""] * (len(table.columns) - 1)]
+            texts[0] = f"**{texts[0]}**"
         lines.append(texts)
     return "\n".join(f"| {' | '.join(texts)} |" for texts in lines)
 
