@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -101,6 +101,11 @@ class Corpus:
 
             self._bases[how] = kept_basis(self, how)
         return self._bases[how]
+
+    def at_stride(self, frames: int) -> Corpus:
+        """The same clips, with windows that start so many frames apart."""
+        config = self.config.model_copy(update={"stride_frames": frames})
+        return replace(self, config=config, _windows={}, _bases={})
 
     @property
     def up(self) -> Literal["y", "z"]:

@@ -159,7 +159,7 @@ def _corpus_of(run: Run, reading: Reading | None) -> Corpus:
             f"the clips in {data.path} are not those that it learnt from, so their splits may hold training clips; "
             f"name them by --reference {data.path} to judge it all the same",
         )
-    return corpus if _judged(data) == data else open_corpus(_judged(data), progress=reading)
+    return corpus.at_stride(max(data.stride_frames, CLOSEST))
 
 
 def _data_config(place: Path, run: Run | None) -> DataConfig:

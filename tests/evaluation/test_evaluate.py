@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from motionsynth import evaluate, open_run
+from motionsynth import evaluate, open_run, workflow
+from motionsynth.corpus.corpus import open_corpus
 from motionsynth.errors import ConfigError, MotionSynthError
 from motionsynth.evaluation.compared import Compared
 from motionsynth.evaluation.motions import run_motions
@@ -58,6 +59,20 @@ def test_the_file_says_all_that_is_needed_to_read_a_figure(of_run: Scores) -> No
         ),
     }
     assert (of_run.folder / "report.html").stat().st_size > 10_000
+
+
+def test_a_run_that_learnt_from_denser_windows_has_the_judge_of_the_others(tmp_path: Path) -> None:
+    dense = tmp_path / "dense.yaml"
+    dense.write_text(worlds.data_yaml().read_text().replace("stride_frames: 16", "stride_frames: 1"))
+    config = workflow.resolve_config("vae", data=dense, overrides=worlds.SMALL)
+    run = workflow.train(config, run_dir=tmp_path / "run", track=False).run
+    fresh = open_corpus(config.data.model_copy(update={"stride_frames": 4}))
+    for held in (open_reference("test", run), open_reference(f"{dense}:test", run), open_reference(str(dense), None)):
+        assert held.corpus.fingerprint == fresh.fingerprint != run.record.corpus_fingerprint
+        assert held.corpus.windows("test").row_N.equal(fresh.windows("test").row_N)
+        assert held.corpus.normaliser.mean_D.equal(fresh.normaliser.mean_D)
+    wider = open_reference("test", open_run(worlds.run_dir())).corpus
+    assert wider.config.stride_frames == 16 and wider.fingerprint == worlds.corpus().fingerprint
 
 
 def test_every_figure_stands_beside_the_real_row(of_run: Scores) -> None:

@@ -17,6 +17,12 @@ from tests.extractors.corpora import walkers_corpus, walkers_extractor
 
 FEW = ("speed_ratio", "energy_above_3hz", "sliced_wasserstein", "recall")
 FRAMES = 32
+SMALL = (
+    "train.steps=6",
+    "train.batch_size=8",
+    "family.backbone={kind: conv, widths: [8,8,8,8]}",
+    "train.threads=1",
+)
 
 
 @lru_cache(maxsize=1)
@@ -41,13 +47,7 @@ def data_yaml() -> Path:
 @lru_cache(maxsize=1)
 def run_dir() -> Path:
     """A VAE that has learnt for six steps."""
-    small = (
-        "train.steps=6",
-        "train.batch_size=8",
-        "family.backbone={kind: conv, widths: [8,8,8,8]}",
-        "train.threads=1",
-    )
-    config = workflow.resolve_config("vae", data=data_yaml(), overrides=small)
+    config = workflow.resolve_config("vae", data=data_yaml(), overrides=SMALL)
     return workflow.train(config, run_dir=home() / "vae", track=False).run.path
 
 
