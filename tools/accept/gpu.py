@@ -32,8 +32,8 @@ from motionsynth.training.machine import describe_machine, multiplies_bf16
 from motionsynth.training.rules import GradientRule, rule_for
 from motionsynth.training.trainer import Trainer, TrainingResult
 from motionsynth.workflow import baseline
-from tools.bench.auto import noise_windows
-from tools.bench.seeds import CYCLE, Operators, Seeds
+from tools.bench.auto import CYCLE, noise_windows
+from tools.bench.seeds import Operators, Seeds
 
 STUDY: Final = Path(__file__).parents[2] / "configs" / "study" / "blur-or-sharp.yaml"
 LIMITS: Final = {"float32": 1e-3, "bf16": 5e-2}

@@ -11,7 +11,6 @@ import os
 import statistics
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 import torch
@@ -21,12 +20,12 @@ from motionsynth.corpus.windows import WindowSet
 from motionsynth.families.base import MotionShape, StepContext
 from motionsynth.training.determinism import build_family, torch_threads
 from motionsynth.training.rules import rule_for
+from motionsynth.workflow import baseline
 
-__all__ = ["main", "noise_windows"]
+__all__ = ["CYCLE", "SHAPE", "main", "noise_windows"]
 
-CONFIGS: Final = Path(__file__).parents[2] / "configs" / "run"
 SHAPE: Final = MotionShape(64, 134, {})
-_CYCLE: Final = 4
+CYCLE: Final = 4
 """Steps after which every phase and penalty has been due."""
 
 
@@ -36,14 +35,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--families", nargs="+", default=["vae", "gan", "flow"])
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, *([2] if (os.cpu_count() or 1) > 1 else [])])
-    parser.add_argument("--cycles", type=int, default=8, help=f"of {_CYCLE} steps each")
+    parser.add_argument("--cycles", type=int, default=8, help=f"of {CYCLE} steps each")
     options = parser.parse_args(arguments)
     for name in options.families:
         for threads in options.threads:
             found = {}
             for precision in ("float32", "bf16"):
                 overrides = [*options.overrides, f"train.threads={threads}", f"train.precision={precision}"]
-                config = load_config(CONFIGS / f"{name}.yaml", overrides=overrides)
+                config = load_config(baseline(name), overrides=overrides)
                 found[precision] = _milliseconds(config, threads, options.cycles)
             told = ", ".join(f"{precision} {time_ms:7.1f} ms" for precision, time_ms in found.items())
             print(
@@ -67,10 +66,10 @@ def _milliseconds(config: RunConfig, threads: int, cycles: int) -> float:
     with torch_threads(threads):
         for cycle in range(cycles + 1):
             start = time.perf_counter()
-            for step in range(_CYCLE):
+            for step in range(CYCLE):
                 index_B = torch.randperm(len(windows), generator=generator)[: config.train.batch_size]
-                rule.step(windows.batch(index_B), StepContext(cycle * _CYCLE + step, 0.5, generator))
-            times.append((time.perf_counter() - start) / _CYCLE)
+                rule.step(windows.batch(index_B), StepContext(cycle * CYCLE + step, 0.5, generator))
+            times.append((time.perf_counter() - start) / CYCLE)
     return 1000 * statistics.median(times[1:])
 
 

@@ -11,7 +11,6 @@ import argparse
 import statistics
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import torch
@@ -19,18 +18,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from motionsynth.config import load_config
 from motionsynth.corpus.windows import Batch
-from motionsynth.families.base import MotionShape, StepContext
+from motionsynth.families.base import StepContext
 from motionsynth.training.determinism import build_family, torch_threads
 from motionsynth.training.rules import GradientRule
 from motionsynth.training.seeds import SeedBatch
-from tools.bench.auto import noise_windows
+from motionsynth.workflow import baseline
+from tools.bench.auto import CYCLE, SHAPE, noise_windows
 
 __all__ = ["Operators", "Seeds", "main"]
-
-CONFIGS: Final = Path(__file__).parents[2] / "configs" / "run"
-SHAPE: Final = MotionShape(64, 134, {})
-CYCLE: Final = 4
-"""Steps after which every phase and penalty has been due."""
 
 
 class Seeds:
@@ -44,7 +39,7 @@ class Seeds:
     """
 
     def __init__(self, name: str, count: int, overrides: Sequence[str] = (), device: str = "cpu") -> None:
-        config = load_config(CONFIGS / f"{name}.yaml", overrides=overrides)
+        config = load_config(baseline(name), overrides=overrides)
         families = [build_family(config.family, SHAPE, seed).to(device).train() for seed in range(count)]
         shape, self.batch_size = families[0].shape, config.train.batch_size
         self.windows = noise_windows(2 * self.batch_size, shape.frames, shape.features).to(device)
