@@ -51,7 +51,7 @@ from motionsynth.sampling import draw_from, draw_samples
 from motionsynth.training.determinism import build_family
 from motionsynth.training.journal import read_journal
 from motionsynth.translation import translate
-from motionsynth.workflow import resolve_config, train_once
+from motionsynth.workflow import resolve_config, resolve_data, train_once
 
 WALKERS: Final = Path("data/walkers")
 REAL: Final = Path("configs/data/bandai-namco-2.yaml")
@@ -130,7 +130,7 @@ def job_of(name: str, data: Path, folder: Path, overrides: Sequence[str]) -> Job
             left_out.append(text)
         else:
             mine.append(text)
-    whole = resolve_config("vae", data=data, overrides=[text for text in overrides if text.startswith("data.")]).data
+    whole = resolve_data(data, overrides=[text for text in overrides if text.startswith("data.")])
     return Job(name, resolve_config(name, data=data, overrides=mine), whole, folder / name, tuple(left_out))
 
 
