@@ -85,7 +85,7 @@ class DataConfig(FrozenConfig):
     mirror: bool = False
     """Whether the training split also holds each clip mirrored left to right."""
     hold_out: str = Field("take", min_length=1)
-    """What is dealt whole to train, validation or test: takes, or all clips of a class of this label (``actor``)."""
+    """Unit dealt whole to train, validation or test: takes, or all clips of a class of this label (``actor``)."""
     split: SplitConfig = SplitConfig()
 
     @field_validator("path", "second", "clips", "bones", mode="before")
@@ -240,7 +240,7 @@ def config_hash(config: RunConfig) -> str:
 
 
 def plain_config(config: RunConfig) -> dict[str, Any]:
-    """What identifies a run, as plain values without keys that say nothing.
+    """Identity of a run, as plain values without keys that say nothing.
 
     A list of clips counts by its names, a file of bones by its bytes.
 

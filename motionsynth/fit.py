@@ -89,7 +89,7 @@ def train_run(
 
 
 def seen_windows(run: Run, windows: WindowSet, validation: WindowSet | None) -> tuple[WindowSet, WindowSet | None]:
-    """What a run's networks see of both splits: coefficients, weighted features, or the windows themselves."""
+    """Both splits as a run's networks see them: coefficients, weighted features, or the windows themselves."""
     if (basis := run.basis()) is None:
         return windows, validation
     with torch_threads(run.config.train.threads):  # a resumed training must find the very same numbers
@@ -109,7 +109,7 @@ def training_of(
     ranks: Ranks | None = None,
     stop: StopRequest | None = None,
 ) -> Generator[Trainer, bool, TrainingResult]:
-    """What ``train_run`` does, step by step as ``Trainer.moves``; arguments and errors as there, but for those here.
+    """Train as ``train_run`` does, step by step as ``Trainer.moves``; arguments and errors are those there and here.
 
     Args:
         windows, validation: as ``seen_windows`` gives them.

@@ -44,7 +44,7 @@ class SeedCase(NamedTuple):
     config: RunConfig
     run_dir: Path
     tags: Mapping[str, str] | None = None
-    """What the run belongs to."""
+    """Tags of the run, such as its study and arm."""
 
 
 def seed_cases(family: str, seeds: Sequence[int], *, config: RunConfig | None, run_dir: Path | None) -> list[SeedCase]:
@@ -105,7 +105,7 @@ def _training(
     seen: tuple[WindowSet, WindowSet | None] | None = None,
     stop: StopRequest | None = None,
 ) -> Generator[Trainer, bool, Outcome]:
-    """What ``fit_run`` does, step by step as ``Trainer.moves`` where there is a ``stop``.
+    """Train as ``fit_run`` does, step by step as ``Trainer.moves`` where there is a ``stop``.
 
     One of several at once has no feeder beside it, which would be a process each: what it has is delivered at its end.
     """

@@ -15,7 +15,7 @@ __all__ = ["demo"]
 SHARES: Final = {"vae": 0.4, "gan": 0.35, "flow": 0.25}
 """Families that are trained, with their share of the time."""
 SMALL: Final = ("family.backbone.width=512", "train.batch_size=128", "data.stride_frames=4")
-"""What fits into a minute of training."""
+"""Settings that fit into a minute of training."""
 
 
 def demo(

@@ -1,4 +1,4 @@
-"""What was fitted to features is kept beside them, in the entry of the cache: the normaliser, and bases.
+"""Fits to features, kept beside them in the entry of the cache: the normaliser, and bases.
 
 A file ``NAME-KEY.safetensors`` is the SHA-256 of its tensors and these. KEY hashes what it was fitted to, the settings
 and the code that fits. A damaged file is made again; where nothing can be kept, the fit is made each time.

@@ -84,7 +84,7 @@ class Sources:
         return sum(len(part.files) + part.closed for part in self.parts)
 
     def takes(self, files: Iterable[str]) -> list[Take]:
-        """Where each of these files belongs, as a split deals them."""
+        """Takes of these files, as a split deals them."""
         return [Take(file, self.labels.cell(file), self.labels.clips[file].take) for file in files]
 
     def of(self, name: str) -> Source:

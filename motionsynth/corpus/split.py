@@ -49,7 +49,7 @@ class Split:
     """Whether takes were numbered, and so dealt in blocks."""
     notes: list[str] = field(default_factory=list)
     held: str = "take"
-    """What was dealt whole: takes, or the classes of this label."""
+    """Unit that was dealt whole: takes, or the classes of this label."""
 
     def files(self, split: SplitName) -> tuple[str, ...]:
         """The files of a split, sorted."""

@@ -79,7 +79,7 @@ class WindowSet:
 
     @property
     def device(self) -> torch.device:
-        """Where the frames are."""
+        """Device of the frames."""
         return self.rows_FD.device
 
     @property

@@ -40,7 +40,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """What stands beside the whole.
+    """Figures that stand beside those of the whole.
 
     Args:
         label: by which the reference is parted.

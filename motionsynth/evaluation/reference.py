@@ -163,7 +163,7 @@ def _corpus_of(run: Run, reading: Reading | None) -> Corpus:
 
 
 def _data_config(place: Path, run: Run | None) -> DataConfig:
-    """How to read a folder: in the windows and on the bones of the run, or as shipped runs; a YAML says the rest."""
+    """Data section of a folder: in windows and on bones of the run, or as shipped runs; a YAML says the rest."""
     from motionsynth.config import load_config
     from motionsynth.workflow import baseline
 

@@ -312,7 +312,7 @@ class Family(nn.Module):
 
     @property
     def unstackable(self) -> str | None:
-        """Why several seeds of it cannot take their steps at once; None where they can."""
+        """Reason why several seeds of it cannot take their steps at once; None where they can."""
         return self.alone
 
     def sizes(self) -> dict[str, int]:

@@ -102,7 +102,7 @@ def list_asf(folder: Path) -> list[Path]:
 
 
 def _begins(stem: str, start: str) -> bool:
-    """Whether a name is another, or begins with it and goes on with a new word."""
+    """Test whether a name is another, or begins with it and goes on with a new word."""
     return stem.startswith(start) and not stem[len(start) : len(start) + 1].isalnum()
 
 
@@ -240,7 +240,7 @@ def _first_fault(path: Path, data: bytes, start: int, acclaim: Acclaim, asf: str
 
 
 def _lacking(acclaim: Acclaim, seen: list[str], number: int) -> str:
-    """What is wrong with a frame that ends here, if it has begun."""
+    """Fault of a frame that ends here, if it has begun."""
     missing = [name for name in acclaim.dofs if name not in seen] if number >= 0 else []
     return f"frame {number} lacks {list_first(missing, _NAMED)}" if missing else ""
 

@@ -47,7 +47,7 @@ _VICON_LENGTH: Final = 0.45
 _TURNS: Final = ("rx", "ry", "rz")
 _SHIFTS: Final = ("tx", "ty", "tz")
 _ROTATIONS: Final = ("Zrotation", "Yrotation", "Xrotation")
-"""What ``rx ry rz`` is, which nearly every file has."""
+"""Channels of ``rx ry rz``, which nearly every file has."""
 _SECTIONS: Final = (":version", ":name", ":units", ":documentation", ":root", ":bonedata", ":hierarchy", ":skin")
 _ROOT_KEYS: Final = ("order", "axis", "position", "orientation")
 _BONE_KEYS: Final = ("id", "name", "direction", "length", "axis", "dof", "limits", "bodymass", "cofmass")
@@ -220,7 +220,7 @@ def _entries(lines: list[_Line], keys: Sequence[str]) -> dict[str, _Line]:
 
 
 def _units(lines: list[_Line]) -> tuple[float, float]:
-    """What lengths are multiplied by, and the degrees in a unit of angle."""
+    """Factor of lengths, and the degrees in a unit of angle."""
     entries = _entries(lines, ("mass", "length", "angle"))
     scale, degrees = 1.0, 1.0
     if line := entries.get("length"):

@@ -69,7 +69,7 @@ def calibration_sections(calibration: Calibration) -> list[Section]:
 
 
 def headline_sentences(calibration: Calibration) -> list[str]:
-    """Which figure speaks for each axis, and how well it tells doses."""
+    """Figure that speaks for each axis, and how well it tells doses."""
     sentences = []
     for name in calibration.config.axes:
         found = calibration.headlines.get(name)

@@ -68,7 +68,7 @@ def chosen_clips(sets: Sets, *, real_clips: bool, seed: int) -> Player:
 
 
 class _Ranking(NamedTuple):
-    """How far windows are from real ones."""
+    """Distances of windows from real ones."""
 
     generated_N: np.ndarray
     reference_M: np.ndarray | None
@@ -104,7 +104,7 @@ def _clips(windows: Descriptors, places: np.ndarray, distance_N: np.ndarray | No
 
 
 def _caption(windows: Descriptors, place: int, distance_N: np.ndarray | None) -> str:
-    """What tells clips apart first: a narrow panel shows no more."""
+    """Caption that tells clips apart by its first words: a narrow panel shows no more."""
     parts = [f"d {distance_N[place]:.3g}"] if distance_N is not None else []
     if windows.cell_N is not None and windows.cell_names:
         parts.append(windows.cell_names[int(windows.cell_N[place])])

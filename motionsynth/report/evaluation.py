@@ -220,7 +220,7 @@ def overview(sets: Sets) -> list[Picture]:
 def distance_picture(
     figures: Sequence[Figure], real: Mapping[str, Figure], *, explained: bool = False
 ) -> tuple[Picture, list[str]] | None:
-    """How far each figure lies from real motion, in the unit that all share: the interval of real against real.
+    """Distance of each figure from real motion, in the unit that all share: the interval of real against real.
 
     Args:
         figures: from top to bottom.

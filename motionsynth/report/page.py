@@ -143,7 +143,7 @@ def bullets(items: Sequence[str]) -> str:
 
 
 def headline(sentences: Sequence[str], note: str = "") -> str:
-    """What a reader in a hurry takes away, and a remark below it."""
+    """Sentences for a reader in a hurry, and a remark below them."""
     return "\n>\n".join([*(f"> **{plain(sentence)}**" for sentence in sentences), *([f"> {plain(note)}"] * bool(note))])
 
 

@@ -54,7 +54,7 @@ class CellJob:
 
     @property
     def tags(self) -> dict[str, str]:
-        """What its run says that it belongs to."""
+        """Tags of its run: study, arm, corpus and seed."""
         cell = self.cell
         tags = {"study": cell.study, "arm": cell.arm, "corpus": cell.corpus, "seed": str(cell.seed)}
         return tags | {"mlflow.runName": cell.name}

@@ -287,7 +287,7 @@ def batched(jobs: Iterable[CellJob], size: int) -> list[list[CellJob]]:
 
 
 def _outcomes(batch: Sequence[CellJob], future: Future[list[CellOutcome]]) -> list[CellOutcome]:
-    """How cells ended, whatever became of the process that they ran in."""
+    """Outcomes of cells, whatever became of the process that they ran in."""
     name = batch[0].cell.name + (f" and {len(batch) - 1} seeds more" if len(batch) > 1 else "")
     try:
         return future.result()

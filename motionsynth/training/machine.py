@@ -28,7 +28,7 @@ CHOSEN: Final = ("threads", "precision")
 
 
 def multiplies_bf16(device: torch.device | str) -> bool:
-    """Whether products of bfloat16 matrices are faster than those of float32 there, in a whole step.
+    """Test whether products of bfloat16 matrices are faster than those of float32 there, in a whole step.
 
     On a CPU that takes AMX: with AVX512-BF16 alone steps are slower, because of the conversions.
     """
@@ -55,12 +55,12 @@ def settled(train: TrainConfig, family: FamilyConfig, device: torch.device | str
 
 
 def chosen(asked: TrainConfig, settings: TrainConfig) -> dict[str, str]:
-    """What stands in ``settings`` for each ``auto`` of what was asked for."""
+    """Values that stand in ``settings`` for each ``auto`` of what was asked for."""
     return {key: str(getattr(settings, key)) for key in CHOSEN if getattr(asked, key) == "auto"}
 
 
 def describe_machine(device: torch.device | str) -> dict[str, str]:
-    """What the bits of a training may depend on: device, processor, its number of cores, and torch."""
+    """Facts that the bits of a training may depend on: device, processor, its number of cores, and torch."""
     processor = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():

@@ -189,7 +189,7 @@ class GradientRule:
         self._thawed = phase
 
     def loss(self, phase: Phase, batch: Batch, context: StepContext) -> Loss:
-        """What a phase minimises on a batch, in the precision of the run."""
+        """Loss of a phase on a batch, in the precision of the run."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.train.precision == "bf16"):
             return phase.loss(batch, context)
 

@@ -32,7 +32,7 @@ _T = TypeVar("_T")
 
 
 def unstackable(family: Family, config: RunConfig) -> str | None:
-    """Why trainings of a family cannot take their steps at once; None where they can."""
+    """Reason why trainings of a family cannot take their steps at once; None where they can."""
     if isinstance(family, LearnsByEM):
         return f"{config.family.name} learns in closed form"
     if not isinstance(config.family.basis, BasisConfig):
@@ -156,7 +156,7 @@ class _Together(StepContext):
 
     generators: Sequence[torch.Generator]
     seed: Tensor
-    """Which seed, as ``vmap`` sees it."""
+    """The seed's number, as ``vmap`` sees it."""
 
     def drawn(self, sampler: Callable[..., Tensor], count: int, *sizes: int) -> Tensor:
         """(count, *sizes) numbers of one of torch's samplers."""
@@ -169,7 +169,7 @@ class _Together(StepContext):
 
 
 class _OfEachSeed(torch.autograd.Function):
-    """What ``vmap`` has no rule for: S draws by S generators."""
+    """S draws by S generators, for which ``vmap`` has no rule of its own."""
 
     @staticmethod
     def forward(seed: Tensor, draw: Callable[..., Tensor], generators: Sequence[torch.Generator]) -> Tensor:

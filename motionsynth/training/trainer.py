@@ -214,7 +214,7 @@ class Trainer:
             return take_all(self.moves(stop))
 
     def moves(self, stop: StopRequest) -> Generator[Trainer, bool, TrainingResult]:
-        """What ``fit`` does, step by step: stops before each, and takes it unless it is sent that it has been taken."""
+        """Train as ``fit`` does, step by step: stop before each, and take it unless sent that it has been taken."""
         if self.step == 0:
             self.family.begin(self.windows)
         self._check_equal("at the start")
@@ -273,7 +273,7 @@ class Trainer:
             raise self._named(error) from error
 
     def context(self) -> StepContext:
-        """What the loss of the next step may know."""
+        """Context of the loss of the next step."""
         ranks = self.ranks
         return StepContext(self.step, self.progress, self.generator, ranks.rank, ranks.size, ranks.mean)
 

@@ -1,4 +1,4 @@
-"""What this project claims of GPUs, in one run of under 8 minutes: ``python -m tools.accept.gpu [--cpu]``.
+"""Claims of this project about GPUs, in one run of under 8 minutes: ``python -m tools.accept.gpu [--cpu]``.
 
 Losses of every family against the CPU's, in float32 and bf16; a training that is stopped and resumed; that no step
 waits for the device; steps a second of one seed and of several at once; what the headline study would take. ``--cpu``
@@ -237,7 +237,7 @@ def rate_seeds(report: Report, device: str, small: Sequence[str]) -> None:
 
 
 def cost_study(report: Report, device: str) -> None:
-    """What training all cells of the headline study takes, from the steps of each of its arms."""
+    """Time that training all cells of the headline study takes, from the steps of each of its arms."""
     report.title(f"the training of the study {STUDY.stem}")
     study = load_study(STUDY)
     cells = [cell for cell in plan_cells(study, STUDY) if cell.config is not None]

@@ -50,7 +50,7 @@ FIGURES: Final = {
     "kinetic P, held": "modes/precision_kinetic_cleaned",
 }
 JOURNALLED: Final = {"close": "validation/close_to_train", "minutes": "budget/minutes"}
-"""What the journal said last."""
+"""Last values of the journal."""
 ENDS: Final = 3
 """Frames at either end of a window whose squared acceleration is held against that of its middle."""
 REAL: Final = {"*real training motion*": "train", "*held-out motion on the basis*": "projected"}

@@ -1,4 +1,4 @@
-"""What ``train.threads: auto`` and ``train.precision: auto`` are chosen by: ``python -m tools.bench.auto``.
+"""Measurements behind ``auto`` for ``train.threads`` and ``train.precision``: ``python -m tools.bench.auto``.
 
 A step of the shipped networks by each number of threads in float32 and bf16, on windows of noise, as clips change no
 time; medians of wall time. It means something on idle cores only.

@@ -1,4 +1,4 @@
-"""What opening and windows take as a corpus grows: ``python -m tools.bench.scale --clips 1000 5000 20000``.
+"""Time and memory of opening and of windows as a corpus grows: ``python -m tools.bench.scale --clips 1000 5000 20000``.
 
 The embedded walkers, read in one process. Times are of the processor, so that other programs count for little.
 """

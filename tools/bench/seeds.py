@@ -119,7 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def compare(seeds: Seeds, turns: int) -> str:
-    """What both ways take, in words."""
+    """Time and operators of both ways, in words."""
     started = []
     for way in (seeds.alone, seeds.together):
         seeds.seconds(way)
