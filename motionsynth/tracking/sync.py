@@ -349,9 +349,14 @@ def _as_metrics(row: JournalRow) -> list[Metric]:
 
 def _log_dataset(client: MlflowClient, run_id: str, dataset: dict[str, str]) -> None:
     from mlflow.entities import Dataset, DatasetInput, InputTag
+    from mlflow.exceptions import MlflowException
 
     entity = Dataset(dataset["name"], dataset["digest"], "local", dataset["source"], None, dataset["profile"])
-    client.log_inputs(run_id, datasets=[DatasetInput(entity, [InputTag("mlflow.data.context", "training")])])
+    inputs = [DatasetInput(entity, [InputTag("mlflow.data.context", "training")])]
+    try:
+        client.log_inputs(run_id, datasets=inputs)
+    except MlflowException:  # it looks, then adds: a dataset that another run added between the two is there now
+        client.log_inputs(run_id, datasets=inputs)
 
 
 def report_from(fields: dict[str, Any]) -> SyncReport:

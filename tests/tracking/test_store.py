@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from mlflow.tracking import MlflowClient
+from sqlalchemy import event
 
 from motionsynth.errors import StoreError
 from motionsynth.files import locked
@@ -87,6 +88,28 @@ def test_four_processes_that_meet_on_a_new_store_are_all_tracked(no_store: Path,
     with closing(sqlite3.connect(folder / "mlflow.db")) as connection:
         assert connection.execute("SELECT count(*) FROM runs").fetchone() == (4,)
     assert {path.name for path in folder.iterdir()} == {"mlflow.db", ".mlflow.db.lock", "mlartifacts"}
+
+
+def test_runs_that_add_the_same_dataset_at_once_are_all_tracked(no_store: Path, make_run: RunMaker) -> None:
+    from mlflow.store.tracking.dbmodels.models import SqlDataset
+
+    first, *runs = (make_run(f"vae-{seed}", rows=1, state="finished") for seed in range(4))
+    assert sync_run(first).complete, "the store and its experiment are there"
+    with closing(sqlite3.connect(no_store / "mlflow.db")) as connection, connection:
+        connection.execute("DELETE FROM datasets")
+    all_looked = multiprocessing.get_context("fork").Barrier(len(runs))
+
+    def wait(*_: object) -> None:
+        all_looked.wait(timeout=60)  # between the look for a dataset and its addition
+
+    event.listen(SqlDataset, "init", wait)
+    try:
+        assert _meet(runs, store.tracking_uri()) == [""] * len(runs)
+    finally:
+        event.remove(SqlDataset, "init", wait)
+    with closing(sqlite3.connect(no_store / "mlflow.db")) as connection:
+        assert connection.execute("SELECT count(*) FROM datasets").fetchone() == (1,)
+        assert connection.execute("SELECT count(*) FROM inputs").fetchone() == (4,)
 
 
 @pytest.mark.slow
