@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 from motionsynth.docstrings import docstring
 
 if TYPE_CHECKING:
-    from motionsynth.config import DataConfig
-    from motionsynth.families.base import Family, MotionShape
+    from motionsynth.corpus.config import DataConfig
+    from motionsynth.corpus.shape import MotionShape
+    from motionsynth.families.base import Family
 
 __all__ = ["Entry", "catalogue", "walkers_shape"]
 
@@ -59,9 +60,9 @@ def walkers_shape(data: DataConfig) -> MotionShape:
     """The size of windows of the walkers, with the classes of the clips that are kept."""
     import numpy as np
 
+    from motionsynth.corpus.shape import MotionShape
     from motionsynth.corpus.walker_body import SKELETON
     from motionsynth.corpus.walker_cells import CELLS
-    from motionsynth.families.base import MotionShape
     from motionsynth.features.spec import FeatureSpec
     from motionsynth.motion.clip import Clip
 
@@ -84,7 +85,7 @@ def walkers_shape(data: DataConfig) -> MotionShape:
 
 
 def _entry(name: str, family: Family) -> Entry:
-    from motionsynth.families.base import LearnsByEM
+    from motionsynth.families.capabilities import LearnsByEM
 
     phases = {} if isinstance(family, LearnsByEM) else {phase.name: phase.trains for phase in family.phases}
     networks = dict.fromkeys(network for trains in phases.values() for network in trains)
@@ -109,13 +110,12 @@ def _size(module: object) -> int:
 
 
 def _abilities(family: Family) -> tuple[str, ...]:
-    from motionsynth.families import base
-    from motionsynth.families.capabilities import Translates
+    from motionsynth.families.capabilities import Encodes, Reconstructs, Scores, Translates
 
     can: Final = {
-        "encode": base.Encodes,
-        "reconstruct": base.Reconstructs,
-        "score": base.Scores,
+        "encode": Encodes,
+        "reconstruct": Reconstructs,
+        "score": Scores,
         "translate": Translates,
     }
     return ("sample", *(word for word, protocol in can.items() if isinstance(family, protocol)))

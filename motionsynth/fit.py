@@ -14,7 +14,7 @@ from torch import Tensor
 
 from motionsynth.corpus.windows import WindowSet
 from motionsynth.errors import ConfigError, MotionSynthError, RanksError, RunError, TrainingError
-from motionsynth.families.base import FitsPrior
+from motionsynth.families.capabilities import FitsPrior
 from motionsynth.files import full_disk, sweep_temporaries
 from motionsynth.run import Run
 from motionsynth.training.determinism import stream_seed, torch_threads

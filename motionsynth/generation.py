@@ -101,7 +101,7 @@ def generate(
         RunError: no run, no weights, or damaged ones.
         MotionSynthError: the family cannot draw so, the run knows no such label or class, or the folder is not empty.
     """
-    from motionsynth.families.base import Draw
+    from motionsynth.families.capabilities import SampleOptions
     from motionsynth.run import open_run
     from motionsynth.sampling import draw_samples
     from motionsynth.training.device import resolve_device
@@ -111,7 +111,7 @@ def generate(
     refuse_unwritable(place)
     with clip_folder(place, overwrite=overwrite or out is None) as folder:
         try:
-            how = Draw(frames, prior, class_indices(run, labels or {}), show)
+            how = SampleOptions(frames, prior, class_indices(run, labels or {}), show)
             samples = draw_samples(run, count, seed, how=how, device=resolve_device(device))
         except ValueError as error:
             raise MotionSynthError(str(error)) from error

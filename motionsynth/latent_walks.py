@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from motionsynth.export import Export, Source
-    from motionsynth.families.base import Decodes, Family
+    from motionsynth.families.base import Family
+    from motionsynth.families.capabilities import Decodes
     from motionsynth.families.latent_paths import Axis
     from motionsynth.motion.clip import Clip
     from motionsynth.run import Run
@@ -198,7 +199,7 @@ def _sources(run: Run, ends: tuple[Path, Path] | tuple[int, int], count: int) ->
 
 
 def _open(run_dir: Path, device: str) -> _Model:
-    from motionsynth.families.base import Decodes
+    from motionsynth.families.capabilities import Decodes
     from motionsynth.generation import families_that
     from motionsynth.run import open_run
     from motionsynth.training.device import resolve_device
@@ -215,7 +216,7 @@ def _encoded(model: _Model, path: Path, labels: Mapping[str, str]) -> Place:
     import torch
 
     from motionsynth.clip_labels import clip_windows
-    from motionsynth.families.base import Encodes
+    from motionsynth.families.capabilities import Encodes
     from motionsynth.generation import families_that, read_features
     from motionsynth.training.determinism import torch_threads
 
@@ -236,13 +237,13 @@ def _drawn(model: _Model, seed: int, labels: Mapping[str, str]) -> Place:
     import torch
 
     from motionsynth.clip_labels import class_indices
-    from motionsynth.families.base import Draw
+    from motionsynth.families.capabilities import SampleOptions
     from motionsynth.sampling import CHUNK
     from motionsynth.training.determinism import stream_seed, torch_threads
 
     device = next(model.family.parameters()).device
     generator = torch.Generator(device).manual_seed(stream_seed(seed, "samples/0"))
-    how = Draw(labels=class_indices(model.run, labels))
+    how = SampleOptions(labels=class_indices(model.run, labels))
     try:
         with torch_threads(model.run.config.train.threads), torch.no_grad():
             z_NZ, side_NS = model.latents.draw_latents(CHUNK, generator=generator, how=how)

@@ -29,9 +29,11 @@ import torch
 from torch import Tensor
 
 from motionsynth import __version__
-from motionsynth.config import DataConfig, RunConfig, config_hash, dump_config, load_config
+from motionsynth.config import RunConfig, config_hash, dump_config, load_config
+from motionsynth.corpus.config import DataConfig
+from motionsynth.corpus.shape import MotionShape
 from motionsynth.errors import ConfigError, RunError
-from motionsynth.families.base import Family, MotionShape
+from motionsynth.families.base import Family
 from motionsynth.files import locked, new_folder, parse_json, write_bytes, write_synced
 from motionsynth.hashes import hash_bytes
 from motionsynth.nn.convolution import Conv
@@ -56,8 +58,7 @@ from motionsynth.training.checkpoint import numbers_kept, pack_weights, unpack_w
 from motionsynth.training.determinism import build_family
 
 if TYPE_CHECKING:
-    from motionsynth.corpus.basis import WindowBasis
-    from motionsynth.corpus.weighted_features import WeightedFeatures
+    from motionsynth.corpus.windows import WindowMap
     from motionsynth.features.normalise import Normaliser
     from motionsynth.features.spec import FeatureSpec
     from motionsynth.motion.skeleton import Skeleton
@@ -80,7 +81,7 @@ class Run:
     def __init__(self, files: RunFiles, record: RunRecord, config: RunConfig) -> None:
         self.files, self.path, self.record, self.config = files, files.path, record, config
         self._locks = 0
-        self._basis: WindowBasis | WeightedFeatures | None = None
+        self._basis: WindowMap | None = None
 
     @property
     def shape(self) -> MotionShape:
@@ -88,10 +89,10 @@ class Run:
         classes = {name: len(names) for name, names in self.record.labels.items()}
         return MotionShape(self.record.frames, self.record.width, classes, self.basis())
 
-    def basis(self) -> WindowBasis | WeightedFeatures | None:
+    def basis(self) -> WindowMap | None:
         """Map between windows and what the networks see in their place; None where they see windows."""
         if (settings := self.config.family.basis) and self._basis is None:
-            size, read = (self.record.frames, self.record.width), settings.MAP.from_tensors
+            size, read = (self.record.frames, self.record.width), settings.READ
             self._basis = self._built(BASIS, lambda content: read(load_tensors(content), size))
         return self._basis
 

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from motionsynth.corpus.windows import WindowSet
-from motionsynth.families.base import Family, FitsPrior
+from motionsynth.families.base import Family
+from motionsynth.families.capabilities import FitsPrior
 from motionsynth.metrics.components import FITTED, PrincipalComponents
 from motionsynth.metrics.frechet import Moments
 from motionsynth.metrics.memorisation import close_share

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from motionsynth.errors import RunError
-from motionsynth.families.base import Draw, Family
+from motionsynth.families.base import Family
+from motionsynth.families.capabilities import SampleOptions
 from motionsynth.run import Run
 from motionsynth.training.determinism import stream_seed, torch_threads
 
@@ -31,7 +32,7 @@ class SampleSet(NamedTuple):
 
 
 def draw_samples(
-    run: Run, count: int, seed: int, *, how: Draw = Draw(), device: torch.device | str = "cpu"
+    run: Run, count: int, seed: int, *, how: SampleOptions = SampleOptions(), device: torch.device | str = "cpu"
 ) -> SampleSet:
     """Draw windows from a run's moving average, or from its weights where it kept none.
 
@@ -56,7 +57,7 @@ def draw_samples(
     return SampleSet(motion_NTD, seed)
 
 
-def draw_from(family: Family, count: int, seed: int, how: Draw = Draw()) -> Tensor:
+def draw_from(family: Family, count: int, seed: int, how: SampleOptions = SampleOptions()) -> Tensor:
     """(N, T, D) draws on the CPU from a family as it stands, in whole chunks of ``CHUNK``.
 
     Each chunk has a generator of its own, so its draws depend on the seed and on its place alone; and its arithmetic

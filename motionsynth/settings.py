@@ -14,14 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from motionsynth.errors import ConfigError, unknown_word
 from motionsynth.files import from_home
 from motionsynth.printable import shown
 from motionsynth.yaml_files import Key, YamlFile, dotted, parents, parse_value
 
-__all__ = ["Setting", "Settings", "WrongSettingError", "config_error", "located", "parse_setting"]
+__all__ = ["FrozenConfig", "Setting", "Settings", "WrongSettingError", "config_error", "located", "parse_setting"]
 
 
 class WrongSettingError(ValueError):
@@ -30,6 +31,32 @@ class WrongSettingError(ValueError):
     def __init__(self, key: Key, reason: str) -> None:
         self.key = key
         super().__init__(reason)
+
+
+class FrozenConfig(BaseModel):
+    """Base of every section of a configuration: immutable, and unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_truth_for_numbers(cls, section: Any) -> Any:
+        # pydantic takes true for 1; no validator of the fields, as one that tells kinds of a section apart takes none
+        for name, value in section.items() if isinstance(section, dict) else ():
+            field = cls.model_fields.get(name)
+            if field and any(isinstance(part, bool) for part in (value if isinstance(value, list) else [value])):
+                kinds = _plain_types(field.annotation)
+                if kinds & {int, float} and not kinds & {bool, Any}:
+                    wrong = PydanticCustomError("truth_for_number", "must be a number")
+                    detail = InitErrorDetails(type=wrong, loc=(name,), input=value)
+                    raise ValidationError.from_exception_data(cls.__name__, [detail])
+        return section
+
+
+def _plain_types(annotation: Any) -> set[Any]:
+    """The types that an annotation is made of."""
+    own = {annotation} if isinstance(annotation, type) or annotation is Any else set()
+    return own | {kind for part in get_args(annotation) for kind in _plain_types(part)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from motionsynth.files import refuse_unwritable
 from motionsynth.printable import shown
 
 if TYPE_CHECKING:
-    from motionsynth.config import DataConfig, RunConfig
+    from motionsynth.config import RunConfig
+    from motionsynth.corpus.config import DataConfig
     from motionsynth.corpus.corpus import Corpus
     from motionsynth.run import Run
     from motionsynth.settings import Setting

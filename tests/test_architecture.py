@@ -30,7 +30,7 @@ FORBIDDEN = {
     "features": ("corpus", "families", "nn", "training", "metrics", "tracking", *TOP),
     "losses": ("motion", "features", "families", "nn", "training", "metrics", "tracking", "theory", *TOP),
     "nn": ("motion", "features", "families", "training", "metrics", "tracking", *TOP),
-    "families": ("motion", "features", "training", "metrics", "tracking", "theory", *TOP),
+    "families": ("motion", "training", "metrics", "tracking", "theory", *TOP),
     "corpus": ("nn", "training", "metrics", "tracking", *TOP),
     "training": ("motion", "metrics", "tracking", "view", "cli", "workflow", "generation", "study"),
     "metrics": ("families", "nn", "training", "tracking", "extractors", *TOP),

@@ -20,12 +20,11 @@ import pytest
 
 from motionsynth.array_files import read_arrays
 from motionsynth.calibration.record import load_calibration
+from motionsynth.corpus.shape import MotionShape
 from motionsynth.errors import MotionSynthError
-from motionsynth.extractors import load_extractor
 from motionsynth.extractors.networks import Networks
-from motionsynth.extractors.store import _header_hash
+from motionsynth.extractors.store import _header_hash, load_extractor
 from motionsynth.families.ae import Autoencoder
-from motionsynth.families.base import MotionShape
 from motionsynth.files import parse_json
 from motionsynth.study.clips import keep_clips, read_clips
 from motionsynth.study.results import PACK, pack_results, read_result, read_results, save_result

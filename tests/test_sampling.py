@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from motionsynth.errors import RunError
-from motionsynth.families.base import Draw
+from motionsynth.families.capabilities import SampleOptions
 from motionsynth.fit import train_run
 from motionsynth.run import Run
 from motionsynth.sampling import CHUNK, draw_samples
@@ -50,7 +50,7 @@ def test_what_cannot_be_drawn_is_refused(run: Run) -> None:
     with pytest.raises(ValueError, match="at least 1"):
         draw_samples(run, 0, seed=0)
     with pytest.raises(ValueError, match="toys have 8 frames"):
-        draw_samples(run, 1, seed=0, how=Draw(frames=9))
+        draw_samples(run, 1, seed=0, how=SampleOptions(frames=9))
 
 
 def test_draws_that_are_not_finite_are_an_error(run: Run) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from motionsynth.calibration.plan import load_plan
-from motionsynth.config import DataConfig, RunConfig, dump_config, load_config
+from motionsynth.config import RunConfig, dump_config, load_config
+from motionsynth.corpus.config import DataConfig
 from motionsynth.errors import ConfigError
 from motionsynth.settings import Setting, Settings, located
 from motionsynth.study.load import load_study

@@ -19,7 +19,7 @@ from motionsynth.processes import follow_parent, safe_children
 from motionsynth.run_files import holds_run
 
 if TYPE_CHECKING:
-    from motionsynth.config import DataConfig
+    from motionsynth.corpus.config import DataConfig
     from motionsynth.metrics.registry import Chosen
 
 __all__ = ["Job", "Progress", "calibrate", "data_of", "measure_doses", "open_job", "size_notes"]
@@ -83,7 +83,7 @@ def open_job(job: Job, *, reading: Progress | None = None, training: Progress | 
         ConfigError: no such metric or feature space.
     """
     from motionsynth.corpus.corpus import open_corpus
-    from motionsynth.extractors import extractor_for
+    from motionsynth.extractors.store import extractor_for
     from motionsynth.metrics.registry import MEASURES, choose
 
     corpus = open_corpus(job.data, progress=reading)

@@ -11,8 +11,7 @@ from typing import Any, Final, Literal
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from motionsynth.errors import ConfigError
-from motionsynth.families.base import FrozenConfig
-from motionsynth.settings import Setting, Settings, config_error
+from motionsynth.settings import FrozenConfig, Setting, Settings, config_error
 from motionsynth.yaml_files import read_yaml
 
 __all__ = ["KINDS", "ZERO", "Axis", "CalibrationConfig", "Dose", "Kind", "Thresholds", "load_plan", "shipped_plan"]

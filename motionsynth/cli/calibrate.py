@@ -84,7 +84,7 @@ def calibrate(
     from motionsynth.calibration.calibrate import calibrate as run
     from motionsynth.calibration.plan import load_plan, shipped_plan
     from motionsynth.cli.progress import StageBar
-    from motionsynth.extractors import load_extractor
+    from motionsynth.extractors.store import load_extractor
     from motionsynth.report.calibration import write_report
 
     changes = {

@@ -13,7 +13,7 @@ from motionsynth.cli.terminal import echo
 from motionsynth.files import refuse_unwritable
 
 if TYPE_CHECKING:
-    from motionsynth.extractors import Extractor
+    from motionsynth.extractors.extractor import Extractor
 
 __all__ = ["app"]
 
@@ -62,8 +62,8 @@ def train(
     from motionsynth import workflow
     from motionsynth.cli.progress import CorpusBar, bar
     from motionsynth.corpus.corpus import open_corpus
-    from motionsynth.extractors import extractor_for, train_extractor
-    from motionsynth.extractors.store import refuse_taken
+    from motionsynth.extractors.fitting import train_extractor
+    from motionsynth.extractors.store import extractor_for, refuse_taken, save_extractor
     from motionsynth.training.device import resolve_device
 
     chosen = resolve_device(device)
@@ -84,7 +84,7 @@ def train(
         else:
             extractor = train_extractor(opened, seed=seed, networks=networks, device=chosen, progress=advance)
     if out is not None:
-        extractor.save(out)
+        save_extractor(extractor, out)
         echo(out)
     _print(extractor)
 
@@ -98,7 +98,7 @@ def show(
 
     Example: `motionsynth extractor show extractors/walkers`
     """
-    from motionsynth.extractors import load_extractor
+    from motionsynth.extractors.store import load_extractor
 
     extractor = load_extractor(folder)
     _print(extractor)

@@ -60,7 +60,7 @@ def print_inspection(inspection: Inspection) -> None:
 
 def _print_short(out: Console, inspection: Inspection) -> None:
     """The share of clips that the windows of a training are longer than, with the settings that it has by default."""
-    from motionsynth.config import DataConfig
+    from motionsynth.corpus.config import DataConfig
 
     data = DataConfig()
     lengths = [round(file.duration_s * data.frame_rate) for file in inspection.loaded]

@@ -20,14 +20,12 @@ from torch import Tensor
 
 from motionsynth.corpus.motion_metric import MotionMetric, bin_hz
 from motionsynth.corpus.windows import WindowSet
-from motionsynth.errors import ConfigError
 
 if TYPE_CHECKING:
-    from motionsynth.families.backbone import BasisConfig
     from motionsynth.features.normalise import Normaliser
     from motionsynth.features.spec import FeatureSpec
 
-__all__ = ["WindowBasis", "fit_basis", "free_modes"]
+__all__ = ["WindowBasis", "free_modes"]
 
 _MOST: Final = 16_384
 """Windows that components are fitted to at most, evenly from all; fewer make components that fit other takes worse."""
@@ -306,27 +304,6 @@ class WindowBasis:
                 start, done = stop, done + len(axes_KX)
             self._maps[device] = self.modes_FT.to(device), bands
         return self._maps[device]
-
-
-def fit_basis(windows: WindowSet, spec: FeatureSpec, normaliser: Normaliser, config: BasisConfig) -> WindowBasis:
-    """Fit a basis as the settings of a backbone have it.
-
-    Raises:
-        ConfigError: no two whole windows differ.
-    """
-    weighted = config.joints or config.feet
-    try:
-        return WindowBasis.fit(
-            windows,
-            spec,
-            normaliser,
-            components=config.components,
-            bands_hz=config.bands_hz,
-            metric=MotionMetric(config.joints, config.feet, config.velocities) if weighted else None,
-            whitening=config.whitening,
-        )
-    except ValueError as error:
-        raise ConfigError(None, "family.backbone", str(error)) from error
 
 
 def free_modes(frames: int) -> Tensor:

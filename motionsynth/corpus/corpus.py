@@ -6,35 +6,31 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
+
+from torch import Tensor
 
 from motionsynth.corpus.cache import default_cache, open_features
+from motionsynth.corpus.config import DataConfig
 from motionsynth.corpus.conform import conform
 from motionsynth.corpus.facts import fact_notes
 from motionsynth.corpus.finding import count_bad
+from motionsynth.corpus.kept import kept
 from motionsynth.corpus.labels import Labels
 from motionsynth.corpus.plan import EncodeSettings, Plan
 from motionsynth.corpus.reading import Progress
 from motionsynth.corpus.report import CorpusReport, SkippedFile, short_takes
+from motionsynth.corpus.shape import MapConfig, MotionShape
 from motionsynth.corpus.sources import Sources, find_sources, join_stores, split_sources
 from motionsynth.corpus.split import SPLITS, Split, SplitName
 from motionsynth.corpus.store import FeatureStore, StoredClip
+from motionsynth.corpus.windows import WindowMap, WindowSet, cut_windows, no_windows
 from motionsynth.errors import CorpusError
 from motionsynth.features.encode import FEATURES_VERSION
 from motionsynth.features.normalise import Normaliser
 from motionsynth.features.spec import FeatureSpec
 from motionsynth.hashes import hash_json
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from motionsynth.config import DataConfig
-    from motionsynth.corpus.basis import WindowBasis
-    from motionsynth.corpus.weighted_features import WeightedFeatures
-    from motionsynth.corpus.windows import WindowSet
-    from motionsynth.families.backbone import BasisConfig, MetricConfig
-    from motionsynth.families.base import MotionShape
-    from motionsynth.motion.clip import Clip
+from motionsynth.motion.clip import Clip
 
 __all__ = ["Corpus", "file_up", "open_corpus", "prepare_clip"]
 
@@ -68,7 +64,7 @@ class Corpus:
     skipped: tuple[SkippedFile, ...]
     _stored: dict[str, StoredClip] = field(repr=False)
     _windows: dict[str, WindowSet] = field(default_factory=dict, repr=False)
-    _bases: dict[BasisConfig | MetricConfig, WindowBasis | WeightedFeatures] = field(default_factory=dict, repr=False)
+    _bases: dict[MapConfig, WindowMap] = field(default_factory=dict, repr=False)
 
     @property
     def spec(self) -> FeatureSpec:
@@ -78,28 +74,32 @@ class Corpus:
     @cached_property
     def normaliser(self) -> Normaliser:
         """Fitted on the training split, once: it is kept beside the features."""
-        from motionsynth.corpus.kept import kept_normaliser
+        names = self.names("train")
 
-        return kept_normaliser(self)
+        def fit() -> Normaliser:
+            return Normaliser.fit([self.features(name) for name in names])
+
+        return kept(self.store.folder, "normaliser", names, fit, Normaliser.from_tensors)
 
     @property
     def shape(self) -> MotionShape:
         """The size of a window and the class counts of the labels."""
-        from motionsynth.families.base import MotionShape
-
         counts = {name: len(classes) for name, classes in self.label_names.items()}
         return MotionShape(self.config.window_frames, self.spec.width, counts)
 
-    def basis(self, config: BasisConfig | MetricConfig | None) -> WindowBasis | WeightedFeatures | None:
+    def basis(self, config: MapConfig | None) -> WindowMap | None:
         """What networks see windows through, fitted to the training split, once for each way to; None for nothing."""
         if config is None:
             return None
         networks = {"width", "layers"} & set(type(config).model_fields)  # these have no part in it
         how = config.model_copy(update=dict.fromkeys(networks, 1))
         if how not in self._bases:
-            from motionsynth.corpus.kept import kept_basis
+            asked = [self.fingerprint, type(how).__name__, how.model_dump(mode="json")]
 
-            self._bases[how] = kept_basis(self, how)
+            def fit() -> WindowMap:
+                return how.fit(self.windows("train"), self.spec, self.normaliser)
+
+            self._bases[how] = kept(self.store.folder, "basis", asked, fit, how.READ)
         return self._bases[how]
 
     def at_stride(self, frames: int) -> Corpus:
@@ -183,8 +183,6 @@ class Corpus:
     def windows(self, split: SplitName) -> WindowSet:
         """The windows of a split, normalised; they share its frames, which are kept. None where it holds no clip."""
         import torch
-
-        from motionsynth.corpus.windows import cut_windows, no_windows
 
         if _known(split) not in self._windows:
             names = self.names(split)

@@ -11,50 +11,19 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
-from motionsynth.features.normalise import Normaliser
+from torch import Tensor
+
 from motionsynth.files import read_regular, write_bytes
 from motionsynth.hashes import hash_json
 from motionsynth.tensor_files import dump_tensors, load_tensors
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from motionsynth.corpus.basis import WindowBasis
-    from motionsynth.corpus.corpus import Corpus
-    from motionsynth.corpus.weighted_features import WeightedFeatures
-    from motionsynth.families.backbone import BasisConfig, MetricConfig
-
-__all__ = ["kept_basis", "kept_normaliser"]
+__all__ = ["kept"]
 
 _DIGEST: Final = 32
 _KEY: Final = 20
 _CODE: Final = ("basis", "kept", "motion_metric", "weighted_features", "windows")
-
-
-def kept_basis(corpus: Corpus, config: BasisConfig | MetricConfig) -> WindowBasis | WeightedFeatures:
-    """Read the basis of a corpus from the cache, or fit it and keep it there.
-
-    Raises:
-        ConfigError: no two whole windows differ.
-    """
-
-    def fit() -> WindowBasis | WeightedFeatures:
-        return config.FIT(corpus.windows("train"), corpus.spec, corpus.normaliser, config)
-
-    asked = [corpus.fingerprint, type(config).__name__, config.model_dump(mode="json")]
-    return _kept(corpus.store.folder, "basis", asked, fit, config.MAP.from_tensors)
-
-
-def kept_normaliser(corpus: Corpus) -> Normaliser:
-    """Read the normaliser of a corpus' training split from the cache, or fit it and keep it there."""
-    names = corpus.names("train")
-
-    def fit() -> Normaliser:
-        return Normaliser.fit([corpus.features(name) for name in names])
-
-    return _kept(corpus.store.folder, "normaliser", names, fit, Normaliser.from_tensors)
 
 
 class _Fitted(Protocol):
@@ -64,7 +33,7 @@ class _Fitted(Protocol):
 _F = TypeVar("_F", bound=_Fitted)
 
 
-def _kept(
+def kept(
     folder: Path | None, name: str, asked: Any, fit: Callable[[], _F], load: Callable[[Mapping[str, Tensor]], _F]
 ) -> _F:
     """Read what was fitted from an entry of the cache, or fit it and keep it there.

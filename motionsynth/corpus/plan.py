@@ -32,7 +32,7 @@ from motionsynth.motion.skeleton import FloatArray
 from motionsynth.motion.transform import order_joints, to_y_up
 
 if TYPE_CHECKING:
-    from motionsynth.config import DataConfig
+    from motionsynth.corpus.config import DataConfig
 
 __all__ = [
     "EncodeSettings",

@@ -24,7 +24,7 @@ from motionsynth.corpus.stretches import SharedStretch
 from motionsynth.errors import CorpusError, unknown_word
 
 if TYPE_CHECKING:
-    from motionsynth.config import DataConfig
+    from motionsynth.corpus.config import DataConfig
 
 __all__ = [
     "CORPUS",

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, get_args
 import numpy as np
 
 if TYPE_CHECKING:
-    from motionsynth.config import SplitConfig
+    from motionsynth.corpus.config import SplitConfig
 
 __all__ = ["SPLITS", "Split", "SplitName", "Take", "split_classes", "split_takes"]
 

@@ -15,14 +15,12 @@ from torch import Tensor
 
 from motionsynth.corpus.motion_metric import MotionMetric
 from motionsynth.corpus.windows import WindowSet
-from motionsynth.errors import ConfigError
 
 if TYPE_CHECKING:
-    from motionsynth.families.backbone import MetricConfig
     from motionsynth.features.normalise import Normaliser
     from motionsynth.features.spec import FeatureSpec
 
-__all__ = ["WeightedFeatures", "fit_weights"]
+__all__ = ["WeightedFeatures"]
 
 _LEAST: Final = 0.1
 """Smallest weight: what moves no joint, such as contacts, is still to be learnt."""
@@ -59,6 +57,11 @@ class WeightedFeatures:
             raise ValueError("metric: takes a whole window, and a weight of joints or feet above 0")
         square_D = metric.weights(spec, normaliser, whole).square().mean(0)
         return cls((square_D / square_D.mean()).sqrt().clamp(min=_LEAST))
+
+    @property
+    def size(self) -> int:
+        """D."""
+        return len(self.weight_D)
 
     def encode(self, motion_NTD: Tensor, mask_NT: Tensor | None = None) -> Tensor:
         """(N, T, D) normalised features -> the same, weighted; padded frames stay what they are."""
@@ -98,18 +101,3 @@ class WeightedFeatures:
         if size and len(weight_D) != size[1]:
             raise ValueError(f"weights of {len(weight_D)} features, not {size[1]}")
         return cls(weight_D)
-
-
-def fit_weights(
-    windows: WindowSet, spec: FeatureSpec, normaliser: Normaliser, config: MetricConfig
-) -> WeightedFeatures:
-    """Find weights as the settings of a backbone have them.
-
-    Raises:
-        ConfigError: there is no whole window.
-    """
-    metric = MotionMetric(config.joints, config.feet, config.velocities)
-    try:
-        return WeightedFeatures.fit(windows, spec, normaliser, metric)
-    except ValueError as error:
-        raise ConfigError(None, "family.backbone", str(error)) from error

@@ -8,15 +8,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from motionsynth.corpus.basis import WindowBasis
-
-__all__ = ["Batch", "WindowSet", "count_windows", "cut_windows", "no_windows"]
+__all__ = ["Batch", "WindowMap", "WindowSet", "count_windows", "cut_windows", "no_windows"]
 
 
 class Batch(NamedTuple):
@@ -28,6 +25,35 @@ class Batch(NamedTuple):
     """Bool; False on the padded frames of clips shorter than the window."""
     labels: dict[str, Tensor]
     """Label name -> (B,) int64 class indices, such as ``content`` and ``style``."""
+
+
+class WindowMap(Protocol):
+    """Fixed linear map between windows and what networks see in their place: coefficients, or weighted features."""
+
+    @property
+    def size(self) -> int:
+        """Numbers a frame that networks see."""
+        ...
+
+    def encode(self, motion_NTD: Tensor, mask_NT: Tensor | None = None) -> Tensor:
+        """What networks see of windows of normalised features."""
+        ...
+
+    def decode(self, seen: Tensor, /) -> Tensor:
+        """(N, T, D) normalised features of what networks see."""
+        ...
+
+    def project(self, windows: WindowSet) -> WindowSet:
+        """The same windows as networks see them."""
+        ...
+
+    def account(self, asked: int) -> str:
+        """Line about what the map keeps, where so many components were asked for."""
+        ...
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Tensors by name for a safetensors file."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +83,7 @@ class WindowSet:
     clip_N: Tensor
     start_N: Tensor
     clips: tuple[str, ...]
-    basis: WindowBasis | None = None
+    basis: WindowMap | None = None
 
     @classmethod
     def of(

@@ -13,7 +13,7 @@ from motionsynth.evaluation.scores import Scores, SetRecord
 if TYPE_CHECKING:
     from motionsynth.corpus.motions import MotionSet
     from motionsynth.evaluation.compared import Compared, Described
-    from motionsynth.extractors import Extractor
+    from motionsynth.extractors.extractor import Extractor
     from motionsynth.metrics.suite import Figure
     from motionsynth.run import Run
 

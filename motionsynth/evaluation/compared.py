@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from motionsynth.corpus.motions import MotionSet
     from motionsynth.corpus.split import SplitName
     from motionsynth.evaluation.reference import Reference
-    from motionsynth.extractors import Extractor
+    from motionsynth.extractors.extractor import Extractor
     from motionsynth.metrics.descriptors import Descriptors
     from motionsynth.metrics.registry import Chosen
 

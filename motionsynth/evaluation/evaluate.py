@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from motionsynth.evaluation.compared import Compared, Described, Stage
     from motionsynth.evaluation.reference import Reference
     from motionsynth.evaluation.scores import Scores
-    from motionsynth.extractors import Extractor
+    from motionsynth.extractors.extractor import Extractor
     from motionsynth.metrics.registry import Chosen
     from motionsynth.metrics.suite import Figure
     from motionsynth.run import Run
@@ -88,7 +88,7 @@ def evaluate(
     from motionsynth.evaluation.groups import classes_by, score_groups
     from motionsynth.evaluation.reference import open_reference
     from motionsynth.evaluation.scores import SCORES
-    from motionsynth.extractors import load_extractor
+    from motionsynth.extractors.store import load_extractor
     from motionsynth.metrics.likelihood import LIKELIHOOD
     from motionsynth.metrics.registry import MEASURES, choose
     from motionsynth.training.device import resolve_device
@@ -162,7 +162,7 @@ def _judge(
     given: Extractor | None, extractor: Path | None, compared: Compared, source: Path, device: str, stage: Stage
 ) -> Extractor:
     """The extractor, after a look whether it fits what it is to judge."""
-    from motionsynth.extractors import extractor_for
+    from motionsynth.extractors.store import extractor_for
 
     corpus = compared.source.corpus
     judge = given or extractor_for(corpus, device=device, progress=_told(stage, "train the feature extractor"))

@@ -94,7 +94,7 @@ def _density(family: Family, run: Run, metric: Metric, seed: int, device: str) -
     """What computes a metric for a family, or None and why there is nothing."""
     import torch
 
-    from motionsynth.families.base import Bounds, Scores
+    from motionsynth.families.capabilities import Bounds, Scores
 
     name = run.record.family
     if getattr(run.config.family, "condition", ()):

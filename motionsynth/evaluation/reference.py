@@ -13,7 +13,7 @@ from motionsynth.errors import CorpusError, MotionSynthError, RunError
 from motionsynth.run_files import SKELETON, holds_run
 
 if TYPE_CHECKING:
-    from motionsynth.config import DataConfig
+    from motionsynth.corpus.config import DataConfig
     from motionsynth.corpus.corpus import Corpus
     from motionsynth.corpus.motions import MotionSet
     from motionsynth.corpus.split import SplitName

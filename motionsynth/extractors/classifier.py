@@ -12,9 +12,10 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from motionsynth.corpus.shape import MotionShape
 from motionsynth.corpus.windows import Batch
 from motionsynth.families.backbone import ConvConfig, build_encoder
-from motionsynth.families.base import AdamConfig, Family, FamilyConfig, Loss, MotionShape, Phase, StepContext
+from motionsynth.families.base import AdamConfig, Family, FamilyConfig, Loss, Phase, StepContext
 
 __all__ = ["Classifier"]
 

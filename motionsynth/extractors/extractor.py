@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Final, NamedTuple
 
 import torch
@@ -19,10 +18,13 @@ from motionsynth.errors import ExtractorError
 from motionsynth.extractors.cells import Cells, CellSource
 from motionsynth.extractors.gate import Gate
 from motionsynth.extractors.networks import Networks
+from motionsynth.extractors.recipe import RECIPE
 from motionsynth.extractors.spaces import Axes, Standard, kinetics
 from motionsynth.features.normalise import Normaliser
 from motionsynth.features.spec import FeatureSpec
+from motionsynth.hashes import hash_bytes
 from motionsynth.metrics.descriptors import Descriptors
+from motionsynth.tensor_files import dump_tensors
 
 __all__ = ["Extractor"]
 
@@ -89,9 +91,19 @@ class Extractor:
     @cached_property
     def identity(self) -> str:
         """SHA-256 of all that decides what it says of a window: other corpora, seeds and versions give others."""
-        from motionsynth.extractors.store import weights_hash
+        return hash_bytes(f"{self.fingerprint} {RECIPE} ".encode() + dump_tensors(self.tensors()))
 
-        return weights_hash(self)
+    def tensors(self) -> dict[str, Tensor]:
+        """All that was fitted, by name, as ``weights.safetensors`` keeps it."""
+        gate = self.gate
+        return {
+            **{f"normaliser.{name}": value for name, value in self.normaliser.tensors().items()},
+            **{f"pca.{name}": value for name, value in self.axes._asdict().items()},
+            **{f"kinetic.{name}": value for name, value in self.kinetic._asdict().items()},
+            "cells": self.cells.table,
+            **({"gate.train_MK": gate.train_MK, "gate.apart_M": gate.apart_M} if gate else {}),
+            **(self.networks.tensors() if self.networks else {}),
+        }
 
     @property
     def cell_names(self) -> tuple[str, ...]:
@@ -148,16 +160,6 @@ class Extractor:
             cell_N=_cat([part.cell_N for part in judged]),
             realistic_N=_cat([part.realistic_N for part in judged]),
         )
-
-    def save(self, folder: Path) -> None:
-        """Write ``extractor.json`` and ``weights.safetensors`` into a new folder, which is whole or not there.
-
-        Raises:
-            ExtractorError: the folder is there and not empty, or cannot be written.
-        """
-        from motionsynth.extractors.store import save_extractor
-
-        save_extractor(self, folder)
 
     def mismatch(self, spec: FeatureSpec, frames: int) -> str | None:
         """Say why windows of another kind cannot be judged, or None where they can.

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 import motionsynth
+from motionsynth.corpus.shape import MotionShape
 from motionsynth.errors import ExtractorError
 from motionsynth.extractors.cells import Cells, label_cells, means_cells
 from motionsynth.extractors.classifier import Classifier
@@ -24,7 +25,7 @@ from motionsynth.extractors.recipe import BATCH, COMPONENTS, KINETIC_BLOCK, budg
 from motionsynth.extractors.spaces import Axes, Standard, kinetics
 from motionsynth.families.ae import Autoencoder
 from motionsynth.families.backbone import ConvConfig
-from motionsynth.families.base import AdamConfig, Family, FamilyConfig, MotionShape
+from motionsynth.families.base import AdamConfig, Family, FamilyConfig
 from motionsynth.features.geometry import joint_positions_m
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from typing import Any, Final, NamedTuple, Self
 import torch
 from torch import Tensor
 
+from motionsynth.corpus.shape import MotionShape
 from motionsynth.corpus.windows import Batch
 from motionsynth.extractors.classifier import Classifier
 from motionsynth.families.ae import Autoencoder
-from motionsynth.families.base import MotionShape
 from motionsynth.training.bounds import bounded_networks
 
 __all__ = ["Networks"]

@@ -8,22 +8,29 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+import torch
+from torch import Tensor
+
+from motionsynth.corpus.cache import default_cache
+from motionsynth.corpus.corpus import Corpus
+from motionsynth.corpus.shape import MotionShape
 from motionsynth.errors import ExtractorError
+from motionsynth.extractors.cells import Cells
+from motionsynth.extractors.extractor import Extractor
+from motionsynth.extractors.fitting import train_extractor
+from motionsynth.extractors.gate import Gate
+from motionsynth.extractors.networks import Networks
 from motionsynth.extractors.recipe import RECIPE
+from motionsynth.extractors.spaces import Axes, Standard
+from motionsynth.features.normalise import Normaliser
+from motionsynth.features.spec import FeatureSpec
 from motionsynth.files import new_folder, parse_json, read_regular, remove_folder, write_synced
 from motionsynth.hashes import hash_bytes, hash_json
+from motionsynth.tensor_files import dump_tensors, load_tensors
 
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
-
-    from motionsynth.corpus.corpus import Corpus
-    from motionsynth.extractors.extractor import Extractor
-    from motionsynth.extractors.gate import Gate
-
-__all__ = ["extractor_for", "load_extractor", "refuse_taken", "save_extractor", "weights_hash"]
+__all__ = ["extractor_for", "load_extractor", "refuse_taken", "save_extractor"]
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +58,6 @@ def extractor_for(
     Raises:
         ExtractorError: ``folder`` holds one of another corpus, or a damaged one; the corpus is too small.
     """
-    from motionsynth.extractors.fitting import train_extractor
 
     place = folder or _cache_place(corpus)
     kept = _open_kept(place, corpus, mend=folder is None)
@@ -69,11 +75,12 @@ def extractor_for(
 
 
 def save_extractor(extractor: Extractor, folder: Path) -> None:
-    """Write an extractor into a new folder; see ``Extractor.save``."""
-    from safetensors.torch import save as save_tensors
+    """Write ``extractor.json`` and ``weights.safetensors`` into a new folder, which is whole or not there.
 
-    tensors = {name: value.detach().cpu().clone().contiguous() for name, value in _tensors(extractor).items()}
-    weights = save_tensors(tensors)
+    Raises:
+        ExtractorError: the folder is there and not empty, or cannot be written.
+    """
+    weights = dump_tensors(extractor.tensors())
     header = _header(extractor)
     hashes = {_HEADER: _header_hash(header), _WEIGHTS: hash_bytes(weights)}
     document = json.dumps({**header, "sha256": hashes}, indent=1, ensure_ascii=False)
@@ -84,14 +91,6 @@ def save_extractor(extractor: Extractor, folder: Path) -> None:
             write_synced(place / _HEADER, document.encode() + b"\n")
     except OSError as error:
         raise ExtractorError(folder, f"cannot be written: {error.strerror or error}") from error
-
-
-def weights_hash(extractor: Extractor) -> str:
-    """SHA-256 of the corpus, recipe and weights of an extractor."""
-    from safetensors.torch import save as save_tensors
-
-    tensors = {name: value.detach().cpu().contiguous() for name, value in _tensors(extractor).items()}
-    return hash_bytes(f"{extractor.fingerprint} {RECIPE} ".encode() + save_tensors(tensors))
 
 
 def refuse_taken(folder: Path) -> None:
@@ -107,7 +106,6 @@ def load_extractor(folder: Path) -> Extractor:
     Raises:
         ExtractorError: it is missing, damaged, or of a format that this version does not know.
     """
-    from motionsynth.tensor_files import load_tensors
 
     folder = Path(folder)
     if not os.path.lexists(folder / _HEADER):
@@ -153,7 +151,6 @@ def _header_hash(header: Mapping[str, Any]) -> str:
 
 
 def _cache_place(corpus: Corpus) -> Path:
-    from motionsynth.corpus.cache import default_cache
 
     return default_cache() / "extractors" / f"{corpus.fingerprint[:32]}-{RECIPE}"
 
@@ -194,26 +191,7 @@ def _header(extractor: Extractor) -> dict[str, Any]:
     }
 
 
-def _tensors(extractor: Extractor) -> dict[str, Tensor]:
-    gate = extractor.gate
-    return {
-        **{f"normaliser.{name}": value for name, value in extractor.normaliser.tensors().items()},
-        **{f"pca.{name}": value for name, value in extractor.axes._asdict().items()},
-        **{f"kinetic.{name}": value for name, value in extractor.kinetic._asdict().items()},
-        "cells": extractor.cells.table,
-        **({"gate.train_MK": gate.train_MK, "gate.apart_M": gate.apart_M} if gate else {}),
-        **(extractor.networks.tensors() if extractor.networks else {}),
-    }
-
-
 def _rebuild(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Extractor:
-    from motionsynth.extractors.cells import Cells
-    from motionsynth.extractors.extractor import Extractor
-    from motionsynth.extractors.networks import Networks
-    from motionsynth.extractors.spaces import Axes, Standard
-    from motionsynth.families.base import MotionShape
-    from motionsynth.features.normalise import Normaliser
-    from motionsynth.features.spec import FeatureSpec
 
     def below(part: str) -> dict[str, Tensor]:
         return {name.removeprefix(f"{part}."): value for name, value in tensors.items() if name.startswith(f"{part}.")}
@@ -257,7 +235,6 @@ def _refuse_misfit(extractor: Extractor) -> None:
 
 
 def _gate(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> Gate:
-    from motionsynth.extractors.gate import Gate
 
     threshold, percentile = float(header["threshold"]), float(header["percentile"])
     return Gate(tensors["train_MK"], tensors["apart_M"], threshold, percentile, header["source"])

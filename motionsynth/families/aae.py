@@ -13,14 +13,16 @@ import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor
 
+from motionsynth.corpus.shape import MotionShape
 from motionsynth.corpus.windows import Batch
 from motionsynth.families.adversary import Anchor, ProximalConfig, R1Config, adversary_terms
 from motionsynth.families.autoencoding import Autoencoding, PosteriorKind, reconstruction_error
-from motionsynth.families.base import AdamConfig, FrozenConfig, Loss, MotionShape, Phase, StepContext
+from motionsynth.families.base import AdamConfig, Loss, Phase, StepContext
 from motionsynth.families.latent import CodedConfig
 from motionsynth.losses.adversarial import OBJECTIVES, r1_penalty
 from motionsynth.losses.matching import mmd_to_mixture
 from motionsynth.nn.critic import LatentCritic
+from motionsynth.settings import FrozenConfig
 
 __all__ = ["AAE", "MixtureConfig", "equidistant_means"]
 

@@ -14,10 +14,11 @@ from pydantic import Field, field_validator
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from motionsynth.families.base import FrozenConfig, Loss
+from motionsynth.families.base import Loss
 from motionsynth.losses.adversarial import Objective, gradient_penalty, r1_penalty
 from motionsynth.losses.divergences import capped_share
 from motionsynth.nn.critic import Critic
+from motionsynth.settings import FrozenConfig
 
 __all__ = [
     "Anchor",

@@ -12,11 +12,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from motionsynth.corpus.shape import MotionShape
 from motionsynth.corpus.windows import Batch
 from motionsynth.families.adversary import Judged, R1Config, critic_loss
 from motionsynth.families.autoencoding import Autoencoding, PosteriorKind, reconstruction_error
 from motionsynth.families.backbone import CriticConfig, build_critic
-from motionsynth.families.base import AdamConfig, Loss, MotionShape, Phase, StepContext
+from motionsynth.families.base import AdamConfig, Loss, Phase, StepContext
 from motionsynth.families.latent import CodedConfig
 from motionsynth.losses.adversarial import OBJECTIVES, r1_penalty
 from motionsynth.nn.encoder import with_side

@@ -10,9 +10,10 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from motionsynth.corpus.shape import MotionShape
 from motionsynth.corpus.windows import Batch
 from motionsynth.families.backbone import build_decoder, build_encoder
-from motionsynth.families.base import MotionShape, StepContext
+from motionsynth.families.base import StepContext
 from motionsynth.families.latent import CodedConfig, CodedFamily
 from motionsynth.losses.likelihood import masked_squared_error
 

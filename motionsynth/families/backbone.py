@@ -7,9 +7,14 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from motionsynth.corpus.basis import WindowBasis, fit_basis
-from motionsynth.corpus.weighted_features import WeightedFeatures, fit_weights
-from motionsynth.families.base import FrozenConfig, MotionShape
+from motionsynth.corpus.basis import WindowBasis
+from motionsynth.corpus.motion_metric import MotionMetric
+from motionsynth.corpus.shape import MapConfig, MotionShape
+from motionsynth.corpus.weighted_features import WeightedFeatures
+from motionsynth.corpus.windows import WindowSet
+from motionsynth.errors import ConfigError
+from motionsynth.features.normalise import Normaliser
+from motionsynth.features.spec import FeatureSpec
 from motionsynth.nn.attention import TransformerDecoder, TransformerTrunk
 from motionsynth.nn.convolution import Upsampling
 from motionsynth.nn.critic import Critic
@@ -17,6 +22,7 @@ from motionsynth.nn.decoder import ConvDecoder, Decoder
 from motionsynth.nn.dense import DenseDecoder, DenseTrunk
 from motionsynth.nn.encoder import ConvTrunk, Encoder, Trunk
 from motionsynth.nn.recurrent import GRUDecoder, GRUTrunk
+from motionsynth.settings import FrozenConfig
 
 __all__ = [
     "BackboneConfig",
@@ -43,11 +49,10 @@ Kernel = Annotated[int, Field(ge=1), AfterValidator(_odd)]
 """Frames of a convolution."""
 
 
-class MetricConfig(FrozenConfig):
+class MetricConfig(MapConfig):
     """Weights of errors by how far they move joints and feet; see ``motionsynth.corpus.motion_metric``."""
 
-    MAP: ClassVar[type[WeightedFeatures]] = WeightedFeatures
-    FIT: ClassVar[Callable[..., WeightedFeatures]] = staticmethod(fit_weights)
+    READ: ClassVar[Callable[..., WeightedFeatures]] = WeightedFeatures.from_tensors
 
     joints: float = Field(1.0, ge=0)
     """Weight of joint positions."""
@@ -61,6 +66,18 @@ class MetricConfig(FrozenConfig):
         if not self.joints and not self.feet:
             raise ValueError("joints or feet must be above 0; null weighs normalised features alike")
         return self
+
+    def fit(self, windows: WindowSet, spec: FeatureSpec, normaliser: Normaliser) -> WeightedFeatures:
+        """Find the weights at the poses of a training split.
+
+        Raises:
+            ConfigError: there is no whole window.
+        """
+        metric = MotionMetric(self.joints, self.feet, self.velocities)
+        try:
+            return WeightedFeatures.fit(windows, spec, normaliser, metric)
+        except ValueError as error:
+            raise ConfigError(None, "family.backbone", str(error)) from error
 
 
 Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1, max_length=64)]
@@ -130,11 +147,10 @@ class TransformerConfig(_StepConfig):
         return self
 
 
-class BasisConfig(FrozenConfig):
+class BasisConfig(MapConfig):
     """Dense layers on the coefficients of windows in a fixed basis; see ``motionsynth.corpus.basis``."""
 
-    MAP: ClassVar[type[WindowBasis]] = WindowBasis
-    FIT: ClassVar[Callable[..., WindowBasis]] = staticmethod(fit_basis)
+    READ: ClassVar[Callable[..., WindowBasis]] = WindowBasis.from_tensors
 
     kind: Literal["basis"] = "basis"
     """Name of the backbone."""
@@ -154,6 +170,26 @@ class BasisConfig(FrozenConfig):
     """Numbers in each hidden layer."""
     layers: int = Field(3, ge=1)
     """Hidden layers of each network."""
+
+    def fit(self, windows: WindowSet, spec: FeatureSpec, normaliser: Normaliser) -> WindowBasis:
+        """Fit the basis to a training split.
+
+        Raises:
+            ConfigError: no two whole windows differ.
+        """
+        weighted = self.joints or self.feet
+        try:
+            return WindowBasis.fit(
+                windows,
+                spec,
+                normaliser,
+                components=self.components,
+                bands_hz=self.bands_hz,
+                metric=MotionMetric(self.joints, self.feet, self.velocities) if weighted else None,
+                whitening=self.whitening,
+            )
+        except ValueError as error:
+            raise ConfigError(None, "family.backbone", str(error)) from error
 
 
 class CriticConfig(FrozenConfig):

@@ -6,52 +6,28 @@ Shapes: B batch, N samples, T frames, D features, Z latent dimensions.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, get_args
+from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from motionsynth.corpus.basis import WindowBasis
-from motionsynth.corpus.weighted_features import WeightedFeatures
+from motionsynth.corpus.shape import MapConfig, MotionShape
 from motionsynth.corpus.windows import Batch, WindowSet
 from motionsynth.errors import unknown_word
-from motionsynth.families.capabilities import (
-    Bounds,
-    Decodes,
-    Encodes,
-    FitsPrior,
-    HasCodes,
-    LatentCode,
-    LearnsByEM,
-    Reconstructs,
-    Scores,
-)
-
-if TYPE_CHECKING:
-    from motionsynth.families.backbone import BasisConfig, MetricConfig
+from motionsynth.families.capabilities import SampleOptions
+from motionsynth.settings import FrozenConfig
 
 __all__ = [
     "AdamConfig",
-    "Bounds",
-    "Decodes",
-    "Draw",
     "EMConfig",
-    "Encodes",
     "Family",
     "FamilyConfig",
-    "FitsPrior",
-    "HasCodes",
-    "LatentCode",
-    "LearnsByEM",
     "Loss",
-    "MotionShape",
     "Phase",
-    "Reconstructs",
-    "Scores",
     "StepContext",
 ]
 
@@ -99,20 +75,6 @@ class StepContext(NamedTuple):
         return drawn.chunk(self.ranks)[self.rank] if self.ranks > 1 else drawn
 
 
-@dataclass(frozen=True, slots=True)
-class Draw:
-    """How windows are drawn from a model."""
-
-    frames: int | None = None
-    """T; the length trained on where None. A network of fixed length gives its first frames."""
-    prior: str | None = None
-    """One of the family's ``priors``; the first where None."""
-    labels: Mapping[str, int] = field(default_factory=dict)
-    """Label name -> class index for all windows; labels not named follow the training windows."""
-    show: str | None = None
-    """``mean``, or ``sample``: with the likelihood's noise, for families that have one; their default where None."""
-
-
 class Loss(NamedTuple):
     """What a phase minimises."""
 
@@ -133,50 +95,6 @@ class Phase:
     """Attribute names of the networks that learn."""
     every: int = 1
     """Due at steps that are multiples of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class MotionShape:
-    """Size of a window: ``frames`` T and ``features`` D, and the class counts of the labels."""
-
-    frames: int
-    features: int
-    labels: dict[str, int]
-    basis: WindowBasis | WeightedFeatures | None = None
-    """Map between windows and what networks see in their place: coefficients, or weighted features."""
-    motion_frames: int | None = None
-    """Frames of the motion that a window stands for, where it holds coefficients; T where None."""
-
-    def as_coefficients(self, components: int) -> MotionShape:
-        """The shape of the same windows as coefficients: those of the basis, or that many at most without one."""
-        size = self.basis.size if isinstance(self.basis, WindowBasis) else min(components, self.frames * self.features)
-        return MotionShape(1, size, self.labels, self.basis, self.frames)
-
-
-class FrozenConfig(BaseModel):
-    """Base of every section of a configuration: immutable, and unknown keys are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _no_truth_for_numbers(cls, section: Any) -> Any:
-        # pydantic takes true for 1; no validator of the fields, as one that tells kinds of a section apart takes none
-        for name, value in section.items() if isinstance(section, dict) else ():
-            field = cls.model_fields.get(name)
-            if field and any(isinstance(part, bool) for part in (value if isinstance(value, list) else [value])):
-                kinds = _plain_types(field.annotation)
-                if kinds & {int, float} and not kinds & {bool, Any}:
-                    wrong = PydanticCustomError("truth_for_number", "must be a number")
-                    detail = InitErrorDetails(type=wrong, loc=(name,), input=value)
-                    raise ValidationError.from_exception_data(cls.__name__, [detail])
-        return section
-
-
-def _plain_types(annotation: Any) -> set[Any]:
-    """The types that an annotation is made of."""
-    own = {annotation} if isinstance(annotation, type) or annotation is Any else set()
-    return own | {kind for part in get_args(annotation) for kind in _plain_types(part)}
 
 
 class AdamConfig(FrozenConfig):
@@ -211,7 +129,7 @@ class FamilyConfig(FrozenConfig):
         return None
 
     @property
-    def basis(self) -> BasisConfig | MetricConfig | None:
+    def basis(self) -> MapConfig | None:
         """Settings of what the networks see in place of windows: coefficients, or weighted features."""
         return None
 
@@ -278,7 +196,7 @@ class Family(nn.Module):
         """The moves of one step, in order; none for a family that ``LearnsByEM``."""
         raise NotImplementedError
 
-    def sample(self, count: int, *, generator: torch.Generator, how: Draw = Draw()) -> Tensor:
+    def sample(self, count: int, *, generator: torch.Generator, how: SampleOptions = SampleOptions()) -> Tensor:
         """Draw windows.
 
         Args:
@@ -358,7 +276,9 @@ class Family(nn.Module):
             raise ValueError(f"this model makes 1 to {self.longest} frames, not {frames}")
         return frames
 
-    def refuse_draw(self, how: Draw, *, labels: tuple[str, ...] = (), shows: tuple[str, ...] = ("mean",)) -> None:
+    def refuse_draw(
+        self, how: SampleOptions, *, labels: tuple[str, ...] = (), shows: tuple[str, ...] = ("mean",)
+    ) -> None:
         """Raise ``ValueError`` for a draw that the family cannot make.
 
         Args:

@@ -5,15 +5,14 @@ Shapes: B batch, N samples, T frames, D features, Z latent dimensions.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from motionsynth.corpus.windows import Batch, WindowSet
-
-if TYPE_CHECKING:
-    from motionsynth.families.base import Draw
 
 __all__ = [
     "Bounds",
@@ -25,16 +24,33 @@ __all__ = [
     "LatentCode",
     "LearnsByEM",
     "Reconstructs",
+    "SampleOptions",
     "Scores",
     "Translates",
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class SampleOptions:
+    """How windows are drawn from a model."""
+
+    frames: int | None = None
+    """T; the length trained on where None. A network of fixed length gives its first frames."""
+    prior: str | None = None
+    """One of the family's ``priors``; the first where None."""
+    labels: Mapping[str, int] = field(default_factory=dict)
+    """Label name -> class index for all windows; labels not named follow the training windows."""
+    show: str | None = None
+    """``mean``, or ``sample``: with the likelihood's noise, for families that have one; their default where None."""
 
 
 @runtime_checkable
 class Decodes(Protocol):
     """Families that map latents to motion."""
 
-    def draw_latents(self, count: int, *, generator: torch.Generator, how: Draw = ...) -> tuple[Tensor, Tensor | None]:
+    def draw_latents(
+        self, count: int, *, generator: torch.Generator, how: SampleOptions = ...
+    ) -> tuple[Tensor, Tensor | None]:
         """(N, Z) latents and the (N, S) condition that ``sample`` decodes for the same generator.
 
         Raises:

@@ -11,21 +11,13 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
+from motionsynth.corpus.shape import MotionShape
 from motionsynth.corpus.windows import Batch, WindowSet
 from motionsynth.families.adversary import Judged, R1Config
 from motionsynth.families.backbone import BackboneConfig, BasisConfig, CriticConfig, Kernel, build_critic
 from motionsynth.families.bank import WindowBank
-from motionsynth.families.base import (
-    AdamConfig,
-    Draw,
-    Family,
-    FamilyConfig,
-    FrozenConfig,
-    Loss,
-    MotionShape,
-    Phase,
-    StepContext,
-)
+from motionsynth.families.base import AdamConfig, Family, FamilyConfig, Loss, Phase, StepContext
+from motionsynth.families.capabilities import SampleOptions
 from motionsynth.families.condition import Condition
 from motionsynth.families.crossfade import cross_faded
 from motionsynth.families.domains import Distance, Pair, refuse_domain
@@ -33,6 +25,7 @@ from motionsynth.families.replay import ReplayPool
 from motionsynth.losses.adversarial import OBJECTIVES, r1_penalty
 from motionsynth.nn.dense import DenseTranslator
 from motionsynth.nn.translator import Translator
+from motionsynth.settings import FrozenConfig
 
 __all__ = ["CycleGAN"]
 
@@ -236,7 +229,7 @@ class CycleGAN(Family):
         back_a, back_b = (self._bring(batch._replace(motion_BTD=motion_BTD), to) for to, motion_BTD in enumerate(there))
         return torch.where(is_b_B11, back_b, back_a)
 
-    def sample(self, count: int, *, generator: torch.Generator, how: Draw = Draw()) -> Tensor:
+    def sample(self, count: int, *, generator: torch.Generator, how: SampleOptions = SampleOptions()) -> Tensor:
         """(N, T, D) training windows from the bank, each translated to the other domain.
 
         As many are brought to a domain as it has training windows. ``how.labels`` may name the domain to bring them to

@@ -11,18 +11,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from motionsynth.corpus.shape import MotionShape
 from motionsynth.corpus.windows import Batch, WindowSet
 from motionsynth.families.backbone import BasisConfig
-from motionsynth.families.base import (
-    AdamConfig,
-    Draw,
-    Family,
-    FamilyConfig,
-    Loss,
-    MotionShape,
-    Phase,
-    StepContext,
-)
+from motionsynth.families.base import AdamConfig, Family, FamilyConfig, Loss, Phase, StepContext
+from motionsynth.families.capabilities import SampleOptions
 from motionsynth.families.condition import Condition
 from motionsynth.families.probability_flow import Solver, Velocity, integrate, log_density
 from motionsynth.nn.velocity import VelocityField
@@ -129,14 +122,14 @@ class Flow(Family):
         return torch.randn(count, self.size, generator=generator, device=generator.device)
 
     def draw_latents(
-        self, count: int, *, generator: torch.Generator, how: Draw = Draw()
+        self, count: int, *, generator: torch.Generator, how: SampleOptions = SampleOptions()
     ) -> tuple[Tensor, Tensor | None]:
         """(N, P) noise and the (N, S) condition that ``sample`` decodes; see ``Decodes``."""
         self.refuse_draw(how, labels=self.condition.names)
         side_NS = self.condition.draw(count, how.labels, generator=generator)
         return self.sample_latent(count, generator=generator, prior=how.prior), side_NS
 
-    def sample(self, count: int, *, generator: torch.Generator, how: Draw = Draw()) -> Tensor:
+    def sample(self, count: int, *, generator: torch.Generator, how: SampleOptions = SampleOptions()) -> Tensor:
         """(N, T, D) ends of paths from noise; see ``Family.sample``."""
         return self.decode(*self.draw_latents(count, generator=generator, how=how), how.frames)
 

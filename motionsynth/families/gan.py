@@ -12,6 +12,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
+from motionsynth.corpus.shape import MotionShape
 from motionsynth.corpus.windows import Batch
 from motionsynth.families.adversary import (
     Anchor,
@@ -23,7 +24,7 @@ from motionsynth.families.adversary import (
     slope_penalty,
 )
 from motionsynth.families.backbone import CriticConfig, build_critic, build_decoder
-from motionsynth.families.base import AdamConfig, Loss, MotionShape, Phase, StepContext
+from motionsynth.families.base import AdamConfig, Loss, Phase, StepContext
 from motionsynth.families.latent import LatentConfig, LatentFamily
 from motionsynth.losses.adversarial import OBJECTIVES, ObjectiveName
 from motionsynth.losses.divergences import capped_share

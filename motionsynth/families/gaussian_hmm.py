@@ -11,8 +11,9 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from motionsynth.corpus.shape import MotionShape
 from motionsynth.corpus.windows import Batch
-from motionsynth.families.base import Family, MotionShape
+from motionsynth.families.base import Family
 from motionsynth.families.chain import draw_paths, log_likelihoods
 from motionsynth.families.gaussians import coloured, fixed, log_densities, variances
 from motionsynth.families.trajectory import normal_equations, solve

@@ -13,8 +13,10 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
+from motionsynth.corpus.shape import MotionShape
 from motionsynth.corpus.windows import Batch
-from motionsynth.families.base import Draw, EMConfig, MotionShape, Phase
+from motionsynth.families.base import EMConfig, Phase
+from motionsynth.families.capabilities import SampleOptions
 from motionsynth.families.gaussians import second_moments
 from motionsynth.families.kmeans import kmeans
 from motionsynth.families.mixture import Posterior, PPCAMixture
@@ -106,7 +108,7 @@ class GMM(PPCAMixture):
         """None: nothing is learnt by gradient."""
         return ()
 
-    def sample(self, count: int, *, generator: torch.Generator, how: Draw = Draw()) -> Tensor:
+    def sample(self, count: int, *, generator: torch.Generator, how: SampleOptions = SampleOptions()) -> Tensor:
         """(N, T, D) draws, with the density's noise where asked for; see ``Family.sample``."""
         shows = ("sample", "mean") if self.config.sample_noise else ("mean", "sample")
         self.refuse_draw(how, shows=shows)

@@ -12,8 +12,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from motionsynth.corpus.shape import MotionShape
 from motionsynth.corpus.windows import Batch
-from motionsynth.families.base import Draw, EMConfig, MotionShape, Phase
+from motionsynth.families.base import EMConfig, Phase
+from motionsynth.families.capabilities import SampleOptions
 from motionsynth.families.chain import expect, maximised, mean_stay
 from motionsynth.families.gaussian_hmm import Frames, GaussianHMM
 from motionsynth.families.gaussians import floored, principal_axes, second_moments
@@ -96,7 +98,7 @@ class HMM(GaussianHMM):
         """None: nothing is learnt by gradient."""
         return ()
 
-    def sample(self, count: int, *, generator: torch.Generator, how: Draw = Draw()) -> Tensor:
+    def sample(self, count: int, *, generator: torch.Generator, how: SampleOptions = SampleOptions()) -> Tensor:
         """(N, T, D) draws of any length; see ``Family.sample``."""
         shows = ("sample", "mean") if self.config.sample_noise else ("mean", "sample")
         self.refuse_draw(how, shows=shows)

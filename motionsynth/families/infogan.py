@@ -14,10 +14,13 @@ import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor
 
+from motionsynth.corpus.shape import MotionShape
 from motionsynth.corpus.windows import Batch
 from motionsynth.families.backbone import build_encoder
-from motionsynth.families.base import FrozenConfig, LatentCode, Loss, MotionShape, Phase, StepContext
+from motionsynth.families.base import Loss, Phase, StepContext
+from motionsynth.families.capabilities import LatentCode
 from motionsynth.families.gan import AdversarialConfig, AdversarialFamily
+from motionsynth.settings import FrozenConfig
 
 __all__ = ["InfoGAN"]
 

@@ -11,11 +11,14 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from motionsynth.corpus.shape import MapConfig, MotionShape
 from motionsynth.corpus.windows import Batch, WindowSet
-from motionsynth.families.backbone import BackboneConfig, BasisConfig, MetricConfig
-from motionsynth.families.base import Draw, Family, FamilyConfig, FrozenConfig, MotionShape
+from motionsynth.families.backbone import BackboneConfig, BasisConfig
+from motionsynth.families.base import Family, FamilyConfig
+from motionsynth.families.capabilities import SampleOptions
 from motionsynth.families.condition import Condition
 from motionsynth.families.latent_density import LatentDensity
+from motionsynth.settings import FrozenConfig
 
 __all__ = ["CodedConfig", "CodedFamily", "FittedConfig", "LatentConfig", "LatentFamily"]
 
@@ -33,7 +36,7 @@ class LatentConfig(FamilyConfig):
     """Labels that every network is told, such as ``[content, style]``."""
 
     @property
-    def basis(self) -> BasisConfig | MetricConfig | None:
+    def basis(self) -> MapConfig | None:
         """That of a backbone with one, or its weights of features."""
         return self.backbone if isinstance(self.backbone, BasisConfig) else self.backbone.metric
 
@@ -84,7 +87,7 @@ class LatentFamily(Family):
         return self.sample_latent(count, generator=generator, prior=prior)
 
     def draw_latents(
-        self, count: int, *, generator: torch.Generator, how: Draw = Draw()
+        self, count: int, *, generator: torch.Generator, how: SampleOptions = SampleOptions()
     ) -> tuple[Tensor, Tensor | None]:
         """(N, Z) latents and the (N, S) condition that ``sample`` decodes; see ``Decodes``."""
         self.refuse_draw(how, labels=self.condition.names, shows=self.SHOWS)
@@ -95,7 +98,7 @@ class LatentFamily(Family):
         """(N, T, D) draws of the likelihood around decoded means."""
         raise NotImplementedError
 
-    def sample(self, count: int, *, generator: torch.Generator, how: Draw = Draw()) -> Tensor:
+    def sample(self, count: int, *, generator: torch.Generator, how: SampleOptions = SampleOptions()) -> Tensor:
         """(N, T, D) decoded draws; see ``Family.sample``."""
         z_NZ, side_NS = self.draw_latents(count, generator=generator, how=how)
         motion_NTD = self.decode(z_NZ, side_NS, how.frames)

@@ -11,7 +11,8 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from motionsynth.families.base import Family, HasCodes, LatentCode
+from motionsynth.families.base import Family
+from motionsynth.families.capabilities import HasCodes, LatentCode
 
 __all__ = ["Axis", "code_axes", "great_circle", "number_axis", "path_between", "straight_line"]
 

@@ -13,8 +13,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from motionsynth.corpus.windows import Batch
-from motionsynth.families.base import FrozenConfig, StepContext
+from motionsynth.families.base import StepContext
 from motionsynth.losses.likelihood import gaussian_nll, laplace_nll, masked_errors
+from motionsynth.settings import FrozenConfig
 
 __all__ = ["Likelihood", "LikelihoodKind", "LikelihoodTerms", "SigmaConfig"]
 

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from motionsynth.corpus.shape import MotionShape
 from motionsynth.corpus.windows import Batch
-from motionsynth.families.base import Family, MotionShape
+from motionsynth.families.base import Family
 from motionsynth.families.gaussians import fixed
 
 __all__ = ["PPCAMixture", "Posterior"]

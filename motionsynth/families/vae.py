@@ -11,9 +11,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from motionsynth.corpus.shape import MotionShape
 from motionsynth.corpus.windows import Batch
 from motionsynth.families.autoencoding import Gaussian
-from motionsynth.families.base import AdamConfig, Loss, MotionShape, Phase, StepContext
+from motionsynth.families.base import AdamConfig, Loss, Phase, StepContext
 from motionsynth.families.variational import GaussianFamily, WeighedConfig
 from motionsynth.losses.likelihood import free_bits, kl_to_standard_normal
 from motionsynth.losses.matching import mmd_to_standard_normal

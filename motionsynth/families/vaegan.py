@@ -11,10 +11,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from motionsynth.corpus.shape import MotionShape
 from motionsynth.corpus.windows import Batch
 from motionsynth.families.adversary import Judged, R1Config, critic_loss
 from motionsynth.families.backbone import CriticConfig, build_critic
-from motionsynth.families.base import AdamConfig, Loss, MotionShape, Phase, StepContext
+from motionsynth.families.base import AdamConfig, Loss, Phase, StepContext
 from motionsynth.families.likelihood import Likelihood, SigmaConfig
 from motionsynth.families.variational import GaussianFamily, WeighedConfig
 from motionsynth.losses.adversarial import OBJECTIVES

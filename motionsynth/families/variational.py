@@ -11,9 +11,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from motionsynth.corpus.shape import MotionShape
 from motionsynth.corpus.windows import Batch
 from motionsynth.families.autoencoding import Autoencoding, Gaussian
-from motionsynth.families.base import MotionShape
 from motionsynth.families.latent import CodedConfig
 from motionsynth.families.likelihood import Likelihood, LikelihoodKind, SigmaConfig
 

@@ -12,8 +12,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from motionsynth.corpus.shape import MotionShape
 from motionsynth.corpus.windows import Batch
-from motionsynth.families.base import AdamConfig, Loss, MotionShape, Phase, StepContext
+from motionsynth.families.base import AdamConfig, Loss, Phase, StepContext
 from motionsynth.families.variational import GaussianConfig, GaussianFamily
 from motionsynth.losses.likelihood import gaussian_nll, kl_to_standard_normal
 

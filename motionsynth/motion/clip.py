@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from motionsynth.motion.kinematics import world_transforms
+from motionsynth.motion.rotations import angles_to_matrices, matrices_to_angles, unwrap_angles
 from motionsynth.motion.skeleton import FloatArray, Skeleton
 
 __all__ = ["Clip"]
@@ -47,8 +49,6 @@ class Clip:
         cls, skeleton: Skeleton, frame_time: float, rotations: FloatArray, translations: FloatArray
     ) -> Clip:
         """Build a clip from (T, J, 3, 3) local rotation matrices; the Euler angles are continuous, found in float64."""
-        from motionsynth.motion.rotations import matrices_to_angles, unwrap_angles
-
         angles = unwrap_angles(matrices_to_angles(rotations, skeleton.orders), skeleton.orders)
         return cls(skeleton, frame_time, angles, translations)
 
@@ -74,12 +74,8 @@ class Clip:
 
     def rotations(self) -> FloatArray:
         """(T, J, 3, 3) local rotation matrices, float64."""
-        from motionsynth.motion.rotations import angles_to_matrices
-
         return angles_to_matrices(self.angles, self.skeleton.orders)
 
     def positions(self) -> FloatArray:
         """(T, J, 3) world positions of the joints in the file's unit of length, float64."""
-        from motionsynth.motion.kinematics import world_positions
-
-        return world_positions(self)
+        return world_transforms(self.rotations(), self.translations, self.skeleton.parents)[0]

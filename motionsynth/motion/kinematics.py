@@ -21,14 +21,11 @@ from motionsynth.motion.skeleton import FloatArray
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from motionsynth.motion.clip import Clip
-
 __all__ = [
     "forward_kinematics",
     "forward_transforms",
     "joint_positions",
     "joint_transforms",
-    "world_positions",
     "world_transforms",
 ]
 
@@ -170,8 +167,3 @@ def world_transforms(
         positions[:, joints] = positions[:, above] + np.matmul(parent, positions[:, joints, :, None])[..., 0]
         globals_[:, joints] = np.matmul(parent, globals_[:, joints])
     return positions, globals_
-
-
-def world_positions(clip: Clip) -> FloatArray:
-    """Find a clip's (T, J, 3) world positions in the file's unit of length, float64."""
-    return world_transforms(clip.rotations(), clip.translations, clip.skeleton.parents)[0]

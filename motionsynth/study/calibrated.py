@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from motionsynth.calibration.plan import CalibrationConfig
-    from motionsynth.config import DataConfig
+    from motionsynth.corpus.config import DataConfig
     from motionsynth.study.plan import StudyConfig
     from motionsynth.study.runner import Places
 

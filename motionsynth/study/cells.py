@@ -194,7 +194,7 @@ def _shown_views(job: CellJob, world: World, run: Run | None) -> dict[str, Motio
 def _shown(job: CellJob, world: World, run: Run, view: ViewConfig) -> MotionSet:
     """Windows of a run as a view shows them; the same latents in every arm, whatever the seed of the training."""
     from motionsynth.corpus.motions import drawn_motions
-    from motionsynth.families.base import Draw
+    from motionsynth.families.capabilities import SampleOptions
     from motionsynth.sampling import draw_from
     from motionsynth.training.determinism import torch_threads
 
@@ -203,7 +203,7 @@ def _shown(job: CellJob, world: World, run: Run, view: ViewConfig) -> MotionSet:
         family = run.load_family(ema=view.ema)
         if view.reconstruct:
             return _reconstructed(world, run, family)
-        how = Draw(prior=view.prior, show=view.show)
+        how = SampleOptions(prior=view.prior, show=view.show)
         drawn_NTD = draw_from(family, measure.draws or measure.count, measure.seed, how)
     return drawn_motions(run.normaliser().denormalise(drawn_NTD), run.spec(), job.cell.key)
 

@@ -154,7 +154,8 @@ def check_views(name: str, arm: ArmConfig, config: RunConfig, document: YamlFile
 
 def _priors(family: type[Family], config: RunConfig) -> tuple[str, ...]:
     """Names of a family's priors, which settings may decide; none where it cannot be built without the clips."""
-    from motionsynth.families.base import Family, MotionShape
+    from motionsynth.corpus.shape import MotionShape
+    from motionsynth.families.base import Family
     from motionsynth.training.determinism import build_family
 
     if family.priors is Family.priors:

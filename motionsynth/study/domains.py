@@ -20,7 +20,7 @@ from motionsynth.evaluation.motions import as_one_kind
 if TYPE_CHECKING:
     from motionsynth.corpus.motions import MotionSet
     from motionsynth.corpus.split import SplitName
-    from motionsynth.extractors import Extractor
+    from motionsynth.extractors.extractor import Extractor
     from motionsynth.metrics.descriptors import Descriptors
     from motionsynth.study.world import World
 

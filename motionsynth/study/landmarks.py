@@ -96,7 +96,7 @@ def _low_passed(corpus: Corpus, hz: float, count: int, seed: int) -> MotionSet:
 
 def _untrained(like: RunConfig, corpus: Corpus, count: int, seed: int) -> MotionSet:
     from motionsynth.corpus.motions import drawn_motions
-    from motionsynth.families.base import Draw
+    from motionsynth.families.capabilities import SampleOptions
     from motionsynth.sampling import draw_from
     from motionsynth.training.determinism import build_family
 
@@ -105,7 +105,7 @@ def _untrained(like: RunConfig, corpus: Corpus, count: int, seed: int) -> Motion
     family.begin(basis.project(windows) if basis else windows)
     # nothing is fitted on the latents of an untrained network
     prior = next((prior for prior in family.priors if prior != "fitted"), None)
-    drawn_NTD = corpus.normaliser.denormalise(draw_from(family, count, seed, Draw(prior=prior)))
+    drawn_NTD = corpus.normaliser.denormalise(draw_from(family, count, seed, SampleOptions(prior=prior)))
     return drawn_motions(drawn_NTD, corpus.spec, "untrained")
 
 

@@ -60,7 +60,8 @@ def load_study(path: str | Path) -> StudyConfig:
 
 def _locate_data(study: StudyConfig, folder: Path) -> None:
     """Put right the paths of data sections, which the model of a study holds as they are written."""
-    from motionsynth.config import DataConfig, RunConfig
+    from motionsynth.config import RunConfig
+    from motionsynth.corpus.config import DataConfig
 
     for entry in study.corpora.values():
         if isinstance(entry.data, dict):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from motionsynth.calibration.curve import Curve
     from motionsynth.calibration.record import Calibration
-    from motionsynth.config import DataConfig
+    from motionsynth.corpus.config import DataConfig
     from motionsynth.metrics.descriptors import Descriptors
     from motionsynth.metrics.registry import Chosen
     from motionsynth.study.plan import MeasureConfig
@@ -36,7 +36,7 @@ def open_world(data: DataConfig, measure: MeasureConfig, calibration: Path | Non
     from motionsynth.calibration.record import calibration_bytes, load_calibration
     from motionsynth.corpus.corpus import open_corpus
     from motionsynth.evaluation.reference import Reference
-    from motionsynth.extractors import extractor_for
+    from motionsynth.extractors.store import extractor_for
 
     corpus = open_corpus(data)
     curves = load_calibration(calibration) if calibration else None

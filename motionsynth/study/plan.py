@@ -22,11 +22,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import Field, model_validator
 
-from motionsynth.families.base import FrozenConfig
 from motionsynth.hashes import hash_json
+from motionsynth.settings import FrozenConfig
 
 if TYPE_CHECKING:
-    from motionsynth.config import DataConfig, RunConfig
+    from motionsynth.config import RunConfig
+    from motionsynth.corpus.config import DataConfig
 
 __all__ = [
     "ArmConfig",

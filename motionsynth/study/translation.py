@@ -30,7 +30,7 @@ from motionsynth.training.determinism import torch_threads
 
 if TYPE_CHECKING:
     from motionsynth.corpus.motions import MotionSet
-    from motionsynth.extractors import Extractor
+    from motionsynth.extractors.extractor import Extractor
     from motionsynth.families.base import Family
     from motionsynth.metrics.descriptors import Descriptors
     from motionsynth.run import Run

@@ -40,7 +40,7 @@ from motionsynth.study.walker_windows import PHASE, exact_weights, seen_names
 
 if TYPE_CHECKING:
     from motionsynth.corpus.motions import MotionSet
-    from motionsynth.extractors import Extractor
+    from motionsynth.extractors.extractor import Extractor
     from motionsynth.features.spec import FeatureSpec
     from motionsynth.study.world import Shown, World
 

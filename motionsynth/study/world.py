@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from motionsynth.calibration.record import Calibration
     from motionsynth.corpus.motions import MotionSet
     from motionsynth.evaluation.reference import Reference
-    from motionsynth.extractors import Extractor
+    from motionsynth.extractors.extractor import Extractor
     from motionsynth.run import Run
     from motionsynth.study.plan import ArmConfig, MeasureConfig, ViewConfig
 

@@ -9,9 +9,10 @@ from typing import Literal
 
 import torch
 
+from motionsynth.corpus.shape import MotionShape
 from motionsynth.families import family_class
 from motionsynth.families.backbone import BasisConfig
-from motionsynth.families.base import Family, FamilyConfig, MotionShape
+from motionsynth.families.base import Family, FamilyConfig
 from motionsynth.training.bounds import bounded_networks
 from motionsynth.training.machine import THREADS
 

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from motionsynth.config import TrainConfig
 from motionsynth.corpus.windows import Batch
-from motionsynth.families.base import EMConfig, Family, FamilyConfig, LearnsByEM, StepContext
-from motionsynth.families.capabilities import KeepsRows
+from motionsynth.families.base import EMConfig, Family, FamilyConfig, StepContext
+from motionsynth.families.capabilities import KeepsRows, LearnsByEM
 from motionsynth.training.determinism import stream_seed
 from motionsynth.training.distributed import Ranks
-from motionsynth.training.rules import LearningError, NonFiniteError
+from motionsynth.training.rule import LearningError, NonFiniteError
 
 __all__ = ["ROUNDING", "EMRule"]
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from motionsynth.corpus.windows import WindowSet
 from motionsynth.errors import DivergedError, TrainingError, list_first
-from motionsynth.training.rules import LearningError, NonFiniteError
+from motionsynth.training.rule import LearningError, NonFiniteError
 
 __all__ = ["named_error"]
 

@@ -1,4 +1,4 @@
-"""How a family learns: one small protocol, and its rule by gradient, for families of networks.
+"""Learning by gradient, for families of networks, and the choice of the rule that a family learns by.
 
 Shapes: B batch, T frames, D features.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,83 +15,24 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from motionsynth.config import TrainConfig
 from motionsynth.corpus.windows import Batch
-from motionsynth.families.base import AdamConfig, Family, FamilyConfig, LearnsByEM, Loss, Phase, StepContext
+from motionsynth.families.base import AdamConfig, Family, FamilyConfig, Loss, Phase, StepContext
+from motionsynth.families.capabilities import LearnsByEM
 from motionsynth.training.distributed import Ranks
+from motionsynth.training.em import EMRule
+from motionsynth.training.rule import LearningRule, NonFiniteError
 
 __all__ = [
     "GradientRule",
-    "LearningError",
-    "LearningRule",
     "Measurement",
-    "NonFiniteError",
     "new_adam",
     "rule_for",
     "scheduled_rate",
 ]
 
 
-class LearningError(Exception):
-    """Learning cannot go on; raised in the step it names, counted from 0."""
-
-    def __init__(self, step: int, phase: str, reason: str) -> None:
-        self.step, self.phase, self.reason = step, phase, reason
-        super().__init__(f"step {step}, phase {phase}: {reason}")
-
-
-class NonFiniteError(LearningError):
-    """What a batch gave is not finite; the weights are those before that phase's update."""
-
-
-class LearningRule(Protocol):
-    """What the trainer asks of a way to learn."""
-
-    @property
-    def whole_passes(self) -> bool:
-        """Whether a pass must hold every window exactly once, be its last batch smaller."""
-
-    def step(self, batch: Batch, context: StepContext) -> None:
-        """Learn from one batch; may raise ``LearningError``."""
-
-    def end_pass(self) -> None:
-        """Called after the last step of a pass; may raise ``LearningError``."""
-
-    def finish(self) -> None:
-        """Called when no step follows; raises ``LearningError`` where what was learnt is no model yet."""
-
-    @property
-    def converged(self) -> bool:
-        """Whether more steps would change nothing."""
-
-    def check(self) -> None:
-        """Raise ``NonFiniteError`` for a step that broke on a device that is not waited for."""
-
-    def collect(self, progress: float) -> dict[str, float]:
-        """Averages of what was measured since the last call, by metric name; checks first."""
-
-    def validate(self, batch: Batch, context: StepContext) -> dict[str, Tensor]:
-        """Scalars that the rule minimises, by metric name, without learning."""
-
-    def averaged_weights(self) -> dict[str, Tensor]:
-        """The moving average by name of weight; empty where none is kept."""
-
-    def load_averaged_weights(self, weights: Mapping[str, Tensor]) -> None:
-        """Put back what ``averaged_weights`` gave."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """All that ``step`` reads besides weights and averages; plain containers, numbers and tensors.
-
-        The same on all ranks that train together, which all call it.
-        """
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Put back what ``state_dict`` gave."""
-
-
 def rule_for(family: Family, config: FamilyConfig, train: TrainConfig, ranks: Ranks | None = None) -> LearningRule:
     """The rule that a family learns by, on one process or several; the only place that asks."""
     if isinstance(family, LearnsByEM):
-        from motionsynth.training.em import EMRule
-
         return EMRule(family, config, train, ranks)
     return GradientRule(family, config.optimise, train, ranks=ranks)
 

@@ -19,7 +19,8 @@ from torch.func import functional_call, vmap
 from motionsynth.corpus.windows import Batch
 from motionsynth.errors import MotionSynthError
 from motionsynth.families.backbone import BasisConfig
-from motionsynth.families.base import Family, LearnsByEM, Loss, Phase, StepContext
+from motionsynth.families.base import Family, Loss, Phase, StepContext
+from motionsynth.families.capabilities import LearnsByEM
 from motionsynth.training.rules import GradientRule, Measurement, new_adam, scheduled_rate
 from motionsynth.training.trainer import Trainer
 

@@ -27,7 +27,8 @@ from motionsynth.training.journal import Journal
 from motionsynth.training.machine import settled
 from motionsynth.training.naming import named_error
 from motionsynth.training.order import BatchOrder
-from motionsynth.training.rules import LearningError, rule_for
+from motionsynth.training.rule import LearningError
+from motionsynth.training.rules import rule_for
 from motionsynth.training.signals import StopRequest
 
 __all__ = ["ProgressListener", "Score", "Trainer", "TrainingResult", "take_all"]

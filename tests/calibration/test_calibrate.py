@@ -21,11 +21,12 @@ from motionsynth.calibration.plan import ZERO, CalibrationConfig, Dose, load_pla
 from motionsynth.calibration.reading import read_figure
 from motionsynth.calibration.record import Calibration, load_calibration
 from motionsynth.cli.app import app
-from motionsynth.config import DataConfig
+from motionsynth.corpus.config import DataConfig
 from motionsynth.corpus.corpus import open_corpus
 from motionsynth.corpus.walkers import make_walkers
 from motionsynth.errors import ConfigError, ExtractorError
-from motionsynth.extractors import train_extractor
+from motionsynth.extractors.fitting import train_extractor
+from motionsynth.extractors.store import save_extractor
 from motionsynth.report.calibration import calibration_sections, write_report
 from motionsynth.report.page import Table
 
@@ -60,7 +61,7 @@ def job(tmp_path_factory: pytest.TempPathFactory, monkeypatch_module: pytest.Mon
     make_walkers(folder / "walkers", clips=200)
     data = DataConfig(path=folder / "walkers")
     corpus = open_corpus(data, workers=1)
-    train_extractor(corpus, networks=False).save(folder / "extractor")
+    save_extractor(train_extractor(corpus, networks=False), folder / "extractor")
     return Job(make_config(), data, folder / "extractor", FIGURES)
 
 
@@ -217,7 +218,7 @@ def test_a_hidden_dose_on_takes_that_the_curve_does_not_know_is_recovered(
 
 def test_without_labels_the_cells_of_the_judge_are_dropped(job: Job, tmp_path: Path) -> None:
     data = job.data.model_copy(update={"labels": "none"})
-    train_extractor(open_corpus(data, workers=1), networks=False).save(tmp_path / "extractor")
+    save_extractor(train_extractor(open_corpus(data, workers=1), networks=False), tmp_path / "extractor")
     bench = open_job(
         Job(make_config(repeats=3), data, tmp_path / "extractor", ("cells_covered", "label_kl_real_generated"))
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from motionsynth import workflow
+from motionsynth.extractors.store import save_extractor
 from motionsynth.generation import SHOWN
 from motionsynth.motion.bvh import read_bvh
 from motionsynth.output import MANIFEST
@@ -31,10 +32,10 @@ COUNT = 12
 @pytest.fixture(scope="module")
 def judge(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from motionsynth.corpus.corpus import open_corpus
-    from motionsynth.extractors import train_extractor
+    from motionsynth.extractors.fitting import train_extractor
 
     folder = tmp_path_factory.mktemp("judges") / "judge"
-    train_extractor(open_corpus(workflow.resolve_data(corpus)), networks=False).save(folder)
+    save_extractor(train_extractor(open_corpus(workflow.resolve_data(corpus)), networks=False), folder)
     return folder
 
 

@@ -204,7 +204,7 @@ def test_where_there_is_no_one_great_circle_the_line_is_straight(last: torch.Ten
 def test_codes_go_straight_beside_noise_that_goes_round() -> None:
     from types import SimpleNamespace
 
-    from motionsynth.families.base import LatentCode
+    from motionsynth.families.capabilities import LatentCode
 
     family = SimpleNamespace(latent_codes=(LatentCode("c", "continuous", slice(0, 2)),))
     path = path_between(family, A, B, 5, linear=False)

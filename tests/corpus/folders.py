@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from motionsynth.config import DataConfig
+from motionsynth.corpus.config import DataConfig
 from motionsynth.corpus.corpus import Corpus, open_corpus
 from motionsynth.motion.bvh import write_bvh
 from motionsynth.motion.clip import Clip

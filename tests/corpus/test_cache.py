@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from motionsynth.config import DataConfig
 from motionsynth.corpus import cache as cache_module
 from motionsynth.corpus.cache import default_cache, open_features
+from motionsynth.corpus.config import DataConfig
 from motionsynth.corpus.finding import find_files
 from motionsynth.corpus.plan import EncodeSettings
 from motionsynth.corpus.store import DamagedEntryError, FeatureStore

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from motionsynth.config import DataConfig
+from motionsynth.corpus.config import DataConfig
 from motionsynth.corpus.corpus import open_corpus, prepare_clip
 from motionsynth.corpus.split import SPLITS
 from motionsynth.errors import CorpusError

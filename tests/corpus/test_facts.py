@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from motionsynth.config import DataConfig
 from motionsynth.corpus import plan, settling
+from motionsynth.corpus.config import DataConfig
 from motionsynth.corpus.conform import skeleton_signature
 from motionsynth.corpus.convert import convert_path
 from motionsynth.corpus.corpus import Corpus, open_corpus, prepare_clip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -24,13 +25,13 @@ def folder(tmp_path: Path) -> Path:
 def fits(monkeypatch: pytest.MonkeyPatch) -> list[WindowBasis]:
     """What was fitted, as it happens."""
     done: list[WindowBasis] = []
-    fit = BasisConfig.FIT
+    fit = BasisConfig.fit
 
-    def noted(*arguments: object) -> WindowBasis:
-        done.append(fit(*arguments))  # type: ignore[arg-type]
+    def noted(*arguments: Any) -> WindowBasis:
+        done.append(fit(*arguments))
         return done[-1]
 
-    monkeypatch.setattr(BasisConfig, "FIT", staticmethod(noted))
+    monkeypatch.setattr(BasisConfig, "fit", noted)
     return done
 
 

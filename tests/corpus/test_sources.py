@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from motionsynth.config import DataConfig, RunConfig, config_hash, dump_config
+from motionsynth.config import RunConfig, config_hash, dump_config
+from motionsynth.corpus.config import DataConfig
 from motionsynth.corpus.corpus import Corpus, open_corpus
 from motionsynth.corpus.split import SPLITS
 from motionsynth.errors import CorpusError

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from motionsynth.config import SplitConfig
+from motionsynth.corpus.config import SplitConfig
 from motionsynth.corpus.split import SPLITS, Take, split_classes, split_takes
 
 

@@ -107,7 +107,7 @@ def test_other_frame_rates_are_resampled_and_said(score: Any, tmp_path: Path, ra
 
 
 def test_a_reference_of_a_lower_rate_limits_the_frequencies(tmp_path: Path) -> None:
-    from motionsynth.config import DataConfig
+    from motionsynth.corpus.config import DataConfig
     from motionsynth.corpus.corpus import open_corpus
     from motionsynth.evaluation.reference import Reference
 

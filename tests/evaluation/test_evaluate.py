@@ -18,7 +18,7 @@ from motionsynth.evaluation.compared import Compared
 from motionsynth.evaluation.motions import run_motions
 from motionsynth.evaluation.reference import open_reference
 from motionsynth.evaluation.scores import Scores
-from motionsynth.extractors import load_extractor
+from motionsynth.extractors.store import load_extractor
 from motionsynth.metrics.registry import choose
 from tests.evaluation import worlds
 
@@ -225,7 +225,7 @@ def calibration(folder: Path, **changes: Any) -> Path:
     from dataclasses import replace
 
     from motionsynth.calibration.record import save_calibration
-    from motionsynth.extractors import load_extractor
+    from motionsynth.extractors.store import load_extractor
     from tests.calibration.test_reading import make_calibration
 
     judge = load_extractor(worlds.extractor()).identity

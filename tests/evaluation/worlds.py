@@ -10,6 +10,7 @@ from tempfile import mkdtemp
 
 from motionsynth import workflow
 from motionsynth.corpus.corpus import Corpus
+from motionsynth.extractors.store import save_extractor
 from motionsynth.generation import generate
 from motionsynth.motion.bvh import read_bvh, write_bvh
 from motionsynth.motion.clip import Clip
@@ -55,7 +56,7 @@ def run_dir() -> Path:
 def extractor() -> Path:
     """Principal components, kinetics, k-means cells and a gate, fitted on that corpus."""
     folder = home() / "extractor"
-    walkers_extractor(networks=False).save(folder)
+    save_extractor(walkers_extractor(networks=False), folder)
     return folder
 
 

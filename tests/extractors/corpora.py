@@ -8,10 +8,11 @@ from tempfile import mkdtemp
 
 import pytest
 
-from motionsynth.config import DataConfig
+from motionsynth.corpus.config import DataConfig
 from motionsynth.corpus.corpus import Corpus, open_corpus
 from motionsynth.corpus.walkers import make_walkers
-from motionsynth.extractors import Extractor, train_extractor
+from motionsynth.extractors.extractor import Extractor
+from motionsynth.extractors.fitting import train_extractor
 from motionsynth.extractors.recipe import STEPS
 
 FEW_STEPS = {"classifier": 120, "ae": 60}

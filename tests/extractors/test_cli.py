@@ -9,8 +9,8 @@ from typing import NamedTuple
 import pytest
 
 from motionsynth.cli.app import run as run_app
-from motionsynth.extractors import load_extractor
 from motionsynth.extractors.recipe import STEPS
+from motionsynth.extractors.store import load_extractor, save_extractor
 from tests.extractors.corpora import walkers_corpus, walkers_extractor
 
 
@@ -81,7 +81,7 @@ def test_a_yaml_of_the_data_section_will_do(invoke: Invoke, tmp_path: Path) -> N
 
 def test_what_is_wrong_is_told_in_one_line(invoke: Invoke, tmp_path: Path) -> None:
     corpus = walkers_corpus().config.path
-    walkers_extractor().save(tmp_path / "extractor")
+    save_extractor(walkers_extractor(), tmp_path / "extractor")
     (tmp_path / "empty").mkdir()
     for arguments, message in (
         (("train",), "CORPUS: is missing"),

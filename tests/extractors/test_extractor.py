@@ -11,8 +11,9 @@ from torch import Tensor
 
 from motionsynth.corpus.motions import MotionSet, split_motions
 from motionsynth.errors import ExtractorError
-from motionsynth.extractors import Extractor, train_extractor
 from motionsynth.extractors.cells import Cells
+from motionsynth.extractors.extractor import Extractor
+from motionsynth.extractors.fitting import train_extractor
 from motionsynth.extractors.recipe import STEPS, budget
 from motionsynth.features.spec import FeatureSpec
 from motionsynth.metrics.components import PrincipalComponents

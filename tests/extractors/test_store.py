@@ -14,16 +14,17 @@ import torch
 from motionsynth.corpus.corpus import open_corpus
 from motionsynth.corpus.motions import split_motions
 from motionsynth.errors import ExtractorError
-from motionsynth.extractors import Extractor, extractor_for, load_extractor
 from motionsynth.extractors import store as store_module
+from motionsynth.extractors.extractor import Extractor
 from motionsynth.extractors.recipe import STEPS
+from motionsynth.extractors.store import extractor_for, load_extractor, save_extractor
 from tests.corpus.folders import cell_names, open_folder, write_clips
 from tests.extractors.corpora import walkers_corpus, walkers_extractor
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    walkers_extractor().save(tmp_path / "extractor")
+    save_extractor(walkers_extractor(), tmp_path / "extractor")
     return tmp_path / "extractor"
 
 
@@ -39,7 +40,7 @@ def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 @pytest.mark.parametrize(("labels", "networks"), [("auto", True), ("none", True), ("auto", False)])
 def test_a_stored_extractor_tells_the_same(tmp_path: Path, labels: str, networks: bool) -> None:
     extractor = walkers_extractor(labels, networks=networks)
-    extractor.save(tmp_path / "extractor")
+    save_extractor(extractor, tmp_path / "extractor")
     loaded = load_extractor(tmp_path / "extractor")
     motions = split_motions(walkers_corpus(labels), "test")
     first, again = extractor.describe(motions), loaded.describe(motions)
@@ -53,7 +54,7 @@ def test_a_stored_extractor_tells_the_same(tmp_path: Path, labels: str, networks
 
 
 def test_an_extractor_without_gate_lets_metrics_know(tmp_path: Path) -> None:
-    replace(walkers_extractor(), gate=None).save(tmp_path / "extractor")
+    save_extractor(replace(walkers_extractor(), gate=None), tmp_path / "extractor")
     described = load_extractor(tmp_path / "extractor").describe(split_motions(walkers_corpus(), "test"))
     assert described.realistic_N is None and described.cell_N is not None
 
@@ -70,7 +71,7 @@ def test_what_is_stored_says_what_it_is(folder: Path) -> None:
 def test_a_folder_that_holds_something_is_left_alone(folder: Path) -> None:
     before = (folder / "extractor.json").read_bytes()
     with pytest.raises(ExtractorError, match="there already"):
-        walkers_extractor().save(folder)
+        save_extractor(walkers_extractor(), folder)
     assert (folder / "extractor.json").read_bytes() == before
 
 
@@ -82,7 +83,7 @@ def test_nothing_is_left_of_an_extractor_that_could_not_be_written(
 
     monkeypatch.setattr(store_module, "write_synced", full)
     with pytest.raises(ExtractorError, match="No space left"):
-        walkers_extractor().save(tmp_path / "extractor")
+        save_extractor(walkers_extractor(), tmp_path / "extractor")
     assert not list(tmp_path.iterdir())
 
 

@@ -13,10 +13,12 @@ from typing import Any
 
 import torch
 
+from motionsynth.corpus.shape import MotionShape
 from motionsynth.corpus.windows import Batch, WindowSet
 from motionsynth.families import FAMILIES, family_class
 from motionsynth.families.backbone import BasisConfig
-from motionsynth.families.base import Family, FamilyConfig, LearnsByEM, Loss, MotionShape, StepContext
+from motionsynth.families.base import Family, FamilyConfig, Loss, StepContext
+from motionsynth.families.capabilities import LearnsByEM
 
 sys.path.insert(0, str(Path(__file__).parent))
 from two_ranks import float64

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
 
+from motionsynth.corpus.shape import MotionShape
 from motionsynth.corpus.windows import Batch
-from motionsynth.families.base import MotionShape
 from motionsynth.families.variational import GaussianFamily
 
 SHAPE = MotionShape(frames=4, features=3, labels={})

@@ -11,7 +11,8 @@ import torch
 from pydantic import ValidationError
 
 from motionsynth.families.aae import AAE, equidistant_means
-from motionsynth.families.base import Draw, StepContext
+from motionsynth.families.base import StepContext
+from motionsynth.families.capabilities import SampleOptions
 from motionsynth.losses.adversarial import OBJECTIVES
 from motionsynth.losses.matching import mmd_to_mixture, mmd_to_standard_normal
 from motionsynth.nn.critic import LatentCritic
@@ -129,7 +130,7 @@ def test_priors_are_named_and_others_refused():
     family = aae(prior="mixture", mixture={"components": 3})
     assert family.priors == ("mixture", "fitted") and aae().priors == ("normal", "fitted")
     with pytest.raises(ValueError, match="unknown prior 'normal', known: fitted, mixture"):
-        family.sample(2, generator=generator, how=Draw(prior="normal"))
+        family.sample(2, generator=generator, how=SampleOptions(prior="normal"))
 
 
 def test_the_discrepancy_to_a_mixture_is_that_to_a_normal_where_it_is_one():

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from motionsynth.families.ae import Autoencoder
-from motionsynth.families.base import Draw, StepContext
+from motionsynth.families.base import StepContext
+from motionsynth.families.capabilities import SampleOptions
 
 sys.path.insert(0, str(Path(__file__).parent))
 from golden_losses import SHAPE, make_batch, make_windows
@@ -46,10 +47,12 @@ def test_what_it_draws_by_default_are_codes_like_those_it_makes():
     torch.testing.assert_close(drawn.T.cov(), code.T.cov(), rtol=0.2, atol=0.1 * float(spread.square().mean()))
     assert ((normal.mean(0) - code.mean(0)).abs() > spread).all()
     with torch.no_grad():
-        windows_of = [family.sample(3, generator=seeded(), how=Draw(prior=prior)) for prior in (None, "fitted")]
+        windows_of = [
+            family.sample(3, generator=seeded(), how=SampleOptions(prior=prior)) for prior in (None, "fitted")
+        ]
     assert torch.equal(*windows_of)
 
 
 def test_there_is_no_noise_to_show():
     with pytest.raises(ValueError, match="unknown show 'sample', known: mean"):
-        autoencoder().sample(2, generator=seeded(), how=Draw(show="sample"))
+        autoencoder().sample(2, generator=seeded(), how=SampleOptions(show="sample"))

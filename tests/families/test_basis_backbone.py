@@ -12,7 +12,7 @@ from motionsynth.corpus.basis import WindowBasis
 from motionsynth.corpus.walkers import make_walkers
 from motionsynth.errors import ConfigError, RunError
 from motionsynth.families import FAMILIES, family_class
-from motionsynth.families.base import Encodes, Reconstructs
+from motionsynth.families.capabilities import Encodes, Reconstructs
 from motionsynth.families.latent import LatentConfig
 from motionsynth.generation import generate, reconstruct
 from motionsynth.motion.bvh import read_bvh

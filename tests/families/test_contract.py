@@ -14,19 +14,15 @@ from pydantic import ValidationError
 
 from motionsynth.corpus.windows import Batch
 from motionsynth.families import FAMILIES
-from motionsynth.families.base import (
+from motionsynth.families.base import EMConfig, Family, Loss, Phase, StepContext
+from motionsynth.families.capabilities import (
     Decodes,
-    Draw,
-    EMConfig,
     Encodes,
-    Family,
     FitsPrior,
     LearnsByEM,
-    Loss,
-    Phase,
     Reconstructs,
+    SampleOptions,
     Scores,
-    StepContext,
 )
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -168,25 +164,25 @@ def test_sampling_leaves_the_global_generator_alone(name):
 def test_samples_have_the_shape_and_follow_the_generator(name):
     family = ready_family(name)
 
-    def draw(seed: int, how: Draw = Draw()) -> torch.Tensor:
+    def draw(seed: int, how: SampleOptions = SampleOptions()) -> torch.Tensor:
         with torch.no_grad():
             return family.sample(3, generator=torch.Generator().manual_seed(seed), how=how)
 
     assert draw(0).shape == (3, SHAPE.frames, SHAPE.features) and draw(0).dtype == torch.float32
     assert torch.equal(draw(0), draw(0))
     assert not torch.equal(draw(0), draw(1))
-    assert torch.equal(draw(0, Draw(frames=5)), draw(0)[:, :5])
+    assert torch.equal(draw(0, SampleOptions(frames=5)), draw(0)[:, :5])
 
 
 @every_family
 def test_every_prior_it_names_can_be_drawn_from(name):
     family = ready_family(name)
     for prior in family.priors:
-        how = Draw(prior=prior)
+        how = SampleOptions(prior=prior)
         drawn = family.sample(3, generator=torch.Generator().manual_seed(0), how=how)
         assert drawn.shape == (3, SHAPE.frames, SHAPE.features) and drawn.isfinite().all()
     with pytest.raises(ValueError, match=f"unknown prior 'nonesuch', known: {', '.join(sorted(family.priors))}"):
-        family.sample(3, generator=torch.Generator().manual_seed(0), how=Draw(prior="nonesuch"))
+        family.sample(3, generator=torch.Generator().manual_seed(0), how=SampleOptions(prior="nonesuch"))
 
 
 @every_family
@@ -194,11 +190,15 @@ def test_every_prior_it_names_can_be_drawn_from(name):
 def test_lengths_that_cannot_be_made_are_refused(name, frames):
     family, generator = make_family(name), torch.Generator().manual_seed(0)
     if family.longest is None and frames > 0:
-        assert family.sample(2, generator=generator, how=Draw(frames=frames)).shape == (2, frames, SHAPE.features)
+        assert family.sample(2, generator=generator, how=SampleOptions(frames=frames)).shape == (
+            2,
+            frames,
+            SHAPE.features,
+        )
         return
     known = "1 frame or more" if family.longest is None else f"1 to {SHAPE.frames} frames"
     with pytest.raises(ValueError, match=f"{known}, not {frames}"):
-        family.sample(2, generator=generator, how=Draw(frames=frames))
+        family.sample(2, generator=generator, how=SampleOptions(frames=frames))
 
 
 @every_family
@@ -297,12 +297,15 @@ def test_a_fitted_prior_is_part_of_the_state_and_follows_its_generator(name):
     before, state = make_family(name).eval(), torch.get_rng_state()
     assert "fitted" in before.priors
     with pytest.raises(ValueError, match="no density was fitted"):
-        before.sample(2, generator=torch.Generator().manual_seed(0), how=Draw(prior="fitted"))
+        before.sample(2, generator=torch.Generator().manual_seed(0), how=SampleOptions(prior="fitted"))
     first, same = ready_family(name), ready_family(name)
     assert torch.equal(state, torch.get_rng_state())
     assert all(torch.equal(value, same.state_dict()[key]) for key, value in first.state_dict().items())
     before.load_state_dict(first.state_dict())
-    draws = [f.sample(4, generator=torch.Generator().manual_seed(1), how=Draw(prior="fitted")) for f in (first, before)]
+    draws = [
+        f.sample(4, generator=torch.Generator().manual_seed(1), how=SampleOptions(prior="fitted"))
+        for f in (first, before)
+    ]
     assert torch.equal(*draws)
 
 

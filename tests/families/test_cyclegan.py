@@ -11,10 +11,11 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
+from motionsynth.corpus.shape import MotionShape
 from motionsynth.corpus.windows import Batch
 from motionsynth.families.adversary import Judged
-from motionsynth.families.base import Draw, MotionShape, StepContext
-from motionsynth.families.capabilities import Translates
+from motionsynth.families.base import StepContext
+from motionsynth.families.capabilities import SampleOptions, Translates
 from motionsynth.families.cyclegan import CycleGAN
 from motionsynth.families.replay import ReplayPool
 from motionsynth.nn.translator import Translator
@@ -245,7 +246,7 @@ def test_samples_are_training_windows_brought_to_the_other_domain() -> None:
     family.begin(windows)
 
     def draw(labels: dict[str, int]) -> torch.Tensor:
-        return family.sample(200, generator=torch.Generator().manual_seed(0), how=Draw(labels=labels))
+        return family.sample(200, generator=torch.Generator().manual_seed(0), how=SampleOptions(labels=labels))
 
     to_a, to_b, both = draw({"style": 0}), draw({"style": 1}), draw({})
     for drawn, shift, kind in ((to_a, 200.0, 1), (to_b, 100.0, 0)):
@@ -264,7 +265,7 @@ def test_conditions_are_drawn_and_told() -> None:
     family.begin(windows)
     told = []
     family.to_a.register_forward_hook(lambda m, args, out: told.append(args[2]))
-    how = Draw(labels={"content": 2, "style": 0})
+    how = SampleOptions(labels={"content": 2, "style": 0})
     assert family.sample(5, generator=torch.Generator().manual_seed(0), how=how).isfinite().all()
     assert told[0].argmax(1).tolist() == [2] * 5
     for phase in family.phases:

@@ -11,8 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from motionsynth.corpus.shape import MotionShape
 from motionsynth.families import FAMILIES, family_class
-from motionsynth.families.base import Draw, Family, MotionShape
+from motionsynth.families.base import Family
+from motionsynth.families.capabilities import SampleOptions
 from motionsynth.families.latent import LatentConfig
 from motionsynth.nn import convolution
 from motionsynth.nn.convolution import ResidualBlock, Upsample, last_held
@@ -59,7 +61,7 @@ def built(name: str) -> Family:
 def drawn(family: Family) -> Tensor:
     prior = "normal" if "normal" in family.priors else family.priors[-1]
     with torch.no_grad():
-        return family.eval().sample(64, generator=torch.Generator().manual_seed(0), how=Draw(prior=prior))
+        return family.eval().sample(64, generator=torch.Generator().manual_seed(0), how=SampleOptions(prior=prior))
 
 
 @pytest.mark.parametrize("name", LATENT)

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from motionsynth.corpus.shape import MotionShape
 from motionsynth.corpus.windows import Batch
-from motionsynth.families.base import MotionShape, StepContext
+from motionsynth.families.base import StepContext
 from motionsynth.families.flow import Flow
 from motionsynth.families.probability_flow import Velocity, integrate, log_density
 
@@ -83,11 +84,13 @@ def flow() -> Flow:
 
 
 def test_a_trained_field_makes_what_it_was_shown(flow: Flow) -> None:
-    from motionsynth.families.base import Draw
+    from motionsynth.families.capabilities import SampleOptions
 
     with torch.no_grad():
         for style, centre in ((0, -2.0), (1, 2.0)):
-            drawn = flow.sample(2000, generator=torch.Generator().manual_seed(0), how=Draw(labels={"style": style}))
+            drawn = flow.sample(
+                2000, generator=torch.Generator().manual_seed(0), how=SampleOptions(labels={"style": style})
+            )
             assert float(drawn.mean()) == pytest.approx(centre, abs=0.15)
             assert float(drawn.std()) == pytest.approx(0.5, abs=0.1)
 
@@ -107,9 +110,9 @@ def test_windows_come_back_from_their_noise(flow: Flow) -> None:
 def test_guidance_sharpens(flow: Flow) -> None:
     guided = Flow(flow.config.model_copy(update={"guidance": 3.0}), flow.shape)
     guided.eval().load_state_dict(flow.state_dict())
-    from motionsynth.families.base import Draw
+    from motionsynth.families.capabilities import SampleOptions
 
-    how, generator = Draw(labels={"style": 1}), torch.Generator()
+    how, generator = SampleOptions(labels={"style": 1}), torch.Generator()
     with torch.no_grad():
         means = [family.sample(1000, generator=generator.manual_seed(0), how=how).mean() for family in (flow, guided)]
     assert means[1] > means[0] + 0.05

@@ -14,8 +14,8 @@ from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
 
+from motionsynth.corpus.shape import MotionShape
 from motionsynth.corpus.windows import Batch
-from motionsynth.families.base import MotionShape
 from motionsynth.families.gmm import GMM
 from motionsynth.families.kmeans import kmeans
 from motionsynth.families.ppca import noise_variance

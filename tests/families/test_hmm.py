@@ -14,9 +14,10 @@ from hmmlearn.hmm import GaussianHMM
 from pydantic import ValidationError
 
 from motionsynth.config import TrainConfig
+from motionsynth.corpus.shape import MotionShape
 from motionsynth.corpus.windows import Batch
 from motionsynth.errors import ConfigError
-from motionsynth.families.base import Draw, MotionShape
+from motionsynth.families.capabilities import SampleOptions
 from motionsynth.families.chain import draw_paths, expect, log_likelihoods
 from motionsynth.families.gaussians import floored, log_densities
 from motionsynth.families.hmm import HMM
@@ -230,7 +231,7 @@ def test_drawn_trajectories_are_smooth_and_of_any_length():
         family = make(states=12, differences=orders)
         learn(family, batch, 12)
         for show in ("mean", "sample"):
-            how = Draw(frames=40, show=show)
+            how = SampleOptions(frames=40, show=show)
             drawn = family.sample(64, generator=torch.Generator().manual_seed(0), how=how)
             assert drawn.shape == (64, 40, 6) and drawn.isfinite().all()
             rough[orders, show] = roughness(drawn)
@@ -239,11 +240,11 @@ def test_drawn_trajectories_are_smooth_and_of_any_length():
     noisy = make(states=12, differences=2, sample_noise=True)
     noisy.load_state_dict(family.state_dict())
     pairs = ((family, None), (noisy, "mean"), (noisy, None), (family, "sample"))
-    draws = [f.sample(4, generator=torch.Generator().manual_seed(0), how=Draw(show=s)) for f, s in pairs]
+    draws = [f.sample(4, generator=torch.Generator().manual_seed(0), how=SampleOptions(show=s)) for f, s in pairs]
     assert torch.equal(draws[0], draws[1]) and torch.equal(draws[2], draws[3]) and not torch.equal(draws[0], draws[2])
     assert family.longest is None
     with pytest.raises(ValueError, match="1 frame or more, not 0"):
-        family.sample(1, generator=torch.Generator().manual_seed(0), how=Draw(frames=0))
+        family.sample(1, generator=torch.Generator().manual_seed(0), how=SampleOptions(frames=0))
 
 
 @pytest.mark.parametrize("covariance", ["full", "diag"])
@@ -251,7 +252,7 @@ def test_without_differences_samples_follow_the_density(covariance):
     """Their mean log-density under the model is that of what it learnt, up to the error of the fit."""
     family = make(states=2, axes=2, covariance=covariance, differences=0, min_noise=0.1)
     learn(family, walks(300), 10)
-    drawn = family.sample(4000, generator=torch.Generator().manual_seed(0), how=Draw(show="sample"))
+    drawn = family.sample(4000, generator=torch.Generator().manual_seed(0), how=SampleOptions(show="sample"))
     again = make(states=2, axes=2, covariance=covariance, differences=0, min_noise=0.1)
     again.load_state_dict(family.state_dict())
     mask = torch.ones(drawn.shape[:2], dtype=torch.bool)
@@ -299,7 +300,7 @@ def test_settings_are_checked():
     with pytest.raises(ValidationError, match="covariance"):
         HMM.Config(covariance="tied")
     with pytest.raises(ValueError, match="unknown prior 'fitted', known: normal"):
-        make().sample(1, generator=torch.Generator().manual_seed(0), how=Draw(prior="fitted"))
+        make().sample(1, generator=torch.Generator().manual_seed(0), how=SampleOptions(prior="fitted"))
 
 
 def test_several_processes_are_refused():

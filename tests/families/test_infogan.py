@@ -11,7 +11,8 @@ import torch
 from pydantic import ValidationError
 from torch.distributions import Normal
 
-from motionsynth.families.base import Encodes, HasCodes, LatentCode, StepContext
+from motionsynth.families.base import StepContext
+from motionsynth.families.capabilities import Encodes, HasCodes, LatentCode
 from motionsynth.families.infogan import InfoGAN
 
 sys.path.insert(0, str(Path(__file__).parent))

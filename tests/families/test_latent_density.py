@@ -12,7 +12,7 @@ from sklearn.mixture import GaussianMixture
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
 from motionsynth.families.ae import Autoencoder
-from motionsynth.families.base import Draw
+from motionsynth.families.capabilities import SampleOptions
 from motionsynth.families.latent_density import LatentDensity
 from motionsynth.families.vae import VAE
 
@@ -141,7 +141,7 @@ def test_a_model_from_before_there_were_densities_loads_and_says_so():
     family.load_state_dict(old)
     with pytest.raises(ValueError, match=r"no density was fitted.*such as 'normal', or train anew"):
         family.sample(2, generator=seeded())
-    assert family.sample(2, generator=seeded(), how=Draw(prior="normal")).isfinite().all()
+    assert family.sample(2, generator=seeded(), how=SampleOptions(prior="normal")).isfinite().all()
     del old["encoder.head.bias"]
     with pytest.raises(RuntimeError, match=r"encoder\.head\.bias"):
         family.load_state_dict(old)

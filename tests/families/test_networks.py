@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from pydantic import TypeAdapter, ValidationError
 
+from motionsynth.corpus.shape import MotionShape
 from motionsynth.families import family_class
 from motionsynth.families.backbone import (
     BackboneConfig,
@@ -19,7 +20,7 @@ from motionsynth.families.backbone import (
     build_decoder,
     build_encoder,
 )
-from motionsynth.families.base import MotionShape, StepContext
+from motionsynth.families.base import StepContext
 from motionsynth.losses.adversarial import r1_penalty
 from motionsynth.nn.convolution import Conv, Downsample, LearnedUpsample, Upsample
 from motionsynth.nn.critic import Critic, minibatch_stddev

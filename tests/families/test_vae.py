@@ -11,7 +11,8 @@ import torch
 from torch.distributions import Laplace, Normal
 
 from motionsynth.corpus.windows import Batch
-from motionsynth.families.base import Draw, StepContext
+from motionsynth.families.base import StepContext
+from motionsynth.families.capabilities import SampleOptions
 from motionsynth.families.vae import VAE
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -166,7 +167,7 @@ def test_samples_shown_have_the_noise_of_the_likelihood(kind, kurtosis):
     family.likelihood.noise_variance.copy_(variance)
     with torch.no_grad():
         mean, sample, default = (
-            family.sample(400, generator=seeded(), how=Draw(show=show, prior="normal"))
+            family.sample(400, generator=seeded(), how=SampleOptions(show=show, prior="normal"))
             for show in ("mean", "sample", None)
         )
     assert torch.equal(mean, default)
@@ -176,7 +177,7 @@ def test_samples_shown_have_the_noise_of_the_likelihood(kind, kurtosis):
     assert abs(float(standard.mean())) < 0.02
     assert float(standard.pow(4).mean()) == pytest.approx(kurtosis, rel=0.1)
     with pytest.raises(ValueError, match=r"unknown show 'median', .*known: mean, sample"):
-        family.sample(2, generator=seeded(), how=Draw(show="median", prior="normal"))
+        family.sample(2, generator=seeded(), how=SampleOptions(show="median", prior="normal"))
 
 
 def test_free_bits_cost_nothing():

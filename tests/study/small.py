@@ -82,9 +82,10 @@ def make_small(folder: Path) -> Path:
 
 def fit_judge(corpus: Path) -> None:
     """Keep an extractor that has learnt for two steps where studies look for that of a corpus."""
-    from motionsynth.config import DataConfig
+    from motionsynth.corpus.config import DataConfig
     from motionsynth.corpus.corpus import open_corpus
-    from motionsynth.extractors import extractor_for, recipe
+    from motionsynth.extractors import recipe
+    from motionsynth.extractors.store import extractor_for
 
     with pytest.MonkeyPatch.context() as patch:
         for network in recipe.STEPS:

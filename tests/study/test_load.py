@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from motionsynth.corpus.shape import MotionShape
 from motionsynth.errors import ConfigError
 from motionsynth.families import FAMILIES, family_class
-from motionsynth.families.base import Draw, MotionShape
+from motionsynth.families.capabilities import SampleOptions
 from motionsynth.study.check import check_views
 from motionsynth.study.load import load_study, plan_cells, read_study
 from motionsynth.study.plan import ArmConfig, StudyConfig, ViewConfig
@@ -282,7 +283,7 @@ def test_views_are_refused_where_drawing_would_be(name: str, folder: Path) -> No
         for show in ("mean", "sample"):
             arm = ArmConfig(family=name, views={"drawn": ViewConfig(prior=prior, show=show)})  # type: ignore[arg-type]
             try:
-                family.refuse_draw(Draw(prior=prior, show=show), shows=family_class(name).SHOWS)
+                family.refuse_draw(SampleOptions(prior=prior, show=show), shows=family_class(name).SHOWS)
             except ValueError:
                 with pytest.raises(ConfigError, match="has none such"):
                     check_views(name, arm, config, document)

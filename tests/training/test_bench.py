@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import torch
 
+from motionsynth.corpus.shape import MotionShape
 from motionsynth.corpus.windows import Batch
 from motionsynth.families import family_class
-from motionsynth.families.base import MotionShape, StepContext
+from motionsynth.families.base import StepContext
 from motionsynth.training.determinism import build_family
 from motionsynth.training.trainer import TrainingResult
 from tests.training.toy_family import make_config

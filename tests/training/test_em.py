@@ -14,10 +14,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from motionsynth.config import DataConfig, RunConfig, TrainConfig, load_config
+from motionsynth.config import RunConfig, TrainConfig, load_config
+from motionsynth.corpus.config import DataConfig
+from motionsynth.corpus.shape import MotionShape
 from motionsynth.corpus.windows import Batch, WindowSet
 from motionsynth.errors import ConfigError, TrainingError
-from motionsynth.families.base import MotionShape
 from motionsynth.families.gmm import GMM
 from motionsynth.fit import train_run
 from motionsynth.run import Run, create_run

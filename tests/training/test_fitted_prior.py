@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from motionsynth.families.ae import Autoencoder
-from motionsynth.families.base import Draw
+from motionsynth.families.capabilities import SampleOptions
 from motionsynth.fit import train_run
 from motionsynth.run import Run, open_run
 from motionsynth.sampling import draw_samples
@@ -26,8 +26,8 @@ def train(path: Path, **settings: object) -> Run:
 def test_a_finished_run_draws_from_it_wherever_it_is_copied(tmp_path: Path) -> None:
     run = train(tmp_path / "run")
     drawn = draw_samples(run, 5, seed=0)
-    assert torch.equal(drawn.motion_NTD, draw_samples(run, 5, seed=0, how=Draw(prior="fitted")).motion_NTD)
-    assert not torch.equal(drawn.motion_NTD, draw_samples(run, 5, seed=0, how=Draw(prior="normal")).motion_NTD)
+    assert torch.equal(drawn.motion_NTD, draw_samples(run, 5, seed=0, how=SampleOptions(prior="fitted")).motion_NTD)
+    assert not torch.equal(drawn.motion_NTD, draw_samples(run, 5, seed=0, how=SampleOptions(prior="normal")).motion_NTD)
     shutil.copytree(run.path, tmp_path / "elsewhere")
     shutil.rmtree(run.path)
     assert torch.equal(drawn.motion_NTD, draw_samples(open_run(tmp_path / "elsewhere"), 5, seed=0).motion_NTD)

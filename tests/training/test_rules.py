@@ -11,7 +11,8 @@ from torch import Tensor
 
 from motionsynth.config import TrainConfig
 from motionsynth.families.base import AdamConfig, Family, Loss, Phase, StepContext
-from motionsynth.training.rules import GradientRule, NonFiniteError, scheduled_rate
+from motionsynth.training.rule import NonFiniteError
+from motionsynth.training.rules import GradientRule, scheduled_rate
 from tests.training.toy_family import SHAPE, Toy, ToyConfig, make_windows
 
 

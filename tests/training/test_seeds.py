@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from motionsynth.config import RunConfig, TrainConfig
+from motionsynth.corpus.shape import MotionShape
 from motionsynth.errors import DivergedError, MotionSynthError
 from motionsynth.families import FAMILIES, family_class
-from motionsynth.families.base import MotionShape
 from motionsynth.training.determinism import build_family
 from motionsynth.training.seeds import train_stacked, unstackable
 from motionsynth.training.signals import StopRequest

@@ -10,10 +10,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from motionsynth.config import DataConfig, RunConfig, TrainConfig
+from motionsynth.config import RunConfig, TrainConfig
+from motionsynth.corpus.config import DataConfig
+from motionsynth.corpus.shape import MotionShape
 from motionsynth.corpus.windows import Batch, WindowSet
 from motionsynth.families import FAMILIES
-from motionsynth.families.base import AdamConfig, Draw, Family, FamilyConfig, Loss, MotionShape, Phase, StepContext
+from motionsynth.families.base import AdamConfig, Family, FamilyConfig, Loss, Phase, StepContext
+from motionsynth.families.capabilities import SampleOptions
 from motionsynth.run import Run, create_run
 
 FRAMES, FEATURES = 8, 3
@@ -80,7 +83,7 @@ class Toy(Family):
         size = fake_BTD.square().mean()
         return Loss(adversarial + size, {"adversarial": adversarial.detach(), "size": size.detach()})
 
-    def sample(self, count: int, *, generator: torch.Generator, how: Draw = Draw()) -> Tensor:
+    def sample(self, count: int, *, generator: torch.Generator, how: SampleOptions = SampleOptions()) -> Tensor:
         if how.frames not in (None, self.shape.frames):
             raise ValueError(f"toys have {self.shape.frames} frames")
         return self._decode(self.sample_latent(count, generator=generator))

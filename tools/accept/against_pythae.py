@@ -13,9 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from motionsynth.corpus.shape import MotionShape
 from motionsynth.corpus.windows import Batch
 from motionsynth.families.ae import Autoencoder
-from motionsynth.families.base import AdamConfig, MotionShape, StepContext
+from motionsynth.families.base import AdamConfig, StepContext
 from motionsynth.families.vae import VAE
 
 SHAPE = MotionShape(frames=16, features=10, labels={})

@@ -36,12 +36,13 @@ from family_quality import (
     translated,
 )
 
-from motionsynth.config import DataConfig, RunConfig, config_hash
+from motionsynth.config import RunConfig, config_hash
+from motionsynth.corpus.config import DataConfig
 from motionsynth.corpus.windows import WindowSet
 from motionsynth.errors import MotionSynthError
 from motionsynth.families import FAMILIES, family_class
-from motionsynth.families.base import Draw, Family
-from motionsynth.families.capabilities import Reconstructs, Translates
+from motionsynth.families.base import Family
+from motionsynth.families.capabilities import Reconstructs, SampleOptions, Translates
 from motionsynth.files import write_bytes
 from motionsynth.generation import generate, reconstruct
 from motionsynth.processes import safe_children
@@ -183,9 +184,11 @@ def measure(job: Job, run: Run, result: Result) -> None:
         result.rows = bench.baselines(job.folder.parent)
         # nothing is fitted on the latents of an untrained network
         unfitted = next((prior for prior in fresh.priors if prior != "fitted"), None)
-        result.rows["untrained"] = bench.quality(draw_from(fresh, COUNT, 0, Draw(prior=unfitted)))
+        result.rows["untrained"] = bench.quality(draw_from(fresh, COUNT, 0, SampleOptions(prior=unfitted)))
         for prior in family.priors:
-            result.quality[prior] = bench.quality(draw_samples(run, COUNT, 0, how=Draw(prior=prior)).motion_NTD)
+            result.quality[prior] = bench.quality(
+                draw_samples(run, COUNT, 0, how=SampleOptions(prior=prior)).motion_NTD
+            )
     if isinstance(family, Reconstructs):
         clips = [bench.corpus.path(name) for name in bench.corpus.clips("test")[:SHOWN]]
         reconstruct(run.path, clips, job.folder / "clips" / "reconstructed", device="cpu", overwrite=True)

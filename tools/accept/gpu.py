@@ -23,9 +23,10 @@ import torch
 from torch import Tensor
 
 from motionsynth.config import RunConfig, load_config
+from motionsynth.corpus.shape import MotionShape
 from motionsynth.corpus.windows import WindowSet
 from motionsynth.families import FAMILIES
-from motionsynth.families.base import MotionShape, StepContext
+from motionsynth.families.base import StepContext
 from motionsynth.study.load import load_study, plan_cells
 from motionsynth.training.determinism import build_family, torch_threads
 from motionsynth.training.machine import describe_machine, multiplies_bf16

@@ -27,7 +27,7 @@ from motionsynth.calibration.plan import Dose
 from motionsynth.calibration.reading import load_calibration, read_figure, refuse_unfit
 from motionsynth.calibration.record import Calibration
 from motionsynth.corpus.corpus import open_corpus
-from motionsynth.extractors import extractor_for
+from motionsynth.extractors.store import extractor_for
 from motionsynth.files import write_bytes
 from motionsynth.metrics.registry import choose
 

@@ -24,8 +24,9 @@ from torch import Tensor
 from motionsynth.corpus.motions import MotionSet, drawn_motions
 from motionsynth.evaluation.compared import Compared
 from motionsynth.evaluation.reference import Reference, open_reference
-from motionsynth.extractors import Extractor, extractor_for
-from motionsynth.families.base import Draw
+from motionsynth.extractors.extractor import Extractor
+from motionsynth.extractors.store import extractor_for
+from motionsynth.families.capabilities import SampleOptions
 from motionsynth.files import write_bytes
 from motionsynth.metrics.registry import choose
 from motionsynth.run import Run
@@ -100,7 +101,7 @@ def measured(run: Run, split: str) -> dict[str, dict[str, float]]:
     }
     family, name = run.load_family(), run.config.family.name
     for prior in family.priors:
-        drawn_NTD = draw_samples(run, COUNT, 0, how=Draw(prior=prior)).motion_NTD
+        drawn_NTD = draw_samples(run, COUNT, 0, how=SampleOptions(prior=prior)).motion_NTD
         motions = drawn_motions(run.normaliser().denormalise(drawn_NTD), run.spec(), "window")
         title = name if len(family.priors) == 1 else f"{name}, {prior}"
         rows[title] = {**figures(motions, held, judge), "ends": ends(drawn_NTD), **journalled}

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from motionsynth.corpus.corpus import open_corpus
 from motionsynth.evaluation.reference import Reference
-from motionsynth.extractors import extractor_for
+from motionsynth.extractors.store import extractor_for
 from motionsynth.families.capabilities import Translates
 from motionsynth.run import open_run
 from motionsynth.study.domains import domains

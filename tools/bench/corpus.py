@@ -17,7 +17,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from motionsynth.config import DataConfig
+from motionsynth.corpus.config import DataConfig
 from motionsynth.corpus.corpus import Corpus, open_corpus
 from motionsynth.corpus.store import refuse_changed
 from motionsynth.corpus.walkers import make_walkers

@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 
 import torch
 
-from motionsynth.config import DataConfig
+from motionsynth.corpus.config import DataConfig
 from motionsynth.corpus.corpus import Corpus, open_corpus
 from motionsynth.corpus.walkers import make_walkers
 from motionsynth.corpus.windows import WindowSet

@@ -23,7 +23,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from motionsynth.config import RunConfig, load_config
 from motionsynth.corpus.corpus import Corpus, open_corpus
-from motionsynth.families.base import Family, MotionShape, StepContext
+from motionsynth.corpus.shape import MotionShape
+from motionsynth.families.base import Family, StepContext
 from motionsynth.fit import train_run
 from motionsynth.training.determinism import build_family, torch_threads
 from motionsynth.training.journal import JournalRow, read_journal
