@@ -5,7 +5,7 @@ TYPE_CHECKING = False  # which type checkers take for true, as they do typing's
 if TYPE_CHECKING:
     from typing import Any
 
-    from motionsynth.config import load_config
+    from motionsynth.config import load_config, resolve_config
     from motionsynth.corpus.convert import convert_path
     from motionsynth.corpus.corpus import open_corpus
     from motionsynth.corpus.inspect import inspect_path
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     )
     from motionsynth.evaluation.evaluate import evaluate
     from motionsynth.evaluation.scores import Scores
-    from motionsynth.export import Export
-    from motionsynth.generation import compare, generate, reconstruct
     from motionsynth.motion.amc import read_amc
     from motionsynth.motion.bvh import read_bvh, write_bvh
     from motionsynth.motion.clip import Clip
@@ -33,14 +31,16 @@ if TYPE_CHECKING:
     from motionsynth.motion.portable import to_portable
     from motionsynth.motion.resample import resample
     from motionsynth.motion.skeleton import EndSite, Skeleton
-    from motionsynth.run import Run, open_run
-    from motionsynth.sampling import draw_samples
+    from motionsynth.runs.export import Export
+    from motionsynth.runs.generation import compare, generate, reconstruct
+    from motionsynth.runs.run import Run, open_run
+    from motionsynth.runs.sampling import draw_samples
+    from motionsynth.runs.train import Outcome, resume, train
+    from motionsynth.runs.translation import translate
     from motionsynth.tracking.local import list_runs
     from motionsynth.tracking.sync import sync_run
-    from motionsynth.translation import translate
     from motionsynth.view.gif import write_gif
     from motionsynth.view.player import write_player
-    from motionsynth.workflow import Outcome, resolve_config, resume, train
 
 __version__ = "0.1.0"
 
@@ -53,37 +53,37 @@ _HOMES = {
     "Conversion": "motion.convert",
     "CorpusError": "errors",
     "EndSite": "motion.skeleton",
-    "Export": "export",
+    "Export": "runs.export",
     "MotionSynthError": "errors",
-    "Outcome": "workflow",
-    "Run": "run",
+    "Outcome": "runs.train",
+    "Run": "runs.run",
     "RunError": "errors",
     "Scores": "evaluation.scores",
     "Skeleton": "motion.skeleton",
     "TrainingError": "errors",
-    "compare": "generation",
+    "compare": "runs.generation",
     "convert_path": "corpus.convert",
-    "draw_samples": "sampling",
+    "draw_samples": "runs.sampling",
     "evaluate": "evaluation.evaluate",
-    "generate": "generation",
+    "generate": "runs.generation",
     "inspect_path": "corpus.inspect",
     "list_runs": "tracking.local",
     "load_config": "config",
     "make_walkers": "corpus.walkers",
     "mirror": "motion.mirror",
     "open_corpus": "corpus.corpus",
-    "open_run": "run",
+    "open_run": "runs.run",
     "read_amc": "motion.amc",
     "read_bvh": "motion.bvh",
     "read_clip": "motion.formats",
-    "reconstruct": "generation",
+    "reconstruct": "runs.generation",
     "resample": "motion.resample",
-    "resolve_config": "workflow",
-    "resume": "workflow",
+    "resolve_config": "config",
+    "resume": "runs.train",
     "sync_run": "tracking.sync",
     "to_portable": "motion.portable",
-    "train": "workflow",
-    "translate": "translation",
+    "train": "runs.train",
+    "translate": "runs.translation",
     "write_bvh": "motion.bvh",
     "write_gif": "view.gif",
     "write_player": "view.player",

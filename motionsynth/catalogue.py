@@ -44,10 +44,9 @@ class Entry:
 
 def catalogue() -> list[Entry]:
     """The families of the registry in its order, with the settings of ``configs/run``, on windows of the walkers."""
-    from motionsynth.config import load_config
+    from motionsynth.config import baseline, load_config
     from motionsynth.families import FAMILIES
     from motionsynth.training.determinism import build_family
-    from motionsynth.workflow import baseline
 
     entries = []
     for name in FAMILIES:

@@ -8,7 +8,7 @@ train:   budget, batch, seed, precision, checkpoints
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from motionsynth.corpus.bones import bones_sha256
 from motionsynth.corpus.config import DataConfig
 from motionsynth.corpus.selection import names_sha256, read_clip_names
-from motionsynth.errors import unknown_word
+from motionsynth.errors import ConfigError, unknown_word
 from motionsynth.families import FAMILIES, family_class
 from motionsynth.families.base import FamilyConfig
 from motionsynth.files import from_home
@@ -37,10 +37,13 @@ from motionsynth.yaml_files import YAML_SUFFIXES, dump_yaml, read_yaml
 __all__ = [
     "RunConfig",
     "TrainConfig",
+    "baseline",
     "config_hash",
     "dump_config",
     "load_config",
     "plain_config",
+    "resolve_config",
+    "resolve_data",
 ]
 
 
@@ -168,6 +171,55 @@ def _parsed(settings: Settings) -> RunConfig:
         return RunConfig.model_validate({**document, "family": parsed})
     except ValidationError as error:
         raise config_error(error, settings, RunConfig) from error
+
+
+def resolve_config(
+    family: str, *, config: Path | None = None, data: Path | None = None, overrides: Iterable[str | Setting] = ()
+) -> RunConfig:
+    """The complete configuration of a run: the family's baseline (or ``config``), then ``data``, then the overrides.
+
+    Raises:
+        ConfigError: a file, key or value is wrong, or ``config`` is of another family.
+    """
+    if family not in FAMILIES:
+        raise ConfigError(None, "FAMILY", unknown_word(f"family {family!r}", family, FAMILIES))
+    resolved = load_config(config or baseline(family), data=data, overrides=overrides)
+    if resolved.family.name != family:
+        raise ConfigError(config, "family.name", f"is {resolved.family.name}, but {family} was asked for")
+    return resolved
+
+
+def resolve_data(corpus: Path | None, *, settings: Path | None = None, overrides: Sequence[str] = ()) -> DataConfig:
+    """Which clips, and what becomes of them, for commands that train no family.
+
+    Args:
+        corpus: folder of clips, or a YAML of the data section; the folder that ``settings`` names where None.
+        settings: a YAML of the data section; what neither says is as in the shipped runs.
+        overrides: as ``--set`` takes them, such as ``data.stride_frames=16``.
+
+    Raises:
+        ConfigError: a file, key or value is wrong, an override is not of the data section, or no clips are named.
+    """
+    if corpus is None and settings is None:
+        raise ConfigError(None, "CORPUS", "is missing: name a folder of BVH or AMC files, or a YAML by --data")
+    changes: list[str | Setting] = list(overrides)
+    if stranger := next((text for text in overrides if not text.strip().startswith("data.")), None):
+        raise ConfigError("--set", shown(stranger), "is not of the data section, such as data.window_frames=32")
+    if corpus is not None and settings is not None:
+        changes.insert(0, Setting(("data", "path"), str(corpus), "CORPUS"))
+    return load_config(baseline(), data=settings or corpus, overrides=changes).data
+
+
+def baseline(family: str = "gmm") -> Path:
+    """The YAML that ships for a family, in the checkout or inside the installed package.
+
+    Without a family: the one whose data section is that of commands that train none, with windows every fourth frame.
+    """
+    package = Path(__file__).parent
+    for folder in (package.parent / "configs" / "run", package / "configs" / "run"):
+        if (path := folder / f"{family}.yaml").is_file():
+            return path
+    raise ConfigError(f"configs/run/{family}.yaml", None, "is missing; give --config")
 
 
 def dump_config(config: RunConfig) -> str:

@@ -19,21 +19,20 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from motionsynth import run_files
-from motionsynth.config import RunConfig, load_config
+from motionsynth.config import RunConfig, baseline, load_config
 from motionsynth.corpus.walker_body import SKELETON
 from motionsynth.errors import MotionSynthError, RunError
 from motionsynth.families import FAMILIES
 from motionsynth.features.normalise import Normaliser
 from motionsynth.features.spec import FeatureSpec
-from motionsynth.generation import generate
 from motionsynth.motion.bvh import write_bvh
 from motionsynth.motion.clip import Clip
-from motionsynth.run import Run, create_run, open_run
-from motionsynth.run_files import RunFiles, sealed
+from motionsynth.runs import files as run_files
+from motionsynth.runs.files import RunFiles, sealed
+from motionsynth.runs.generation import generate
+from motionsynth.runs.run import Run, create_run, open_run
 from motionsynth.training.checkpoint import Checkpoint, load_newest, save_checkpoint
 from motionsynth.training.determinism import build_family
-from motionsynth.workflow import baseline
 from tests.bases import plain_basis
 from tests.damage import (
     MOST_MIB,
@@ -204,7 +203,7 @@ def survey(run_dir: Path, name: str, *, fitting: bool, count: int = COUNT) -> Co
 def _in_short(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.ERROR)  # a damaged checkpoint is warned of
     # config.yaml is never damaged here, and its hash is still looked at: parsing it is most of the work
-    monkeypatch.setattr("motionsynth.run.load_config", cache(load_config))
+    monkeypatch.setattr("motionsynth.runs.run.load_config", cache(load_config))
 
 
 @pytest.mark.parametrize("fitting", [False, True], ids=["as found", "hashes made to fit"])

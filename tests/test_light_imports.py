@@ -16,11 +16,11 @@ BLOCK = "import sys\nsys.modules.update(dict.fromkeys({blocked!r}))\n"
 TRAIN = """
 import tempfile
 from pathlib import Path
-import motionsynth.families, motionsynth.nn, motionsynth.losses, motionsynth.training.trainer, motionsynth.sampling
-from motionsynth.fit import train_run
+import motionsynth.families, motionsynth.nn, motionsynth.losses, motionsynth.training.trainer, motionsynth.runs.sampling
+from motionsynth.runs.fit import train_run
 from motionsynth.families import FAMILIES, family_class
-from motionsynth.run import open_run
-from motionsynth.sampling import draw_samples
+from motionsynth.runs.run import open_run
+from motionsynth.runs.sampling import draw_samples
 from tests.training import toy_family
 for name in FAMILIES:
     family_class(name)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from motionsynth import provenance
+from motionsynth.runs import provenance
 
 
 @pytest.fixture

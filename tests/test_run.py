@@ -14,9 +14,9 @@ import torch
 from motionsynth.errors import RunError
 from motionsynth.families.ae import Autoencoder
 from motionsynth.families.backbone import ConvConfig
-from motionsynth.fit import train_run
-from motionsynth.run import Run, open_run
-from motionsynth.sampling import draw_samples
+from motionsynth.runs.fit import train_run
+from motionsynth.runs.run import Run, open_run
+from motionsynth.runs.sampling import draw_samples
 from tests.records import change_record
 from tests.training.toy_family import make_config, make_run, make_windows
 
@@ -65,7 +65,7 @@ def test_a_directory_in_use_is_never_overwritten(tmp_path: Path) -> None:
 
 
 def test_a_run_that_cannot_be_completed_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from motionsynth import run as module
+    from motionsynth.runs import run as module
 
     def fail(path: Path, content: bytes) -> None:
         raise OSError(28, "No space left on device", str(path))
@@ -176,7 +176,7 @@ def test_two_trainings_cannot_share_a_directory(run: Run) -> None:
     script = (
         "import sys\n"
         "from motionsynth.errors import RunError\n"
-        "from motionsynth.run import open_run\n"
+        "from motionsynth.runs.run import open_run\n"
         "from tests.training.toy_family import register\n"
         "register()\n"
         "run = open_run(sys.argv[1])\n"

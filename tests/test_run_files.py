@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 import torch
 
-from motionsynth import run_files
 from motionsynth.errors import MotionSynthError, RunError
 from motionsynth.families import FAMILIES
-from motionsynth.fit import train_run
 from motionsynth.journal_rows import LARGEST_ROW
-from motionsynth.run import open_run
-from motionsynth.run_files import RunFiles, holds_run, sealed
+from motionsynth.runs import files as run_files
+from motionsynth.runs.files import RunFiles, holds_run, sealed
+from motionsynth.runs.fit import train_run
+from motionsynth.runs.run import open_run
 from motionsynth.tracking.artifacts import run_artifacts
 from motionsynth.tracking.cursor import Cursor
 from motionsynth.tracking.journal import DamagedRow, JournalRow, count_rows, last_values, read_rows, tail_digest

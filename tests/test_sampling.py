@@ -9,9 +9,9 @@ import torch
 
 from motionsynth.errors import RunError
 from motionsynth.families.capabilities import SampleOptions
-from motionsynth.fit import train_run
-from motionsynth.run import Run
-from motionsynth.sampling import CHUNK, draw_samples
+from motionsynth.runs.fit import train_run
+from motionsynth.runs.run import Run
+from motionsynth.runs.sampling import CHUNK, draw_samples
 from tests.training.toy_family import FEATURES, FRAMES, make_config, make_run, make_windows
 
 pytestmark = pytest.mark.usefixtures("toy_known")

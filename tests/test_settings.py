@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 
 from motionsynth.calibration.plan import load_plan
-from motionsynth.config import RunConfig, dump_config, load_config
+from motionsynth.config import RunConfig, dump_config, load_config, resolve_config, resolve_data
 from motionsynth.corpus.config import DataConfig
 from motionsynth.errors import ConfigError
 from motionsynth.settings import Setting, Settings, located
 from motionsynth.study.load import load_study
-from motionsynth.workflow import resolve_config, resolve_data
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 VAE = CONFIGS / "run" / "vae.yaml"

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 import torch
 
-from motionsynth import trainings, workflow
-from motionsynth.config import RunConfig
+from motionsynth.config import RunConfig, resolve_config
 from motionsynth.errors import MotionSynthError, RunError
-from motionsynth.run import open_run
+from motionsynth.runs import train as trainings
+from motionsynth.runs.begin import begin
+from motionsynth.runs.run import open_run
+from motionsynth.runs.train import Outcome, seed_cases, train, train_seeds
 from motionsynth.training.journal import read_journal
-from motionsynth.trainings import seed_cases, train_seeds
-from motionsynth.workflow import Outcome
 
 SMALL = (
     "train.steps=4",
@@ -29,7 +29,7 @@ SMALL = (
 
 
 def config_of(corpus: Path, family: str = "vae", *overrides: str) -> RunConfig:
-    return workflow.resolve_config(family, data=corpus, overrides=[*SMALL, *overrides])
+    return resolve_config(family, data=corpus, overrides=[*SMALL, *overrides])
 
 
 def outcomes(ends: list[Outcome | MotionSynthError]) -> list[Outcome]:
@@ -42,7 +42,7 @@ def outcomes(ends: list[Outcome | MotionSynthError]) -> list[Outcome]:
 def single(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of seed 1 by itself."""
     config = config_of(corpus, "vae", "train.seed=1")
-    return workflow.train(config, run_dir=tmp_path_factory.mktemp("single") / "vae", track=False).run.path
+    return train(config, run_dir=tmp_path_factory.mktemp("single") / "vae", track=False).run.path
 
 
 def test_on_a_cpu_every_run_is_what_it_is_by_itself(corpus: Path, single: Path, tmp_path: Path) -> None:
@@ -118,13 +118,13 @@ def test_a_seed_that_diverges_costs_no_other(corpus: Path, tmp_path: Path, stack
 
 def test_runs_that_are_not_alike_are_refused(corpus: Path, tmp_path: Path) -> None:
     cases = seed_cases("vae", range(2), config=config_of(corpus), run_dir=tmp_path / "vae")
-    workflow.begin(cases[0].config, run_dir=cases[0].run_dir)
+    begin(cases[0].config, run_dir=cases[0].run_dir)
     with pytest.raises(RunError, match="is there already"):
         seed_cases("vae", range(2), config=config_of(corpus), run_dir=tmp_path / "vae")
     with pytest.raises(RunError, match="is a run of vae, but gan was asked for"):
         seed_cases("gan", range(2), config=None, run_dir=tmp_path / "vae")
     with pytest.raises(RunError, match="no such run directory"):
         seed_cases("vae", range(2), config=None, run_dir=tmp_path / "other")
-    workflow.begin(config_of(corpus, "vae", "train.seed=1", "family.latent_dim=5"), run_dir=cases[1].run_dir)
+    begin(config_of(corpus, "vae", "train.seed=1", "family.latent_dim=5"), run_dir=cases[1].run_dir)
     with pytest.raises(RunError, match="another configuration"):
         train_seeds(cases, device="cpu", track=False, stacked=True)

@@ -32,7 +32,7 @@ def without_posix(*arguments: object, package: Path = PACKAGE) -> subprocess.Com
 
 def test_the_fixture_reads_and_opens() -> None:
     done = run_script(FAULTS / "windows_sim.py", FAULTS / "names_colon.bvh")
-    assert done.stdout.splitlines() == ["read_bvh ok", "motionsynth.run ok"]
+    assert done.stdout.splitlines() == ["read_bvh ok", "motionsynth.runs.run ok"]
 
 
 def test_clips_are_inspected_converted_and_viewed(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from motionsynth.calibration.record import Calibration, DoseFigures, FigureRecor
 from motionsynth.errors import ConfigError
 from motionsynth.files import parse_json, read_regular, write_bytes
 from motionsynth.processes import follow_parent, safe_children
-from motionsynth.run_files import holds_run
+from motionsynth.runs.files import holds_run
 
 if TYPE_CHECKING:
     from motionsynth.corpus.config import DataConfig
@@ -61,11 +61,10 @@ def data_of(corpus: Path, overrides: Sequence[str] = ()) -> DataConfig:
     Raises:
         ConfigError, RunError: it is none of these, or an override does not fit.
     """
-    from motionsynth.config import load_config
-    from motionsynth.workflow import baseline
+    from motionsynth.config import baseline, load_config
 
     if holds_run(corpus):
-        from motionsynth.run import open_run
+        from motionsynth.runs.run import open_run
         from motionsynth.settings import Setting
 
         run = open_run(corpus)

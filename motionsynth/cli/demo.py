@@ -31,9 +31,11 @@ def demo(
 
     Takes about five minutes on two cores. Running it again goes on where it stopped.
     """
-    from motionsynth import generation, workflow
     from motionsynth.cli.progress import CorpusBar, TrainingBar, bar
+    from motionsynth.config import resolve_config
     from motionsynth.corpus.walkers import make_walkers
+    from motionsynth.runs import generation
+    from motionsynth.runs.train import train_once
 
     refuse_unwritable(out, "player.html")
     refuse_unwritable(out / "runs")
@@ -42,11 +44,11 @@ def demo(
             make_walkers(data, progress=advance)
     for family, share in SHARES.items():
         run_dir = out / "runs" / family
-        config = workflow.resolve_config(
+        config = resolve_config(
             family, data=data, overrides=(*SMALL, f"train.minutes={minutes * share:g}", f"train.seed={seed}")
         )
         with TrainingBar(family) as progress, CorpusBar() as reading:
-            outcome = workflow.train_once(
+            outcome = train_once(
                 config,
                 run_dir=run_dir,
                 progress=progress,

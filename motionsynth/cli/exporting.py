@@ -11,7 +11,7 @@ from motionsynth.cli.terminal import echo
 from motionsynth.errors import MotionSynthError
 
 if TYPE_CHECKING:
-    from motionsynth.export import Export
+    from motionsynth.runs.export import Export
 
 __all__ = ["CleanFeet", "FrameRate", "KeepNames", "Unit", "UpAxis", "export_of", "print_notes", "print_renamed"]
 
@@ -38,8 +38,8 @@ def export_of(up: Axis | None, fps: float | None, units: str | None, keep_names:
     Raises:
         MotionSynthError: there is no such unit.
     """
-    from motionsynth.export import Export
     from motionsynth.motion.transform import unit_metres
+    from motionsynth.runs.export import Export
 
     try:
         if units is not None:

@@ -59,15 +59,15 @@ def train(
 
     `motionsynth extractor train ~/mocap --data configs/data/bandai-namco-2.yaml --out extractors/bandai-namco-2`
     """
-    from motionsynth import workflow
     from motionsynth.cli.progress import CorpusBar, bar
+    from motionsynth.config import resolve_data
     from motionsynth.corpus.corpus import open_corpus
     from motionsynth.extractors.fitting import train_extractor
     from motionsynth.extractors.store import extractor_for, refuse_taken, save_extractor
     from motionsynth.training.device import resolve_device
 
     chosen = resolve_device(device)
-    settings = workflow.resolve_data(corpus, settings=data, overrides=data_overrides(on_bad_file, overrides))
+    settings = resolve_data(corpus, settings=data, overrides=data_overrides(on_bad_file, overrides))
     if out is None and (seed or not networks):
         hint = "is needed with --seed and --no-networks, as the cache keeps the default"
         raise typer.BadParameter(hint, param_hint="--out")

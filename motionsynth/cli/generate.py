@@ -57,7 +57,7 @@ def generate(
 
     `motionsynth generate runs/cvae --label style=elderly --label content=walk`
     """
-    from motionsynth import generation
+    from motionsynth.runs import generation
 
     export = export_of(up, fps, units, keep_names, clean_feet)
     paths = generation.generate(

@@ -52,8 +52,8 @@ def interpolate(
 
     `motionsynth interpolate runs/gan --seeds 0 1 --linear`
     """
-    from motionsynth import latent_walks
-    from motionsynth.export import Export
+    from motionsynth.runs import latent_walks
+    from motionsynth.runs.export import Export
 
     ends: tuple[Path, Path] | tuple[int, int]
     if clips and seeds:

@@ -40,7 +40,7 @@ def reconstruct(
 
     Example: `motionsynth reconstruct runs/vae data/walkers/walk_normal_001.bvh --out /tmp/back --overwrite`
     """
-    from motionsynth import generation
+    from motionsynth.runs import generation
 
     export = export_of(up, fps, units, keep_names, clean_feet)
     bad = BadFiles(on_bad_file)

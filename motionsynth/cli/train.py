@@ -19,8 +19,8 @@ from motionsynth.printable import printable, shown
 
 if TYPE_CHECKING:
     from motionsynth.config import RunConfig
+    from motionsynth.runs.train import Outcome
     from motionsynth.training.distributed import Ranks
-    from motionsynth.workflow import Outcome
 
 __all__ = ["train"]
 
@@ -79,8 +79,9 @@ def train(
         # torch reads it when it is loaded: a rank that has gone is told of in one line, not by a stack of C++ frames
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
-    from motionsynth import workflow
     from motionsynth.cli.progress import CorpusBar, TrainingBar
+    from motionsynth.runs.train import resume as resume_run
+    from motionsynth.runs.train import train as train_run
     from motionsynth.training.distributed import joined_ranks
 
     if resume and (run_dir is None or config or data or overrides or on_bad_file):
@@ -98,15 +99,15 @@ def train(
             _show(resolved, device, ranks)
             return
         if several is not None:
-            from motionsynth.trainings import seed_cases, train_seeds
+            from motionsynth.runs.train import seed_cases, train_seeds
 
             cases = seed_cases(family, several, config=resolved, run_dir=run_dir)
             ends = train_seeds(cases, **shared)
         elif resolved:
-            ends = [workflow.train(resolved, run_dir=run_dir, ranks=ranks, **shared)]
+            ends = [train(resolved, run_dir=run_dir, ranks=ranks, **shared)]
         else:
             assert run_dir is not None
-            ends = [workflow.resume(run_dir, family=family, ranks=ranks, **shared)]
+            ends = [resume(run_dir, family=family, ranks=ranks, **shared)]
     if ranks.first:
         _tell(ends)
     if code := next((end.exit_code for end in ends if end.exit_code), 0):
@@ -129,8 +130,8 @@ def _seeds_of(text: str, overrides: Sequence[str], ranks: Ranks) -> range:
 def _resolved(
     family: str, config: Path | None, data: Path | None, on_bad_file: str | None, overrides: Sequence[str] | None
 ) -> RunConfig:
+    from motionsynth.config import resolve_config
     from motionsynth.settings import Setting
-    from motionsynth.workflow import resolve_config
 
     choice = [Setting(("data", "on_bad_file"), on_bad_file, "--on-bad-file")] if on_bad_file else []
     return resolve_config(family, config=config, data=data, overrides=[*choice, *(overrides or ())])
@@ -138,7 +139,7 @@ def _resolved(
 
 def _show(resolved: RunConfig, device: str, ranks: Ranks) -> None:
     from motionsynth.config import config_hash, dump_config
-    from motionsynth.workflow import settle
+    from motionsynth.runs.begin import settle
 
     if ranks.first:
         settled = settle(resolved, device)

@@ -41,7 +41,7 @@ def translate(
 
     Example: `motionsynth translate runs/cyclegan ~/mocap/walk.bvh --to elderly --out /tmp/old --overwrite`
     """
-    from motionsynth.translation import translate as translate_clips
+    from motionsynth.runs.translation import translate as translate_clips
 
     export = export_of(up, fps, units, keep_names, clean_feet)
     bad = BadFiles(on_bad_file)

@@ -50,8 +50,8 @@ def traverse(
 
     `motionsynth traverse runs/vae --code 3 --code 7 --range -3 3`
     """
-    from motionsynth import latent_walks
-    from motionsynth.export import Export
+    from motionsynth.runs import latent_walks
+    from motionsynth.runs.export import Export
 
     strip = latent_walks.traverse(
         run,

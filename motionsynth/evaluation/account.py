@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from motionsynth.evaluation.compared import Compared, Described
     from motionsynth.extractors.extractor import Extractor
     from motionsynth.metrics.suite import Figure
-    from motionsynth.run import Run
+    from motionsynth.runs.run import Run
 
 __all__ = ["scores_of"]
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from motionsynth.extractors.extractor import Extractor
     from motionsynth.metrics.registry import Chosen
     from motionsynth.metrics.suite import Figure
-    from motionsynth.run import Run
+    from motionsynth.runs.run import Run
 
 __all__ = ["SPACES", "evaluate"]
 
@@ -137,8 +137,8 @@ def _told(stage: Stage, what: str) -> Callable[[int, int], None]:
 
 def _open_generated(source: Path) -> Run | None:
     """The run, or None for a folder of files."""
-    from motionsynth.run import open_run
-    from motionsynth.run_files import holds_run
+    from motionsynth.runs.files import holds_run
+    from motionsynth.runs.run import open_run
 
     if not source.exists():
         raise MotionSynthError(f"{source}: no such run directory or folder of clips")

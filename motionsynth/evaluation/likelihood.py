@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from motionsynth.corpus.motions import MotionSet
     from motionsynth.corpus.windows import Batch
     from motionsynth.families.base import Family
-    from motionsynth.run import Run
+    from motionsynth.runs.run import Run
 
     Density = Callable[[Batch], Tensor]
     """A batch -> (B,) nats a window."""

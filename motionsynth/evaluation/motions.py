@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from motionsynth.corpus.facts import Facts
     from motionsynth.corpus.motions import MotionSet
     from motionsynth.corpus.plan import Plan
-    from motionsynth.run import Run
+    from motionsynth.runs.run import Run
 
 __all__ = ["as_one_kind", "file_motions", "run_motions"]
 
@@ -36,7 +36,7 @@ def run_motions(run: Run, count: int, seed: int, *, device: str = "cpu") -> Moti
     import torch
 
     from motionsynth.corpus.motions import drawn_motions
-    from motionsynth.sampling import draw_samples
+    from motionsynth.runs.sampling import draw_samples
 
     with torch.no_grad():
         drawn_NTD = run.normaliser().denormalise(draw_samples(run, count, seed, device=device).motion_NTD)

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Final
 
 from motionsynth.corpus.finding import OnBadFile
 from motionsynth.errors import CorpusError, MotionSynthError, RunError
-from motionsynth.run_files import SKELETON, holds_run
+from motionsynth.runs.files import SKELETON, holds_run
 
 if TYPE_CHECKING:
     from motionsynth.corpus.config import DataConfig
     from motionsynth.corpus.corpus import Corpus
     from motionsynth.corpus.motions import MotionSet
     from motionsynth.corpus.split import SplitName
-    from motionsynth.run import Run
+    from motionsynth.runs.run import Run
 
 __all__ = ["Reference", "open_reference", "readable_name"]
 
@@ -106,7 +106,7 @@ def open_reference(
             )
         corpus = _corpus_of(run, reading)
     elif holds_run(place):
-        from motionsynth.run import open_run
+        from motionsynth.runs.run import open_run
 
         corpus = _corpus_of(open_run(place), reading)
     elif not place.exists():
@@ -164,8 +164,7 @@ def _corpus_of(run: Run, reading: Reading | None) -> Corpus:
 
 def _data_config(place: Path, run: Run | None) -> DataConfig:
     """Data section of a folder: in windows and on bones of the run, or as shipped runs; a YAML says the rest."""
-    from motionsynth.config import load_config
-    from motionsynth.workflow import baseline
+    from motionsynth.config import baseline, load_config
 
     if run is None or place.suffix in _YAML:
         data = load_config(run.path / "config.yaml" if run else baseline(), data=place).data

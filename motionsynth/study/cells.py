@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from motionsynth.corpus.motions import MotionSet
     from motionsynth.families.base import Family
-    from motionsynth.run import Run
+    from motionsynth.runs.run import Run
     from motionsynth.study.plan import ViewConfig
     from motionsynth.study.world import World
 
@@ -89,7 +89,7 @@ def run_cells(jobs: Sequence[CellJob]) -> list[CellOutcome]:
 
 def _train_together(jobs: Sequence[CellJob]) -> int:
     """Train the runs of cells as one batch; 130 or 143 where a signal stopped them, 0 otherwise."""
-    from motionsynth.trainings import SeedCase, train_seeds
+    from motionsynth.runs.train import SeedCase, train_seeds
 
     cases = [SeedCase(job.cell.config, job.run_dir, job.tags) for job in jobs if job.cell.config is not None]
     try:
@@ -123,7 +123,7 @@ def _grid(job: CellJob) -> CellResult:
 
 
 def _run_motion(job: CellJob) -> CellOutcome:
-    from motionsynth.workflow import train_once
+    from motionsynth.runs.train import train_once
 
     cell, run, trained_s = job.cell, None, 0.0
     if cell.config is not None:
@@ -163,7 +163,7 @@ def _keep_clips(job: CellJob, world: World, run: Run, shown: Mapping[str, Motion
 
 
 def _diverged(job: CellJob, error: str) -> CellOutcome:
-    from motionsynth.run import open_run
+    from motionsynth.runs.run import open_run
 
     run = open_run(job.run_dir)
     result = _result(job, run=run, error=error)
@@ -195,7 +195,7 @@ def _shown(job: CellJob, world: World, run: Run, view: ViewConfig) -> MotionSet:
     """Windows of a run as a view shows them; the same latents in every arm, whatever the seed of the training."""
     from motionsynth.corpus.motions import drawn_motions
     from motionsynth.families.capabilities import SampleOptions
-    from motionsynth.sampling import draw_from
+    from motionsynth.runs.sampling import draw_from
     from motionsynth.training.determinism import torch_threads
 
     measure = job.study.measure
@@ -279,7 +279,7 @@ def _result(
 ) -> CellResult:
     """What is kept of a cell; of one that diverged where there is an error."""
     from motionsynth import __version__
-    from motionsynth.provenance import git_commit
+    from motionsynth.runs.provenance import git_commit
 
     cell, study = job.cell, job.study
     return CellResult(

@@ -97,7 +97,7 @@ def _low_passed(corpus: Corpus, hz: float, count: int, seed: int) -> MotionSet:
 def _untrained(like: RunConfig, corpus: Corpus, count: int, seed: int) -> MotionSet:
     from motionsynth.corpus.motions import drawn_motions
     from motionsynth.families.capabilities import SampleOptions
-    from motionsynth.sampling import draw_from
+    from motionsynth.runs.sampling import draw_from
     from motionsynth.training.determinism import build_family
 
     basis, windows = corpus.basis(like.family.basis), corpus.windows("train")

@@ -134,9 +134,8 @@ _PINNED: Final = {"threads": 1, "precision": "float32"}
 def _config(
     study: StudyConfig, name: str, corpus: str, entry: CorpusEntry, document: YamlFile | None, folder: Path | None
 ) -> RunConfig:
-    from motionsynth.config import load_config
+    from motionsynth.config import baseline, load_config
     from motionsynth.families import family_class
-    from motionsynth.workflow import baseline
 
     arm = study.arms[name]
 
@@ -175,7 +174,7 @@ def _config(
 
 
 def _same_everywhere(config: RunConfig) -> RunConfig:
-    from motionsynth.workflow import baseline
+    from motionsynth.config import baseline
 
     if key := next((key for key in _PINNED if getattr(config.train, key) == "auto"), None):
         reason = "must be said: a cell is the same on every machine"

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from motionsynth.extractors.extractor import Extractor
     from motionsynth.families.base import Family
     from motionsynth.metrics.descriptors import Descriptors
-    from motionsynth.run import Run
+    from motionsynth.runs.run import Run
     from motionsynth.study.world import Found, Shown, World
 
 __all__ = ["Translator", "brought_clips", "translation", "translation_keys"]

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from motionsynth.corpus.motions import MotionSet
     from motionsynth.evaluation.reference import Reference
     from motionsynth.extractors.extractor import Extractor
-    from motionsynth.run import Run
+    from motionsynth.runs.run import Run
     from motionsynth.study.plan import ArmConfig, MeasureConfig, ViewConfig
 
 __all__ = ["Shown", "World"]

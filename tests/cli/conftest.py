@@ -28,7 +28,8 @@ def invoke(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
 @pytest.fixture(scope="session")
 def vae(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run of a VAE that has learnt from them for six steps; tests leave it as it is."""
-    from motionsynth import workflow
+    from motionsynth.config import resolve_config
+    from motionsynth.runs.train import train
 
     small = (
         "train.steps=6",
@@ -36,5 +37,5 @@ def vae(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "family.backbone={kind: conv, widths: [8,8,8,8]}",
         "train.threads=1",
     )
-    config = workflow.resolve_config("vae", data=corpus, overrides=small)
-    return workflow.train(config, run_dir=tmp_path_factory.mktemp("runs") / "vae", track=False).run.path
+    config = resolve_config("vae", data=corpus, overrides=small)
+    return train(config, run_dir=tmp_path_factory.mktemp("runs") / "vae", track=False).run.path

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from motionsynth import generation, open_run, read_bvh, write_bvh
+from motionsynth import open_run, read_bvh, write_bvh
 from motionsynth.corpus.corpus import open_corpus
 from motionsynth.motion import feet
 from motionsynth.motion.clip import Clip
+from motionsynth.runs import generation
 from tests.cli.invocation import Invoke
 from tests.motion.test_feet import planted_speed, sliding
 

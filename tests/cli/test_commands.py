@@ -229,7 +229,7 @@ def test_memory_that_runs_out_is_one_line(
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("motionsynth.workflow.train", fail)
+    monkeypatch.setattr("motionsynth.runs.train.train", fail)
     result = invoke("train", "vae")
     assert result.code == 1 and words in result.err
     assert ("Traceback" in result.err) is (words == "Traceback")

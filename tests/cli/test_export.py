@@ -11,21 +11,23 @@ import numpy as np
 import pytest
 import torch
 
-from motionsynth import open_run, read_bvh, workflow, write_bvh
+from motionsynth import open_run, read_bvh, write_bvh
+from motionsynth.config import resolve_config
 from motionsynth.corpus.corpus import file_up, open_corpus, prepare_clip
 from motionsynth.evaluation.motions import file_motions
-from motionsynth.export import Export, Source
 from motionsynth.features.encode import decode, encode
 from motionsynth.features.placement import Placement, place, placement_of
 from motionsynth.features.spec import FeatureSpec
-from motionsynth.generation import reconstruct
 from motionsynth.motion.clip import Clip
 from motionsynth.motion.measure import detect_units, up_axis
 from motionsynth.motion.names import portable_names, rename_joints
 from motionsynth.motion.resample import resample
 from motionsynth.motion.transform import Z_UP_TO_Y_UP, scale_lengths, to_y_up, turn
-from motionsynth.run import Run
-from motionsynth.sampling import draw_samples
+from motionsynth.runs.export import Export, Source
+from motionsynth.runs.generation import reconstruct
+from motionsynth.runs.run import Run
+from motionsynth.runs.sampling import draw_samples
+from motionsynth.runs.train import train
 from tests.cli.invocation import Invoke
 from tests.motion.clips import walk
 from tests.test_without_posix import without_posix
@@ -66,8 +68,8 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def trained(corpus: Path, folder: Path, *overrides: str) -> Path:
-    config = workflow.resolve_config("ae", data=corpus, overrides=(*TINY, *overrides))
-    return workflow.train(config, run_dir=folder / "run", track=False).run.path
+    config = resolve_config("ae", data=corpus, overrides=(*TINY, *overrides))
+    return train(config, run_dir=folder / "run", track=False).run.path
 
 
 @pytest.fixture(scope="module")
@@ -224,7 +226,7 @@ def test_runs_of_earlier_versions_still_write(run: Path, tmp_path: Path) -> None
     old: Any = object.__new__(Run)
     old.__dict__.update(open_run(run).__dict__)
     old.record = type(old.record).model_validate(record)
-    from motionsynth.generation import write_windows
+    from motionsynth.runs.generation import write_windows
 
     (path,) = write_windows(old, torch.zeros(1, 16, old.record.width), tmp_path, ["old"])
     clip = read_bvh(path)

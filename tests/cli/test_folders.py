@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from motionsynth import workflow
+from motionsynth.config import resolve_data
 from motionsynth.extractors.store import save_extractor
-from motionsynth.generation import SHOWN
 from motionsynth.motion.bvh import read_bvh
 from motionsynth.output import MANIFEST
-from motionsynth.run import open_run
+from motionsynth.runs.generation import SHOWN
+from motionsynth.runs.run import open_run
 from tests.cli.invocation import Invoke
 from tests.corpus.folders import write_clips
 
@@ -35,7 +35,7 @@ def judge(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from motionsynth.extractors.fitting import train_extractor
 
     folder = tmp_path_factory.mktemp("judges") / "judge"
-    save_extractor(train_extractor(open_corpus(workflow.resolve_data(corpus)), networks=False), folder)
+    save_extractor(train_extractor(open_corpus(resolve_data(corpus)), networks=False), folder)
     return folder
 
 

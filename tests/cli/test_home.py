@@ -84,7 +84,7 @@ def test_commands_read_and_write_below_home(home: Path) -> None:
 
 def test_a_run_is_kept_below_home_and_found_there(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     places: list[Path | None] = []
-    monkeypatch.setattr("motionsynth.workflow.train", lambda *_, run_dir, **__: places.append(run_dir) or 1 / 0)
+    monkeypatch.setattr("motionsynth.runs.train.train", lambda *_, run_dir, **__: places.append(run_dir) or 1 / 0)
     with pytest.raises(ZeroDivisionError):
         CliRunner().invoke(app, ["train", "vae", "--run-dir", "~/x"], catch_exceptions=False)
     assert places == [home / "x"]

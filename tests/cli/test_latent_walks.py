@@ -10,8 +10,8 @@ import torch
 
 import motionsynth
 from motionsynth.families.latent_paths import Axis, great_circle, path_between, straight_line
-from motionsynth.latent_walks import ROWS
 from motionsynth.output import MANIFEST
+from motionsynth.runs.latent_walks import ROWS
 from tests.cli.invocation import Invoke
 
 SMALL = (
@@ -24,15 +24,16 @@ SMALL = (
 
 @pytest.fixture(scope="module")
 def train(corpus: Path, tmp_path_factory: pytest.TempPathFactory):
-    from motionsynth import workflow
+    from motionsynth.config import resolve_config
+    from motionsynth.runs.train import train
 
     made: dict[tuple[str, ...], Path] = {}
 
     def trained(family: str, *overrides: str) -> Path:
         if (family, *overrides) not in made:
-            config = workflow.resolve_config(family, data=corpus, overrides=(*SMALL, *overrides))
+            config = resolve_config(family, data=corpus, overrides=(*SMALL, *overrides))
             folder = tmp_path_factory.mktemp("runs") / family
-            made[family, *overrides] = workflow.train(config, run_dir=folder, track=False).run.path
+            made[family, *overrides] = train(config, run_dir=folder, track=False).run.path
         return made[family, *overrides]
 
     return trained
@@ -149,11 +150,12 @@ def test_mistakes_say_what_to_do(
 
 
 def test_a_family_without_latents_says_which_have_some(invoke: Invoke, corpus: Path, tmp_path: Path) -> None:
-    from motionsynth import workflow
+    from motionsynth.config import resolve_config
+    from motionsynth.runs.train import train
 
     overrides = ("train.passes=5", "family.components=1", "family.latent_dim=2", "family.axes=8", "train.threads=1")
-    config = workflow.resolve_config("gmm", data=corpus, overrides=overrides)
-    run = workflow.train(config, run_dir=tmp_path / "gmm", track=False).run.path
+    config = resolve_config("gmm", data=corpus, overrides=overrides)
+    run = train(config, run_dir=tmp_path / "gmm", track=False).run.path
     for command in (("interpolate", run, "--seeds", 0, 1), ("traverse", run)):
         result = invoke(*command)
         assert result.code == 2

@@ -20,9 +20,9 @@ LONG_WORK = (
     "motionsynth.corpus.fetch.fetch_missing",
     "motionsynth.corpus.walkers.walker_clip",
     "motionsynth.evaluation.reference.open_reference",
-    "motionsynth.generation.read_features",
-    "motionsynth.latent_walks._decoded",
-    "motionsynth.sampling.draw_samples",
+    "motionsynth.runs.generation.read_features",
+    "motionsynth.runs.latent_walks._decoded",
+    "motionsynth.runs.sampling.draw_samples",
     "motionsynth.study.runner.make_plan",
     "motionsynth.view.player.player_html",
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from motionsynth.run import open_run
+from motionsynth.runs.run import open_run
 from tests.cli.invocation import Invoke
 
 SMALL = ("train.steps=2", "train.batch_size=8", "family.backbone={kind: basis, components: 32, width: 8, layers: 1}")

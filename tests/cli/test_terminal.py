@@ -57,13 +57,14 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from motionsynth import workflow
+    from motionsynth.config import resolve_config
+    from motionsynth.runs.train import train
 
-    config = workflow.resolve_config(
+    config = resolve_config(
         "vae", data=corpus, overrides=("data.on_bad_file=skip", *SMALL, "family.condition=[content]")
     )
     path = tmp_path_factory.mktemp("runs") / f"vae{FORGED}"
-    return workflow.train(config, run_dir=path, track=False).run.path
+    return train(config, run_dir=path, track=False).run.path
 
 
 def clip_of(corpus: Path) -> Path:

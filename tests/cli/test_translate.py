@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 import motionsynth
-from motionsynth import workflow
+from motionsynth.config import resolve_config
 from motionsynth.features.placement import placement_of
 from motionsynth.motion.bvh import read_bvh, write_bvh
 from motionsynth.motion.resample import resample
+from motionsynth.runs.train import train
 from tests.cli.invocation import Invoke
 from tests.corpus.folders import clip_of
 
@@ -27,8 +28,8 @@ BASIS = (*SHORT, "family.backbone={kind: basis, components: 32, width: 16, layer
 
 @pytest.fixture(scope="module", params=[CONV, BASIS], ids=["conv", "basis"])
 def cyclegan(request: pytest.FixtureRequest, corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    config = workflow.resolve_config("cyclegan", data=corpus, overrides=request.param)
-    return workflow.train(config, run_dir=tmp_path_factory.mktemp("runs") / "cyclegan", track=False).run.path
+    config = resolve_config("cyclegan", data=corpus, overrides=request.param)
+    return train(config, run_dir=tmp_path_factory.mktemp("runs") / "cyclegan", track=False).run.path
 
 
 def test_whole_clips_come_back_under_their_names(invoke: Invoke, cyclegan: Path, corpus: Path, tmp_path: Path) -> None:
@@ -109,8 +110,8 @@ def test_a_folder_is_translated_as_a_whole(invoke: Invoke, cyclegan: Path, corpu
 
 def test_a_family_that_cannot_says_which_can(invoke: Invoke, corpus: Path, tmp_path: Path) -> None:
     overrides = ("train.steps=2", "train.batch_size=8", "family.backbone={kind: conv, widths: [8,8,8,8]}")
-    config = workflow.resolve_config("ae", data=corpus, overrides=overrides)
-    run = workflow.train(config, run_dir=tmp_path / "ae", track=False).run.path
+    config = resolve_config("ae", data=corpus, overrides=overrides)
+    run = train(config, run_dir=tmp_path / "ae", track=False).run.path
     result = invoke("translate", run, min(corpus.glob("*.bvh")), "--to", "elderly", "--out", tmp_path / "x")
     assert result.code == 2
     assert "ae has no translators, so it cannot translate; these can: cyclegan" in result.err
@@ -156,8 +157,8 @@ def test_two_folders_are_two_domains(invoke: Invoke, corpus: Path, tmp_path: Pat
         for path in sorted(corpus.glob(f"walk_{style}_*.bvh")):
             (folders[style] / path.name).write_bytes(path.read_bytes())
     overrides = (*CONV, "data.keep={}", f"data.second={folders['normal']}", "family.domain=corpus")
-    config = workflow.resolve_config("cyclegan", data=folders["elderly"], overrides=overrides)
-    run = workflow.train(config, run_dir=tmp_path / "run", track=False).run
+    config = resolve_config("cyclegan", data=folders["elderly"], overrides=overrides)
+    run = train(config, run_dir=tmp_path / "run", track=False).run
     assert run.record.labels["corpus"] == ("elderly", "normal")
     clip = min(folders["normal"].glob("*.bvh"))
     assert invoke("translate", run.path, clip, "--to", "elderly", "--out", tmp_path / "out").code == 0

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from motionsynth import workflow
-from motionsynth.config import RunConfig, config_hash, dump_config
+from motionsynth.config import RunConfig, config_hash, dump_config, resolve_data
 from motionsynth.corpus.bones import SAME_DIRECTION, leg_length, mean_bones, put_on
 from motionsynth.corpus.corpus import Corpus, open_corpus, prepare_clip
 from motionsynth.corpus.labels import read_labels
@@ -24,7 +23,8 @@ from motionsynth.motion.bvh import write_bvh
 from motionsynth.motion.clip import Clip
 from motionsynth.motion.skeleton import FloatArray
 from motionsynth.motion.transform import order_joints, scale_lengths, turn
-from motionsynth.run import open_run
+from motionsynth.runs.begin import new_run
+from motionsynth.runs.run import open_run
 from tests.corpus.folders import (
     PEOPLE,
     WHO,
@@ -325,7 +325,7 @@ def test_a_run_keeps_the_bones_that_a_file_gave(folder: Path, tmp_path: Path, mo
     for choice in ("mean", file):
         config = config_of(folder, bones=choice, hold_out="actor")
         corpus = open_corpus(config.data, workers=1)
-        run = workflow.new_run(tmp_path / f"run-{Path(choice).stem}", config, corpus)
+        run = new_run(tmp_path / f"run-{Path(choice).stem}", config, corpus)
         file.unlink(missing_ok=True)
         again = open_corpus(open_run(run.path).data, workers=1)
         assert again.fingerprint == run.record.corpus_fingerprint == corpus.fingerprint
@@ -341,7 +341,7 @@ def test_a_run_is_held_against_other_people_on_its_own_bones(
 ) -> None:
     monkeypatch.setenv("MOTIONSYNTH_CACHE", str(tmp_path / "cache"))
     config = config_of(folder, bones="mean", hold_out="actor")
-    run = workflow.new_run(tmp_path / "run", config, open_corpus(config.data, workers=1))
+    run = new_run(tmp_path / "run", config, open_corpus(config.data, workers=1))
     others = write_people(tmp_path / "others", {"eve": 0.7, "fay": 0.8, "gus": 0.85})
     (tmp_path / "others.yaml").write_text(f"path: {others}\nbones: mean\nhold_out: take\n")
     for place in (others, tmp_path / "others.yaml"):
@@ -367,9 +367,9 @@ def test_a_file_of_bones_counts_from_the_yaml_that_names_it(tmp_path: Path, monk
     (tmp_path / "mean").mkdir()  # which is no file of bones
     for word, meant in (("mean", "mean"), ("mine.bvh", tmp_path / "mine.bvh")):
         (tmp_path / "data.yaml").write_text(f"path: clips\nbones: {word}\n")
-        assert workflow.resolve_data(tmp_path / "data.yaml").bones == meant
+        assert resolve_data(tmp_path / "data.yaml").bones == meant
     monkeypatch.chdir(tmp_path)
-    assert workflow.resolve_data(Path("x"), overrides=["data.bones=mine.bvh"]).bones == tmp_path / "mine.bvh"
+    assert resolve_data(Path("x"), overrides=["data.bones=mine.bvh"]).bones == tmp_path / "mine.bvh"
 
 
 @pytest.mark.parametrize(
@@ -382,7 +382,7 @@ def test_a_file_of_bones_counts_from_the_yaml_that_names_it(tmp_path: Path, monk
 )
 def test_what_is_no_bones_is_refused(value: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        workflow.resolve_data(Path("x"), overrides=[f"data.bones={value}"])
+        resolve_data(Path("x"), overrides=[f"data.bones={value}"])
 
 
 @pytest.mark.parametrize(
@@ -408,7 +408,7 @@ def test_whole_people_are_held_out(folder: Path, cache: Path) -> None:
 
 @pytest.mark.parametrize("name", ["HDM_bd_kickLFront1Reps_001_120.amc", "hdm05_kickLFront1Reps_bd_014.bvh"])
 def test_hdm05_is_labelled_by_its_names_and_holds_out_people(name: str) -> None:
-    data = workflow.resolve_data(REPOSITORY / "configs/data/hdm05.yaml")
+    data = resolve_data(REPOSITORY / "configs/data/hdm05.yaml")
     assert (data.bones, data.hold_out, data.window_frames) == ("mean", "actor", 32)
     labels = read_labels(Path(), [name], data.labels, data.pattern)
     assert labels.clips[name].classes == {"content": "kickLFront1Reps", "actor": "bd"} and labels.cell_names == (

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from motionsynth.config import load_config
+from motionsynth.config import baseline, load_config
 from motionsynth.corpus import fetch, offers, unpack
 from motionsynth.corpus.fetch import Survey, fetch_missing, survey_folder
 from motionsynth.corpus.labels import read_labels
@@ -24,7 +24,6 @@ from motionsynth.corpus.split import SPLITS, Take, split_takes
 from motionsynth.corpus.transfer import Transfer
 from motionsynth.corpus.unpack import ArchiveError, unpack_tar, unpack_zip
 from motionsynth.errors import CorpusError, DownloadError
-from motionsynth.workflow import baseline
 from tests.corpus.mirror import Fault, Mirror, serving
 
 INSIDE = "dataset/data"

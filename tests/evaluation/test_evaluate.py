@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from motionsynth import evaluate, open_run, workflow
+from motionsynth import evaluate, open_run
+from motionsynth.config import resolve_config
 from motionsynth.corpus.corpus import open_corpus
 from motionsynth.errors import ConfigError, MotionSynthError
 from motionsynth.evaluation.compared import Compared
@@ -20,6 +21,7 @@ from motionsynth.evaluation.reference import open_reference
 from motionsynth.evaluation.scores import Scores
 from motionsynth.extractors.store import load_extractor
 from motionsynth.metrics.registry import choose
+from motionsynth.runs.train import train
 from tests.evaluation import worlds
 
 
@@ -64,8 +66,8 @@ def test_the_file_says_all_that_is_needed_to_read_a_figure(of_run: Scores) -> No
 def test_a_run_that_learnt_from_denser_windows_has_the_judge_of_the_others(tmp_path: Path) -> None:
     dense = tmp_path / "dense.yaml"
     dense.write_text(worlds.data_yaml().read_text().replace("stride_frames: 16", "stride_frames: 1"))
-    config = workflow.resolve_config("vae", data=dense, overrides=worlds.SMALL)
-    run = workflow.train(config, run_dir=tmp_path / "run", track=False).run
+    config = resolve_config("vae", data=dense, overrides=worlds.SMALL)
+    run = train(config, run_dir=tmp_path / "run", track=False).run
     fresh = open_corpus(config.data.model_copy(update={"stride_frames": 4}))
     for held in (open_reference("test", run), open_reference(f"{dense}:test", run), open_reference(str(dense), None)):
         assert held.corpus.fingerprint == fresh.fingerprint != run.record.corpus_fingerprint
@@ -141,7 +143,7 @@ def test_a_folder_s_outcome_goes_to_the_working_folder(tmp_path: Path, monkeypat
 def test_likelihood_is_that_of_held_out_windows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     import torch
 
-    from motionsynth.run import Run
+    from motionsynth.runs.run import Run
 
     class Normal(torch.nn.Module):
         def __init__(self) -> None:

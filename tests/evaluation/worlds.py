@@ -8,12 +8,13 @@ from functools import lru_cache
 from pathlib import Path
 from tempfile import mkdtemp
 
-from motionsynth import workflow
+from motionsynth.config import resolve_config
 from motionsynth.corpus.corpus import Corpus
 from motionsynth.extractors.store import save_extractor
-from motionsynth.generation import generate
 from motionsynth.motion.bvh import read_bvh, write_bvh
 from motionsynth.motion.clip import Clip
+from motionsynth.runs.generation import generate
+from motionsynth.runs.train import train
 from tests.extractors.corpora import walkers_corpus, walkers_extractor
 
 FEW = ("speed_ratio", "energy_above_3hz", "sliced_wasserstein", "recall")
@@ -48,8 +49,8 @@ def data_yaml() -> Path:
 @lru_cache(maxsize=1)
 def run_dir() -> Path:
     """A VAE that has learnt for six steps."""
-    config = workflow.resolve_config("vae", data=data_yaml(), overrides=SMALL)
-    return workflow.train(config, run_dir=home() / "vae", track=False).run.path
+    config = resolve_config("vae", data=data_yaml(), overrides=SMALL)
+    return train(config, run_dir=home() / "vae", track=False).run.path
 
 
 @lru_cache(maxsize=1)

@@ -7,17 +7,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from motionsynth import workflow
+from motionsynth.config import resolve_config
 from motionsynth.corpus.basis import WindowBasis
 from motionsynth.corpus.walkers import make_walkers
 from motionsynth.errors import ConfigError, RunError
 from motionsynth.families import FAMILIES, family_class
 from motionsynth.families.capabilities import Encodes, Reconstructs
 from motionsynth.families.latent import LatentConfig
-from motionsynth.generation import generate, reconstruct
 from motionsynth.motion.bvh import read_bvh
-from motionsynth.run import Run, open_run
-from motionsynth.sampling import draw_samples
+from motionsynth.runs.generation import generate, reconstruct
+from motionsynth.runs.run import Run, open_run
+from motionsynth.runs.sampling import draw_samples
+from motionsynth.runs.train import resume, train
 from tests.records import change_record
 
 SMALL = (
@@ -37,8 +38,8 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def trained(name: str, corpus: Path, run_dir: Path, *overrides: str) -> Run:
-    config = workflow.resolve_config(name, data=corpus, overrides=(*SMALL, *overrides))
-    return workflow.train(config, run_dir=run_dir, track=False).run
+    config = resolve_config(name, data=corpus, overrides=(*SMALL, *overrides))
+    return train(config, run_dir=run_dir, track=False).run
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +73,8 @@ def test_what_is_drawn_lies_in_the_basis(vae: Run) -> None:
 
 
 def test_a_resumed_run_equals_the_uninterrupted_one(vae: Run, corpus: Path, tmp_path: Path) -> None:
-    config = workflow.resolve_config("vae", data=corpus, overrides=(*SMALL, "train.checkpoint_every_steps=3"))
-    whole = workflow.train(config, run_dir=tmp_path / "whole", track=False).run
+    config = resolve_config("vae", data=corpus, overrides=(*SMALL, "train.checkpoint_every_steps=3"))
+    whole = train(config, run_dir=tmp_path / "whole", track=False).run
     again = open_run(tmp_path / "whole")
     (tmp_path / "whole" / "weights.safetensors").unlink()
     (newest,) = [p for p in (tmp_path / "whole" / "checkpoints").iterdir() if p.name == "6"] or [None]
@@ -82,7 +83,7 @@ def test_a_resumed_run_equals_the_uninterrupted_one(vae: Run, corpus: Path, tmp_
         path.unlink()
     newest.rmdir()
     change_record(again.path, state="stopped")
-    resumed = workflow.resume(again.path, track=False).run
+    resumed = resume(again.path, track=False).run
     first, second = (draw_samples(one, 2, 0).motion_NTD for one in (whole, resumed))
     assert torch.equal(first, second)
     assert torch.equal(first, draw_samples(vae, 2, 0).motion_NTD)
@@ -101,9 +102,9 @@ def test_a_damaged_basis_is_refused(corpus: Path, tmp_path: Path) -> None:
 def test_a_small_corpus_has_as_many_components_as_it_can(corpus: Path, tmp_path: Path) -> None:
     """It trains and draws with the shipped number, which is one at most; said in a line."""
     few = ("data.window_frames=64", "data.stride_frames=64", "family.backbone.components=512")
-    config = workflow.resolve_config("vae", data=corpus, overrides=(*SMALL, *few))
+    config = resolve_config("vae", data=corpus, overrides=(*SMALL, *few))
     told: list[str] = []
-    run = open_run(workflow.train(config, run_dir=tmp_path / "run", track=False, announce=told.append).run.path)
+    run = open_run(train(config, run_dir=tmp_path / "run", track=False, announce=told.append).run.path)
     basis = run.basis()
     assert isinstance(basis, WindowBasis) and 10 < basis.size < 40
     assert any(f"basis: {basis.size} components (512 were asked for" in line for line in told)

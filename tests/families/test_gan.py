@@ -283,7 +283,7 @@ def test_validation_concludes_a_calibration_error(tmp_path):
 
 
 def test_a_run_keeps_why_its_objective_is_a_surrogate(tmp_path):
-    from motionsynth.run import create_run
+    from motionsynth.runs.run import create_run
     from motionsynth.tracking.record import describe
 
     def kept(*overrides: str):

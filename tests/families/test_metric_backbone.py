@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from motionsynth import workflow
-from motionsynth.config import RunConfig, config_hash
+from motionsynth.config import RunConfig, config_hash, resolve_config
 from motionsynth.corpus.corpus import Corpus, open_corpus
 from motionsynth.corpus.motion_metric import MotionMetric
 from motionsynth.corpus.walkers import make_walkers
@@ -17,8 +16,9 @@ from motionsynth.errors import ConfigError
 from motionsynth.families.base import StepContext
 from motionsynth.families.likelihood import Likelihood
 from motionsynth.features.geometry import joint_positions_m
-from motionsynth.run import Run, open_run
-from motionsynth.sampling import draw_from, draw_samples
+from motionsynth.runs.run import Run, open_run
+from motionsynth.runs.sampling import draw_from, draw_samples
+from motionsynth.runs.train import train
 
 KINDS = {
     "conv": "widths: [8, 8]",
@@ -43,13 +43,13 @@ def config(name: str, kind: str, folder: Path, metric: str = "{}", *more: str) -
     section = f"family.backbone={{kind: {kind}, {KINDS[kind]}, metric: {metric}}}"
     small = ("data.window_frames=16", "train.steps=4", "train.batch_size=8", section)
     critic = {"gan": {"conv": "{widths: [8, 8]}", "gru": "{}"}}.get(name, {}).get(kind)
-    return workflow.resolve_config(
+    return resolve_config(
         name, data=folder, overrides=(*small, *([f"family.critic={critic}"] if critic else []), *more)
     )
 
 
 def trained(config: RunConfig, run_dir: Path) -> Run:
-    return open_run(workflow.train(config, run_dir=run_dir, track=False).run.path)
+    return open_run(train(config, run_dir=run_dir, track=False).run.path)
 
 
 def test_a_weight_is_how_far_joints_move_by_finite_differences(corpus: Corpus) -> None:
@@ -125,7 +125,7 @@ def test_every_kind_learns_and_draws_features_as_they_were(name: str, kind: str,
 def test_without_a_metric_a_run_is_what_it_was(folder: Path) -> None:
     """Its hash too: the key is not said where it says nothing."""
     plain, told, weighted = (
-        workflow.resolve_config("vae", data=folder, overrides=(f"family.backbone={{kind: conv{metric}}}",))
+        resolve_config("vae", data=folder, overrides=(f"family.backbone={{kind: conv{metric}}}",))
         for metric in ("", ", metric: null", ", metric: {}")
     )
     assert plain.family.basis is None
@@ -142,4 +142,4 @@ def test_without_a_metric_a_run_is_what_it_was(folder: Path) -> None:
 )
 def test_metrics_that_weigh_nothing_are_refused(name: str, metric: str, reason: str, folder: Path) -> None:
     with pytest.raises(ConfigError, match=reason):
-        workflow.resolve_config(name, data=folder, overrides=(f"family.backbone={{kind: conv, metric: {metric}}}",))
+        resolve_config(name, data=folder, overrides=(f"family.backbone={{kind: conv, metric: {metric}}}",))

@@ -62,7 +62,7 @@ def cells_at_once(jobs: Sequence[CellJob]) -> tuple[str, list[CellOutcome]]:
     """Ray node, and cells whose runs take their steps at once, as they do on a GPU."""
     import ray
 
-    from motionsynth import trainings
+    from motionsynth.runs import train as trainings
 
     trainings.train_seeds = partial(trainings.train_seeds, stacked=True)
     return ray.get_runtime_context().get_node_id(), run_cells(jobs)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from motionsynth.config import resolve_config
 from motionsynth.corpus.shape import MotionShape
 from motionsynth.errors import ConfigError
 from motionsynth.families import FAMILIES, family_class
@@ -15,7 +16,6 @@ from motionsynth.study.check import check_views
 from motionsynth.study.load import load_study, plan_cells, read_study
 from motionsynth.study.plan import ArmConfig, StudyConfig, ViewConfig
 from motionsynth.training.determinism import build_family
-from motionsynth.workflow import resolve_config
 from motionsynth.yaml_files import read_yaml
 from tests.study.small import CALIBRATION
 

@@ -12,7 +12,7 @@ import torch
 
 from motionsynth.corpus.walkers import make_walkers
 from motionsynth.errors import BvhError, MotionSynthError
-from motionsynth.run import open_run
+from motionsynth.runs.run import open_run
 from motionsynth.study.cells import CellJob, run_cells
 from motionsynth.study.engines import WorkerDiedError, as_ended, engine_for
 from motionsynth.study.load import load_study, plan_cells

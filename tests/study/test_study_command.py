@@ -19,10 +19,10 @@ import pytest
 
 from motionsynth.cli.app import run as run_app
 from motionsynth.errors import RunError
-from motionsynth.run import open_run
+from motionsynth.runs.run import open_run
+from motionsynth.runs.train import train_once
 from motionsynth.tracking.journal import JOURNAL, last_values
 from motionsynth.training.journal import read_journal
-from motionsynth.workflow import train_once
 from tests.cli.conftest import invoke
 from tests.cli.invocation import Invoke, Result
 from tests.study.small import make_small

@@ -11,10 +11,10 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from motionsynth import workflow
+from motionsynth.config import resolve_config
 from motionsynth.errors import RunError, StudyError
 from motionsynth.evaluation.reference import Reference
-from motionsynth.run import Run
+from motionsynth.runs.run import Run
 from motionsynth.study import translation as instrument
 from motionsynth.study.domains import domains, matched
 from motionsynth.study.plan import ArmConfig, MeasureConfig, ViewConfig
@@ -34,8 +34,8 @@ def world() -> World:
 
 def train(folder: Path, family: str, *overrides: str) -> Run:
     data = walkers_corpus().config.path
-    config = workflow.resolve_config(family, data=data, overrides=(*SMALL, "train.steps=2", *overrides))
-    return workflow.train(config, run_dir=folder, track=False).run
+    config = resolve_config(family, data=data, overrides=(*SMALL, "train.steps=2", *overrides))
+    return train(config, run_dir=folder, track=False).run
 
 
 @pytest.fixture(scope="module")

@@ -22,8 +22,8 @@ from motionsynth.families import FAMILIES, family_class
 from motionsynth.families.backbone import CriticConfig
 from motionsynth.families.base import EMConfig, Family, FamilyConfig, StepContext
 from motionsynth.families.gmm import GMM
-from motionsynth.fit import train_run
-from motionsynth.run import Run, open_run
+from motionsynth.runs.fit import train_run
+from motionsynth.runs.run import Run, open_run
 from motionsynth.training.determinism import build_family, initial_weights
 from motionsynth.training.distributed import Ranks, joined_ranks
 from motionsynth.training.em import EMRule

@@ -16,8 +16,8 @@ import pytest
 import torch
 
 from motionsynth.errors import MotionSynthError, RunError
-from motionsynth.fit import train_run
-from motionsynth.run import Run
+from motionsynth.runs.fit import train_run
+from motionsynth.runs.run import Run
 from motionsynth.training import checkpoint as module
 from motionsynth.training.checkpoint import Checkpoint, load_newest, save_checkpoint
 from motionsynth.training.trainer import Trainer

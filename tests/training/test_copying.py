@@ -14,12 +14,12 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from motionsynth import sample_score as module
 from motionsynth.config import TrainConfig, config_hash, dump_config
-from motionsynth.fit import train_run
 from motionsynth.metrics.memorisation import CLOSE
-from motionsynth.run import Run
-from motionsynth.sampling import draw_from
+from motionsynth.runs import sample_score as module
+from motionsynth.runs.fit import train_run
+from motionsynth.runs.run import Run
+from motionsynth.runs.sampling import draw_from
 from motionsynth.training.copying import CopyWatch
 from motionsynth.training.journal import read_journal
 from motionsynth.training.trainer import Score, Trainer

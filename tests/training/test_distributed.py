@@ -24,8 +24,8 @@ from motionsynth.config import TrainConfig
 from motionsynth.errors import ConfigError, RanksError
 from motionsynth.families.base import Family
 from motionsynth.families.gmm import GMM
-from motionsynth.fit import train_run
-from motionsynth.run import open_run
+from motionsynth.runs.fit import train_run
+from motionsynth.runs.run import open_run
 from motionsynth.training.budget import refuse_company, refuse_shares
 from motionsynth.training.determinism import build_family
 from motionsynth.training.device import resolve_device

@@ -20,9 +20,9 @@ from motionsynth.corpus.shape import MotionShape
 from motionsynth.corpus.windows import Batch, WindowSet
 from motionsynth.errors import ConfigError, TrainingError
 from motionsynth.families.gmm import GMM
-from motionsynth.fit import train_run
-from motionsynth.run import Run, create_run
-from motionsynth.sampling import draw_samples
+from motionsynth.runs.fit import train_run
+from motionsynth.runs.run import Run, create_run
+from motionsynth.runs.sampling import draw_samples
 from motionsynth.training.budget import refuse_hopeless
 from motionsynth.training.determinism import build_family
 from motionsynth.training.em import EMRule
@@ -236,12 +236,13 @@ def test_too_few_windows_are_refused() -> None:
 
 
 def test_a_hopeless_run_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from motionsynth import workflow
+    from motionsynth.config import resolve_config
+    from motionsynth.runs.train import train
 
-    monkeypatch.setattr("motionsynth.corpus.corpus.open_corpus", lambda *_, **__: pytest.fail("clips were read"))
-    config = workflow.resolve_config("gmm", overrides=["train.passes=4"])
+    monkeypatch.setattr("motionsynth.runs.begin.open_corpus", lambda *_, **__: pytest.fail("clips were read"))
+    config = resolve_config("gmm", overrides=["train.passes=4"])
     with pytest.raises(ConfigError, match=r"^train.passes: must be at least 5"):
-        workflow.train(config, run_dir=tmp_path / "run", device="cpu", track=False)
+        train(config, run_dir=tmp_path / "run", device="cpu", track=False)
     assert not (tmp_path / "run").exists()
 
 

@@ -10,9 +10,9 @@ import torch
 
 from motionsynth.families.ae import Autoencoder
 from motionsynth.families.capabilities import SampleOptions
-from motionsynth.fit import train_run
-from motionsynth.run import Run, open_run
-from motionsynth.sampling import draw_samples
+from motionsynth.runs.fit import train_run
+from motionsynth.runs.run import Run, open_run
+from motionsynth.runs.sampling import draw_samples
 from tests.training.toy_family import make_config, make_run, make_windows
 
 

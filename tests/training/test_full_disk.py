@@ -15,8 +15,8 @@ import pytest
 from motionsynth import files
 from motionsynth.errors import RunError, TrainingError
 from motionsynth.files import write_bytes
-from motionsynth.fit import train_run
-from motionsynth.run import Run, open_run
+from motionsynth.runs.fit import train_run
+from motionsynth.runs.run import Run, open_run
 from motionsynth.training.journal import Journal
 from motionsynth.training.trainer import TrainingResult
 from tests.training.test_resume import same_end

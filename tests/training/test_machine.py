@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from motionsynth import workflow
-from motionsynth.config import TrainConfig, load_config
+from motionsynth.config import TrainConfig, baseline, load_config, resolve_config
 from motionsynth.errors import ConfigError
 from motionsynth.families.gmm import GMM
-from motionsynth.run import open_run
+from motionsynth.runs.begin import settle
+from motionsynth.runs.run import open_run
+from motionsynth.runs.train import resume, train, train_once
 from motionsynth.training.machine import THREADS, describe_machine, differences, settled
 from motionsynth.training.trainer import Trainer
 from tests.records import change_record
@@ -65,7 +66,7 @@ def test_a_trainer_that_is_told_nothing_learns_as_one_that_is_told_what_it_chose
 @pytest.mark.parametrize("wrong", ["0", "many", "1.5", "true", "null"])
 def test_threads_are_a_number_or_auto(wrong: str) -> None:
     with pytest.raises(ConfigError, match=r"train\.threads: must be (auto, or )?a (whole )?number"):
-        load_config(workflow.baseline("vae"), overrides=[f"train.threads={wrong}"])
+        load_config(baseline("vae"), overrides=[f"train.threads={wrong}"])
 
 
 def test_a_run_keeps_what_auto_stood_for_and_goes_on_by_it_elsewhere(
@@ -73,8 +74,8 @@ def test_a_run_keeps_what_auto_stood_for_and_goes_on_by_it_elsewhere(
 ) -> None:
     has_amx(monkeypatch, True)
     run_dir = tmp_path / "vae"
-    asked, told = workflow.resolve_config("vae", data=corpus, overrides=SMALL), list[str]()
-    run = workflow.train(asked, run_dir=run_dir, track=False, announce=told.append).run
+    asked, told = resolve_config("vae", data=corpus, overrides=SMALL), list[str]()
+    run = train(asked, run_dir=run_dir, track=False, announce=told.append).run
     assert told[0] == f"auto: train.threads {THREADS}, train.precision bf16"
     run = open_run(run_dir)
     assert run.record.chosen == {"threads": str(THREADS), "precision": "bf16"}
@@ -82,12 +83,12 @@ def test_a_run_keeps_what_auto_stood_for_and_goes_on_by_it_elsewhere(
     assert (run.config.train.threads, run.config.train.precision) == (THREADS, "bf16")
 
     has_amx(monkeypatch, False)
-    assert workflow.settle(asked).train.precision == "float32"
-    assert workflow.train_once(asked, run_dir=run_dir, track=False).step == 2, "it is the run that auto made"
+    assert settle(asked).train.precision == "float32"
+    assert train_once(asked, run_dir=run_dir, track=False).step == 2, "it is the run that auto made"
 
     change_record(run_dir, state="stopped", machine={**run.record.machine, "processor": "a Z80"})
     told.clear()
-    workflow.resume(run_dir, track=False, announce=told.append)
+    resume(run_dir, track=False, announce=told.append)
     assert "another machine" in told[0] and "was a Z80" in told[0] and "bf16 is slow here" in told[0]
     again = open_run(run_dir)
     assert again.config == run.config and again.record.machine == describe_machine("cpu")

@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import load_file
 
 from motionsynth.errors import RunError
-from motionsynth.fit import train_run
-from motionsynth.run import open_run
+from motionsynth.runs.fit import train_run
+from motionsynth.runs.run import open_run
 from motionsynth.training.checkpoint import Checkpoint, load_newest
 from motionsynth.training.determinism import stream_seed
 from motionsynth.training.journal import read_journal

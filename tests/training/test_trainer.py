@@ -14,7 +14,7 @@ from motionsynth.config import RunConfig
 from motionsynth.corpus.windows import WindowSet
 from motionsynth.errors import TrainingError
 from motionsynth.families.base import StepContext
-from motionsynth.fit import train_run
+from motionsynth.runs.fit import train_run
 from motionsynth.training.determinism import build_family
 from motionsynth.training.journal import Journal, read_journal
 from motionsynth.training.trainer import ProgressListener, Trainer, TrainingResult

@@ -17,7 +17,7 @@ from motionsynth.corpus.windows import Batch, WindowSet
 from motionsynth.families import FAMILIES
 from motionsynth.families.base import AdamConfig, Family, FamilyConfig, Loss, Phase, StepContext
 from motionsynth.families.capabilities import SampleOptions
-from motionsynth.run import Run, create_run
+from motionsynth.runs.run import Run, create_run
 
 FRAMES, FEATURES = 8, 3
 

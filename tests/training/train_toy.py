@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from motionsynth.fit import train_run
-from motionsynth.run import open_run
+from motionsynth.runs.fit import train_run
+from motionsynth.runs.run import open_run
 from tests.training import toy_family
 
 if __name__ == "__main__":

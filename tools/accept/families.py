@@ -36,7 +36,7 @@ from family_quality import (
     translated,
 )
 
-from motionsynth.config import RunConfig, config_hash
+from motionsynth.config import RunConfig, config_hash, resolve_config, resolve_data
 from motionsynth.corpus.config import DataConfig
 from motionsynth.corpus.windows import WindowSet
 from motionsynth.errors import MotionSynthError
@@ -44,15 +44,15 @@ from motionsynth.families import FAMILIES, family_class
 from motionsynth.families.base import Family
 from motionsynth.families.capabilities import Reconstructs, SampleOptions, Translates
 from motionsynth.files import write_bytes
-from motionsynth.generation import generate, reconstruct
 from motionsynth.processes import safe_children
 from motionsynth.report.charts import Line, line_chart
-from motionsynth.run import Run
-from motionsynth.sampling import draw_from, draw_samples
+from motionsynth.runs.generation import generate, reconstruct
+from motionsynth.runs.run import Run
+from motionsynth.runs.sampling import draw_from, draw_samples
+from motionsynth.runs.train import train_once
+from motionsynth.runs.translation import translate
 from motionsynth.training.determinism import build_family
 from motionsynth.training.journal import read_journal
-from motionsynth.translation import translate
-from motionsynth.workflow import resolve_config, resolve_data, train_once
 
 WALKERS: Final = Path("data/walkers")
 REAL: Final = Path("configs/data/bandai-namco-2.yaml")

@@ -22,7 +22,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from motionsynth.config import RunConfig, load_config
+from motionsynth.config import RunConfig, baseline, load_config
 from motionsynth.corpus.shape import MotionShape
 from motionsynth.corpus.windows import WindowSet
 from motionsynth.families import FAMILIES
@@ -32,7 +32,6 @@ from motionsynth.training.determinism import build_family, torch_threads
 from motionsynth.training.machine import describe_machine, multiplies_bf16
 from motionsynth.training.rules import GradientRule, rule_for
 from motionsynth.training.trainer import Trainer, TrainingResult
-from motionsynth.workflow import baseline
 from tools.bench.auto import CYCLE, noise_windows
 from tools.bench.seeds import Operators, Seeds
 

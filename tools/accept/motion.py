@@ -21,6 +21,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from motionsynth.config import resolve_config
 from motionsynth.corpus.motions import MotionSet, drawn_motions
 from motionsynth.evaluation.compared import Compared
 from motionsynth.evaluation.reference import Reference, open_reference
@@ -29,10 +30,10 @@ from motionsynth.extractors.store import extractor_for
 from motionsynth.families.capabilities import SampleOptions
 from motionsynth.files import write_bytes
 from motionsynth.metrics.registry import choose
-from motionsynth.run import Run
-from motionsynth.sampling import draw_samples
+from motionsynth.runs.run import Run
+from motionsynth.runs.sampling import draw_samples
+from motionsynth.runs.train import train_once
 from motionsynth.training.journal import read_journal
-from motionsynth.workflow import resolve_config, train_once
 
 COUNT: Final = 1024
 """Windows a set."""

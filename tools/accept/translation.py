@@ -24,7 +24,7 @@ from motionsynth.corpus.corpus import open_corpus
 from motionsynth.evaluation.reference import Reference
 from motionsynth.extractors.store import extractor_for
 from motionsynth.families.capabilities import Translates
-from motionsynth.run import open_run
+from motionsynth.runs.run import open_run
 from motionsynth.study.domains import domains
 from motionsynth.study.plan import ArmConfig, MeasureConfig, ViewConfig
 from motionsynth.study.translation import translation

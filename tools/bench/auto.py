@@ -15,13 +15,12 @@ from typing import Final
 
 import torch
 
-from motionsynth.config import RunConfig, load_config
+from motionsynth.config import RunConfig, baseline, load_config
 from motionsynth.corpus.shape import MotionShape
 from motionsynth.corpus.windows import WindowSet
 from motionsynth.families.base import StepContext
 from motionsynth.training.determinism import build_family, torch_threads
 from motionsynth.training.rules import rule_for
-from motionsynth.workflow import baseline
 
 __all__ = ["CYCLE", "SHAPE", "main", "noise_windows"]
 

@@ -16,13 +16,12 @@ from typing import Any, Final
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from motionsynth.config import load_config
+from motionsynth.config import baseline, load_config
 from motionsynth.corpus.windows import Batch
 from motionsynth.families.base import StepContext
 from motionsynth.training.determinism import build_family, torch_threads
 from motionsynth.training.rules import GradientRule
 from motionsynth.training.seeds import SeedBatch
-from motionsynth.workflow import baseline
 from tools.bench.auto import CYCLE, SHAPE, noise_windows
 
 __all__ = ["Operators", "Seeds", "main"]

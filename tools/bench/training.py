@@ -25,10 +25,10 @@ from motionsynth.config import RunConfig, load_config
 from motionsynth.corpus.corpus import Corpus, open_corpus
 from motionsynth.corpus.shape import MotionShape
 from motionsynth.families.base import Family, StepContext
-from motionsynth.fit import train_run
+from motionsynth.runs.begin import new_run
+from motionsynth.runs.fit import train_run
 from motionsynth.training.determinism import build_family, torch_threads
 from motionsynth.training.journal import JournalRow, read_journal
-from motionsynth.workflow import new_run
 
 __all__ = ["main"]
 

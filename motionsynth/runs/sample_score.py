@@ -19,12 +19,12 @@ from motionsynth.metrics.components import FITTED, PrincipalComponents
 from motionsynth.metrics.frechet import Moments
 from motionsynth.metrics.memorisation import close_share
 from motionsynth.metrics.neighbours import nearest
-from motionsynth.sampling import draw_from
+from motionsynth.runs.sampling import draw_from
 from motionsynth.training.copying import FIGURE
 
 if TYPE_CHECKING:
     from motionsynth.corpus.corpus import Corpus
-    from motionsynth.run import Run
+    from motionsynth.runs.run import Run
     from motionsynth.training.trainer import Score
 
 __all__ = ["COMPONENTS", "SAMPLES", "sample_score"]

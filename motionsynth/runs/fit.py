@@ -16,7 +16,7 @@ from motionsynth.corpus.windows import WindowSet
 from motionsynth.errors import ConfigError, MotionSynthError, RanksError, RunError, TrainingError
 from motionsynth.families.capabilities import FitsPrior
 from motionsynth.files import full_disk, sweep_temporaries
-from motionsynth.run import Run
+from motionsynth.runs.run import Run
 from motionsynth.training.determinism import stream_seed, torch_threads
 from motionsynth.training.distributed import Ranks
 from motionsynth.training.journal import Journal

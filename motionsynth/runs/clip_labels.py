@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from motionsynth.corpus.windows import WindowSet
-    from motionsynth.run import Run
+    from motionsynth.runs.run import Run
 
 __all__ = ["class_indices", "clip_windows"]
 

@@ -17,12 +17,12 @@ from motionsynth.output import clip_folder
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from motionsynth.export import Export, Source
     from motionsynth.families.base import Family
     from motionsynth.families.capabilities import Decodes
     from motionsynth.families.latent_paths import Axis
     from motionsynth.motion.clip import Clip
-    from motionsynth.run import Run
+    from motionsynth.runs.export import Export, Source
+    from motionsynth.runs.run import Run
 
     Place = tuple[Tensor, Tensor | None]
     """(Z,) latent and (S,) condition of one clip."""
@@ -192,7 +192,7 @@ class _Row(NamedTuple):
 
 def _sources(run: Run, ends: tuple[Path, Path] | tuple[int, int], count: int) -> list[Source] | None:
     """Starts on the way from that of one clip to that of the other; None between seeds."""
-    from motionsynth.export import Source
+    from motionsynth.runs.export import Source
 
     clips = [Source.of(run, end) for end in ends if isinstance(end, Path)]
     return [clips[0].toward(clips[1], index / (count - 1)) for index in range(count)] if clips else None
@@ -200,8 +200,8 @@ def _sources(run: Run, ends: tuple[Path, Path] | tuple[int, int], count: int) ->
 
 def _open(run_dir: Path, device: str) -> _Model:
     from motionsynth.families.capabilities import Decodes
-    from motionsynth.generation import families_that
-    from motionsynth.run import open_run
+    from motionsynth.runs.generation import families_that
+    from motionsynth.runs.run import open_run
     from motionsynth.training.device import resolve_device
 
     run = open_run(run_dir)
@@ -215,9 +215,9 @@ def _encoded(model: _Model, path: Path, labels: Mapping[str, str]) -> Place:
     """Where a clip's first window lies, as ``reconstruct`` encodes it."""
     import torch
 
-    from motionsynth.clip_labels import clip_windows
     from motionsynth.families.capabilities import Encodes
-    from motionsynth.generation import families_that, read_features
+    from motionsynth.runs.clip_labels import clip_windows
+    from motionsynth.runs.generation import families_that, read_features
     from motionsynth.training.determinism import torch_threads
 
     run, family = model.run, model.family
@@ -236,9 +236,9 @@ def _drawn(model: _Model, seed: int, labels: Mapping[str, str]) -> Place:
     """Where the first clip lies that ``generate`` draws for a seed."""
     import torch
 
-    from motionsynth.clip_labels import class_indices
     from motionsynth.families.capabilities import SampleOptions
-    from motionsynth.sampling import CHUNK
+    from motionsynth.runs.clip_labels import class_indices
+    from motionsynth.runs.sampling import CHUNK
     from motionsynth.training.determinism import stream_seed, torch_threads
 
     device = next(model.family.parameters()).device
@@ -295,7 +295,7 @@ def _decoded(model: _Model, z_NZ: Tensor, side_NS: Tensor | None) -> Tensor:
 def _window(run: Run, path: Path) -> Clip:
     """The first window of a clip, as the run's features tell it."""
     from motionsynth.features.encode import decode
-    from motionsynth.generation import read_features
+    from motionsynth.runs.generation import read_features
 
     return decode(run.normaliser().denormalise(read_features(run, path)[: run.record.frames]), run.spec())
 
@@ -313,8 +313,8 @@ def _write(
     export: Export | None = None,
 ) -> Strip:
     """A BVH file for each clip, and the page."""
-    from motionsynth.generation import write_windows
     from motionsynth.motion.bvh import read_bvh
+    from motionsynth.runs.generation import write_windows
     from motionsynth.view.player import write_player
 
     paths: dict[str, list[Path]] = {}

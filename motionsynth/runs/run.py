@@ -37,8 +37,7 @@ from motionsynth.families.base import Family
 from motionsynth.files import locked, new_folder, parse_json, write_bytes, write_synced
 from motionsynth.hashes import hash_bytes
 from motionsynth.nn.convolution import Conv
-from motionsynth.provenance import git_commit
-from motionsynth.run_files import (
+from motionsynth.runs.files import (
     BASIS,
     CONFIG,
     FORMAT,
@@ -52,6 +51,7 @@ from motionsynth.run_files import (
     refuse_taken,
     sealed,
 )
+from motionsynth.runs.provenance import git_commit
 from motionsynth.tensor_files import count_numbers, dump_tensors, load_tensors
 from motionsynth.training.bounds import SLACK
 from motionsynth.training.checkpoint import numbers_kept, pack_weights, unpack_weights

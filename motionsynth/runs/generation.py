@@ -6,19 +6,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from motionsynth.clip_labels import class_indices, clip_windows
 from motionsynth.corpus.finding import BadFiles, find_files
 from motionsynth.errors import MotionSynthError, RunError
 from motionsynth.files import read_regular, refuse_unwritable, write_bytes
 from motionsynth.output import clip_folder, distinct_names
+from motionsynth.runs.clip_labels import class_indices, clip_windows
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from motionsynth.corpus.corpus import Corpus
-    from motionsynth.export import Export, Source
     from motionsynth.motion.clip import Clip
-    from motionsynth.run import Run
+    from motionsynth.runs.export import Export, Source
+    from motionsynth.runs.run import Run
 
 __all__ = [
     "compare",
@@ -40,8 +40,8 @@ def keep_samples(run: Run, corpus: Corpus) -> None:
     import torch
 
     from motionsynth.corpus.corpus import MIRRORED
-    from motionsynth.export import Export
-    from motionsynth.sampling import draw_samples
+    from motionsynth.runs.export import Export
+    from motionsynth.runs.sampling import draw_samples
 
     real = corpus.windows("validation") if len(corpus.windows("validation")) else corpus.windows("train")
     index_N = torch.arange(0, len(real), max(1, len(real) // SHOWN))[:SHOWN]
@@ -102,8 +102,8 @@ def generate(
         MotionSynthError: the family cannot draw so, the run knows no such label or class, or the folder is not empty.
     """
     from motionsynth.families.capabilities import SampleOptions
-    from motionsynth.run import open_run
-    from motionsynth.sampling import draw_samples
+    from motionsynth.runs.run import open_run
+    from motionsynth.runs.sampling import draw_samples
     from motionsynth.training.device import resolve_device
 
     run = open_run(run_dir)
@@ -183,7 +183,7 @@ def reconstruct(
     import torch
 
     from motionsynth.families.capabilities import Reconstructs, Translates
-    from motionsynth.run import open_run
+    from motionsynth.runs.run import open_run
     from motionsynth.training.device import resolve_device
 
     run = open_run(run_dir)
@@ -236,7 +236,7 @@ def write_each(
         CorpusError: clips cannot be used.
         MotionSynthError: the folder is not empty, or holds what is to be read.
     """
-    from motionsynth.export import Source
+    from motionsynth.runs.export import Source
 
     bad = bad or BadFiles()
     names = distinct_names([path.absolute().as_posix() for path in clips])
@@ -259,7 +259,7 @@ def compare(run_dirs: Sequence[Path], page: Path) -> Path:
     Raises:
         RunError: a run has not finished, so it has no samples.
     """
-    from motionsynth.run import open_run
+    from motionsynth.runs.run import open_run
 
     groups: dict[str, Sequence[tuple[str, Clip]]] = {}
     for path in run_dirs:
@@ -314,9 +314,9 @@ def write_windows(
         BvhError: a file cannot be written.
         MotionSynthError: motion is not finite, or cannot be brought to the frame rate or unit.
     """
-    from motionsynth.export import Export
     from motionsynth.features.encode import decode_batch
     from motionsynth.motion.bvh import write_bvh
+    from motionsynth.runs.export import Export
 
     export = export or Export()
     folder.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ from motionsynth.files import refuse_unwritable
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from motionsynth.export import Export
+    from motionsynth.runs.export import Export
 
 __all__ = ["translate"]
 
@@ -56,10 +56,10 @@ def translate(
     """
     import torch
 
-    from motionsynth.clip_labels import clip_windows
     from motionsynth.families.capabilities import Translates
-    from motionsynth.generation import families_that, read_features, write_each
-    from motionsynth.run import open_run
+    from motionsynth.runs.clip_labels import clip_windows
+    from motionsynth.runs.generation import families_that, read_features, write_each
+    from motionsynth.runs.run import open_run
     from motionsynth.training.device import resolve_device
 
     run = open_run(run_dir)

@@ -13,7 +13,7 @@ from torch import Tensor
 from motionsynth.errors import RunError
 from motionsynth.families.base import Family
 from motionsynth.families.capabilities import SampleOptions
-from motionsynth.run import Run
+from motionsynth.runs.run import Run
 from motionsynth.training.determinism import stream_seed, torch_threads
 
 __all__ = ["CHUNK", "SampleSet", "draw_from", "draw_samples"]

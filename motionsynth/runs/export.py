@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from motionsynth.features.placement import Placement
     from motionsynth.features.spec import FeatureSpec
     from motionsynth.motion.clip import Clip
-    from motionsynth.run import Run
+    from motionsynth.runs.run import Run
 
 __all__ = ["Export", "Source"]
 

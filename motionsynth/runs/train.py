@@ -1,21 +1,27 @@
-"""From open runs to trained ones: what goes on beside a training, of one run or of several seeds at once."""
+"""Training as `motionsynth train` does it, from configuration to finished run: one run, or several seeds at once."""
 
 from __future__ import annotations
 
 import os
 import socket
 from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from motionsynth.config import RunConfig
+from motionsynth.corpus.config import DataConfig
+from motionsynth.corpus.corpus import Corpus
+from motionsynth.corpus.windows import WindowSet
 from motionsynth.errors import MotionSynthError, RunError, TrainingError
-from motionsynth.fit import seen_windows, sweep_leftovers, train_run, training_of, way_back
-from motionsynth.generation import keep_samples
 from motionsynth.output import refuse_filled
-from motionsynth.run import open_run
-from motionsynth.run_files import BASIS, holds_run, refuse_taken
-from motionsynth.sample_score import sample_score
+from motionsynth.runs.begin import Announce, Reading, begin, begin_once, reopen
+from motionsynth.runs.files import BASIS, holds_run, refuse_taken
+from motionsynth.runs.fit import seen_windows, sweep_leftovers, train_run, training_of, way_back
+from motionsynth.runs.generation import keep_samples
+from motionsynth.runs.run import Run, open_run
+from motionsynth.runs.sample_score import sample_score
 from motionsynth.tracking.feeder import start_feeder
 from motionsynth.tracking.sync import sync_run
 from motionsynth.training.determinism import torch_threads
@@ -24,18 +30,116 @@ from motionsynth.training.distributed import Ranks
 from motionsynth.training.machine import describe_machine
 from motionsynth.training.seeds import train_stacked, unstackable
 from motionsynth.training.signals import StopRequest
-from motionsynth.training.trainer import take_all
-from motionsynth.workflow import Outcome, begin_once, train_once
+from motionsynth.training.trainer import ProgressListener, Trainer, take_all
 
-if TYPE_CHECKING:
-    from motionsynth.config import RunConfig
-    from motionsynth.corpus.corpus import Corpus
-    from motionsynth.corpus.windows import WindowSet
-    from motionsynth.run import Run
-    from motionsynth.training.trainer import ProgressListener, Trainer
-    from motionsynth.workflow import Announce, Reading
+__all__ = ["Outcome", "SeedCase", "fit_run", "resume", "seed_cases", "train", "train_once", "train_seeds"]
 
-__all__ = ["SeedCase", "fit_run", "seed_cases", "train_seeds"]
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a training ended."""
+
+    run: Run
+    step: int
+    exit_code: int = 0
+    """0 where it finished; 130 or 143 where a signal stopped it."""
+    warnings: tuple[str, ...] = field(default=())
+
+
+def train(
+    config: RunConfig,
+    *,
+    run_dir: Path | None = None,
+    device: str = "auto",
+    track: bool = True,
+    progress: ProgressListener | None = None,
+    reading: Reading | None = None,
+    announce: Announce | None = None,
+    ranks: Ranks | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> Outcome:
+    """Train one model, sample it, and deliver the run to MLflow.
+
+    Of several processes that train it, rank 0 alone does all but train, and is alone to be given ``progress``,
+    ``reading`` and ``announce``.
+
+    Args:
+        config: what to train, on what, for how long.
+        run_dir: where the run is kept; ``runs/FAMILY-TIME`` where None.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        track: whether MLflow is fed while it trains.
+        progress: told of every row of the journal.
+        reading: told how many clips are read, of how many.
+        announce: told, a line at a time, what ``auto`` stands for, what the corpus holds, what was left out, and what
+            a basis keeps.
+        ranks: the processes that train it, of ``joined_ranks``; this one alone where None.
+        tags: what the run belongs to, kept in ``run.json`` and shown by MLflow.
+
+    Raises:
+        ConfigError, CorpusError, ClipError: the configuration or the clips cannot be used.
+        RunError: the run directory is not empty, or in use.
+        RanksError: another process of the training has gone.
+        TrainingError: a loss or a gradient stopped being finite.
+    """
+    run, corpus = begin(
+        config, run_dir=run_dir, device=device, reading=reading, announce=announce, ranks=ranks, tags=tags
+    )
+    return fit_run(run, corpus, device=device, track=track, progress=progress, ranks=ranks)
+
+
+def resume(
+    run_dir: Path,
+    *,
+    family: str | None = None,
+    device: str = "auto",
+    track: bool = True,
+    progress: ProgressListener | None = None,
+    reading: Reading | None = None,
+    announce: Announce | None = None,
+    ranks: Ranks | None = None,
+    data: DataConfig | None = None,
+) -> Outcome:
+    """Go on with a run where it stopped or was killed; a run that has finished is left as it is.
+
+    It may go on with another number of processes: the state is the same. ``data`` says where the clips are now; None
+    where they are still where they were. ``announce`` is told how this machine differs from the one before.
+
+    Raises:
+        ConfigError: the processes cannot share it.
+        RunError: it is no run, is of another ``family``, is being trained, or its corpus has changed.
+        RanksError: another process of the training has gone.
+    """
+    run, corpus = reopen(
+        run_dir, family=family, device=device, reading=reading, announce=announce, ranks=ranks, data=data
+    )
+    if corpus is None:
+        return Outcome(run, run.record.step)
+    return fit_run(run, corpus, device=device, track=track, progress=progress, ranks=ranks)
+
+
+def train_once(
+    config: RunConfig,
+    *,
+    run_dir: Path,
+    device: str = "auto",
+    track: bool = True,
+    progress: ProgressListener | None = None,
+    reading: Reading | None = None,
+    announce: Announce | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> Outcome:
+    """``train``, or ``resume`` where ``run_dir`` already holds this very configuration.
+
+    Where the clips lie may have changed: they are then read from where ``config`` has them. ``auto`` is what it was
+    when the run began.
+
+    Raises:
+        RunError: the directory holds another configuration, or as ``train`` and ``resume``.
+    """
+    run, corpus = begin_once(config, run_dir=run_dir, device=device, reading=reading, announce=announce, tags=tags)
+    if corpus is None:
+        return Outcome(run, run.record.step)
+    return fit_run(run, corpus, device=device, track=track, progress=progress)
 
 
 class SeedCase(NamedTuple):
@@ -85,7 +189,7 @@ def fit_run(
     progress: ProgressListener | None = None,
     ranks: Ranks | None = None,
 ) -> Outcome:
-    """Train in an open run directory, from its newest checkpoint where it has one; arguments of ``workflow.train``."""
+    """Train in an open run directory, from its newest checkpoint where it has one; arguments of ``train``."""
     ranks = ranks or Ranks()
     where = ranks.device(device)
     if not ranks.first:
@@ -157,8 +261,8 @@ def train_seeds(
     cannot, one is trained after the other: bit for bit as by itself.
 
     Args:
-        cases: what to train, and where it is kept; as ``workflow.train_once`` takes them.
-        device, track, progress, reading, announce: of ``workflow.train``.
+        cases: what to train, and where it is kept; as ``train_once`` takes them.
+        device, track, progress, reading, announce: of ``train``.
         stacked: whether steps are taken at once; None for what suits the device.
 
     Returns:
