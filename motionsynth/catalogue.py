@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+import numpy as np
+from torch import nn
+
+from motionsynth.config import baseline, load_config
+from motionsynth.corpus.config import DataConfig
+from motionsynth.corpus.shape import MotionShape
+from motionsynth.corpus.walker_body import SKELETON
+from motionsynth.corpus.walker_cells import CELLS
 from motionsynth.docstrings import docstring
-
-if TYPE_CHECKING:
-    from motionsynth.corpus.config import DataConfig
-    from motionsynth.corpus.shape import MotionShape
-    from motionsynth.families.base import Family
+from motionsynth.families import FAMILIES
+from motionsynth.families.base import Family
+from motionsynth.families.capabilities import Encodes, LearnsByEM, Reconstructs, Scores, Translates
+from motionsynth.features.spec import FeatureSpec
+from motionsynth.motion.clip import Clip
+from motionsynth.training.determinism import build_family
 
 __all__ = ["Entry", "catalogue", "walkers_shape"]
 
@@ -44,10 +53,6 @@ class Entry:
 
 def catalogue() -> list[Entry]:
     """The families of the registry in its order, with the settings of ``configs/run``, on windows of the walkers."""
-    from motionsynth.config import baseline, load_config
-    from motionsynth.families import FAMILIES
-    from motionsynth.training.determinism import build_family
-
     entries = []
     for name in FAMILIES:
         config = load_config(baseline(name))
@@ -57,14 +62,6 @@ def catalogue() -> list[Entry]:
 
 def walkers_shape(data: DataConfig) -> MotionShape:
     """The size of windows of the walkers, with the classes of the clips that are kept."""
-    import numpy as np
-
-    from motionsynth.corpus.shape import MotionShape
-    from motionsynth.corpus.walker_body import SKELETON
-    from motionsynth.corpus.walker_cells import CELLS
-    from motionsynth.features.spec import FeatureSpec
-    from motionsynth.motion.clip import Clip
-
     angles, offsets = np.zeros((2, len(SKELETON), 3)), SKELETON.offsets
     standing = Clip(SKELETON, 1 / data.frame_rate, angles, np.stack((offsets, offsets)))
     spec = FeatureSpec.for_clip(
@@ -84,8 +81,6 @@ def walkers_shape(data: DataConfig) -> MotionShape:
 
 
 def _entry(name: str, family: Family) -> Entry:
-    from motionsynth.families.capabilities import LearnsByEM
-
     phases = {} if isinstance(family, LearnsByEM) else {phase.name: phase.trains for phase in family.phases}
     networks = dict.fromkeys(network for trains in phases.values() for network in trains)
     parameters = {network: _size(getattr(family, network)) for network in networks} or {name: _size(family)}
@@ -102,15 +97,11 @@ def _entry(name: str, family: Family) -> Entry:
 
 
 def _size(module: object) -> int:
-    from torch import nn
-
     parameters = [module] if isinstance(module, nn.Parameter) else module.parameters()  # type: ignore[attr-defined]
     return sum(parameter.numel() for parameter in parameters)
 
 
 def _abilities(family: Family) -> tuple[str, ...]:
-    from motionsynth.families.capabilities import Encodes, Reconstructs, Scores, Translates
-
     can: Final = {
         "encode": Encodes,
         "reconstruct": Reconstructs,

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from motionsynth.runs.files import sealed
+from motionsynth.run_files import sealed
 
 RECORD: dict[str, Any] = {
     "format": 2,

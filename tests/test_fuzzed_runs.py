@@ -19,6 +19,7 @@ import pytest
 import torch
 from safetensors.torch import save
 
+from motionsynth import run_files
 from motionsynth.config import RunConfig, baseline, load_config
 from motionsynth.corpus.walker_body import SKELETON
 from motionsynth.errors import MotionSynthError, RunError
@@ -27,8 +28,7 @@ from motionsynth.features.normalise import Normaliser
 from motionsynth.features.spec import FeatureSpec
 from motionsynth.motion.bvh import write_bvh
 from motionsynth.motion.clip import Clip
-from motionsynth.runs import files as run_files
-from motionsynth.runs.files import RunFiles, sealed
+from motionsynth.run_files import RunFiles, sealed
 from motionsynth.runs.generation import generate
 from motionsynth.runs.run import Run, create_run, open_run
 from motionsynth.training.checkpoint import Checkpoint, load_newest, save_checkpoint

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import torch
 
+from motionsynth import run_files
 from motionsynth.errors import MotionSynthError, RunError
 from motionsynth.families import FAMILIES
 from motionsynth.journal_rows import LARGEST_ROW
-from motionsynth.runs import files as run_files
-from motionsynth.runs.files import RunFiles, holds_run, sealed
+from motionsynth.run_files import RunFiles, holds_run, sealed
 from motionsynth.runs.fit import train_run
 from motionsynth.runs.run import open_run
 from motionsynth.tracking.artifacts import run_artifacts

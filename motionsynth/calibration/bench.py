@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from motionsynth.calibration.curve import Ground
 from motionsynth.calibration.doses import apply_dose
@@ -17,15 +19,13 @@ from motionsynth.calibration.draws import COPIES, Repeat, changes_nothing, draw_
 from motionsynth.calibration.plan import KINDS, ZERO, CalibrationConfig, Dose
 from motionsynth.calibration.pool import Pool, open_pool
 from motionsynth.calibration.record import DoseFigures
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from motionsynth.corpus.corpus import Corpus
-    from motionsynth.corpus.split import SplitName
-    from motionsynth.extractors.extractor import Extractor
-    from motionsynth.metrics.descriptors import Descriptors
-    from motionsynth.metrics.registry import Chosen
+from motionsynth.corpus.corpus import Corpus
+from motionsynth.corpus.split import SplitName
+from motionsynth.extractors.extractor import Extractor
+from motionsynth.metrics.descriptors import Descriptors
+from motionsynth.metrics.record import Sets
+from motionsynth.metrics.registry import Chosen, figure_keys
+from motionsynth.metrics.suite import score
 
 __all__ = ["Bench", "one_thread", "open_bench"]
 
@@ -141,8 +141,6 @@ class Bench:
         return [(measure, space) for measure, space in self.chosen if "train" not in measure.needs]
 
     def _keys(self, chosen: Sequence[Chosen]) -> tuple[str, ...]:
-        from motionsynth.metrics.registry import figure_keys
-
         return figure_keys(chosen)
 
     def _windows(self, dose: Dose, wanted_N: Indices) -> Descriptors:
@@ -154,9 +152,6 @@ class Bench:
     def _score(
         self, generated: Descriptors, reference: Descriptors, train: Descriptors | None, chosen: Sequence[Chosen]
     ) -> dict[str, float | str]:
-        from motionsynth.metrics.record import Sets
-        from motionsynth.metrics.suite import score
-
         found = score(Sets(generated, reference, train), chosen)
         return {key: figure.outcome for key, figure in found.items()}
 
@@ -220,7 +215,6 @@ def open_bench(
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Sums in one order, so that results do not depend on how many processes share the work."""
-    import torch
     from threadpoolctl import threadpool_limits
 
     before = torch.get_num_threads()
@@ -242,8 +236,6 @@ def _rows(windows: Descriptors, wanted_N: Indices, index_N: Indices, dose: Dose)
 
 
 def _tensor(index_N: Indices) -> Tensor:
-    import torch
-
     return torch.from_numpy(np.ascontiguousarray(index_N))
 
 

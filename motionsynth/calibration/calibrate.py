@@ -8,19 +8,24 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from motionsynth import __version__
 from motionsynth.calibration.bench import Bench, one_thread, open_bench
+from motionsynth.calibration.conclude import conclude
 from motionsynth.calibration.plan import KINDS, CalibrationConfig, Dose
 from motionsynth.calibration.record import Calibration, DoseFigures, FigureRecord, save_calibration
+from motionsynth.config import baseline, load_config
+from motionsynth.corpus.config import DataConfig
+from motionsynth.corpus.corpus import open_corpus
 from motionsynth.errors import ConfigError
+from motionsynth.extractors.store import extractor_for
 from motionsynth.files import parse_json, read_regular, write_bytes
+from motionsynth.metrics.registry import MEASURES, Chosen, choose, figure_key, figure_keys
 from motionsynth.processes import follow_parent, safe_children
-from motionsynth.runs.files import holds_run
-
-if TYPE_CHECKING:
-    from motionsynth.corpus.config import DataConfig
-    from motionsynth.metrics.registry import Chosen
+from motionsynth.run_files import holds_run
+from motionsynth.runs.run import open_run
+from motionsynth.settings import Setting
 
 __all__ = ["Job", "Progress", "calibrate", "data_of", "measure_doses", "open_job", "size_notes"]
 
@@ -61,12 +66,7 @@ def data_of(corpus: Path, overrides: Sequence[str] = ()) -> DataConfig:
     Raises:
         ConfigError, RunError: it is none of these, or an override does not fit.
     """
-    from motionsynth.config import baseline, load_config
-
     if holds_run(corpus):
-        from motionsynth.runs.run import open_run
-        from motionsynth.settings import Setting
-
         run = open_run(corpus)
         folders = {"path": run.data.path, **({"second": run.data.second} if run.data.second else {})}
         places = [Setting(("data", key), str(path), str(run.path)) for key, path in folders.items()]
@@ -81,10 +81,6 @@ def open_job(job: Job, *, reading: Progress | None = None, training: Progress | 
         CorpusError, ExtractorError: they cannot be used.
         ConfigError: no such metric or feature space.
     """
-    from motionsynth.corpus.corpus import open_corpus
-    from motionsynth.extractors.store import extractor_for
-    from motionsynth.metrics.registry import MEASURES, choose
-
     corpus = open_corpus(job.data, progress=reading)
     extractor = extractor_for(corpus, folder=job.extractor, progress=training)
     instruments = [measure for measure in MEASURES if measure.calibrated]
@@ -105,8 +101,6 @@ def calibrate(job: Job, bench: Bench, out: Path, *, jobs: int = 1, progress: Pro
     Raises:
         ConfigError: ``out`` holds the doses of another calibration.
     """
-    from motionsynth.calibration.conclude import conclude
-
     doses, notes = bench.doses()
     kept = _open_kept(out, bench)
     found = {dose: figures for dose in doses if (figures := _read_kept(kept, dose))}
@@ -186,9 +180,6 @@ def _open_kept(out: Path, bench: Bench) -> Path:
 
 def _about(bench: Bench) -> dict[str, Any]:
     """What decides the figures of a dose; thresholds and axes do not."""
-    from motionsynth import __version__
-    from motionsynth.metrics.registry import figure_keys
-
     return {
         "motionsynth": __version__,
         "corpus": bench.corpus.fingerprint,
@@ -236,8 +227,6 @@ def size_notes(bench: Bench) -> list[str]:
 
 
 def _records(chosen: Sequence[Chosen]) -> dict[str, FigureRecord]:
-    from motionsynth.metrics.registry import figure_key
-
     return {
         (key := figure_key(metric, space)): FigureRecord(key, metric.unit, metric.better, metric.within, metric.summary)
         for measure, space in chosen

@@ -15,16 +15,20 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from motionsynth.calibration.plan import KINDS, Dose
+from motionsynth.calibration.pool import Pool
+from motionsynth.comparison.motions import as_one_kind
+from motionsynth.corpus.motions import MotionSet
+from motionsynth.features.normalise import Normaliser
+from motionsynth.features.spec import FeatureSpec
+from motionsynth.metrics.components import PrincipalComponents
+from motionsynth.motion.rotations import matrices_from_6d, matrices_to_6d
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from motionsynth.calibration.pool import Pool
-    from motionsynth.corpus.motions import MotionSet
-    from motionsynth.features.normalise import Normaliser
-    from motionsynth.features.spec import FeatureSpec
 
 __all__ = [
     "apply_dose",
@@ -60,8 +64,6 @@ def apply_dose(
         seed: fixes noise and directions, clip by clip: they do not depend on what else is dosed.
         wanted_N: which windows are wanted; all where None.
     """
-    from motionsynth.evaluation.motions import as_one_kind
-
     wanted_N = np.arange(len(pool)) if wanted_N is None else wanted_N
     if dose.kind == "neighbours":
         motions = neighbour_means(pool, int(dose.value), normaliser, wanted_N)
@@ -135,10 +137,7 @@ def low_pass(clip_TD: Array, cutoff_hz: float, frame_rate: float) -> Array:
 
 def jitter(clip_TD: Array, degrees: float, spec: FeatureSpec, rng: np.random.Generator) -> Array:
     """Turn every joint, frame by frame, by a random vector of angles: ``R' = exp(w) R``, w ~ N(0, degrees^2 I)."""
-    import torch
     from pytorch3d.transforms import axis_angle_to_matrix
-
-    from motionsynth.motion.rotations import matrices_from_6d, matrices_to_6d
 
     # the columns of the root's rotation and of the joints' lie side by side
     columns = slice(spec.slices["root_rotation_6d"].start, spec.slices["root_rotation_6d"].stop)
@@ -192,10 +191,6 @@ def neighbour_means(pool: Pool, count: int, normaliser: Normaliser, wanted_N: np
     """
     from dataclasses import replace
 
-    import torch
-
-    from motionsynth.metrics.components import PrincipalComponents
-
     if len(pool.clip_names) < count:
         raise ValueError(f"the mean of {count} windows of different takes needs as many takes")
     features_NTD = pool.motions.features_NTD
@@ -213,8 +208,6 @@ def neighbour_means(pool: Pool, count: int, normaliser: Normaliser, wanted_N: np
 
 def nearest_of_other_takes(points_NK: Tensor, take_N: Tensor, count: int, wanted_N: Tensor) -> Tensor:
     """(len(wanted_N), count) indices of the nearest points of other takes, one of each take, nearest first."""
-    import torch
-
     # windows of one take in one row: the nearest of each take is then a minimum along rows. Overlapping windows of
     # one take are no mixture, hence one of each.
     take_N = torch.unique(take_N, return_inverse=True)[1]

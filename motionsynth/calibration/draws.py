@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-if TYPE_CHECKING:
-    from motionsynth.calibration.plan import Dose
-    from motionsynth.calibration.pool import Pool
+from motionsynth.calibration.plan import Dose
+from motionsynth.calibration.pool import Pool
 
 __all__ = [
     "COPIES",

@@ -10,16 +10,18 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
+import torch
 
+from motionsynth.comparison.reference import Reference
+from motionsynth.corpus.corpus import Corpus
+from motionsynth.corpus.motions import MotionSet
+from motionsynth.corpus.split import SplitName
 from motionsynth.errors import CorpusError
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
     from torch import Tensor
 
-    from motionsynth.corpus.corpus import Corpus
-    from motionsynth.corpus.motions import MotionSet
-    from motionsynth.corpus.split import SplitName
 
 __all__ = ["Pool", "open_pool"]
 
@@ -59,8 +61,6 @@ class Pool:
             wanted_N: which windows.
             speed: of the changed clips; a window starts where its first frame went.
         """
-        import torch
-
         frames = self.motions.features_NTD.shape[1]
         first_C = np.concatenate([[0], np.cumsum([len(clip) for clip in clips_TD])])
         last_C = np.array([len(clip) for clip in clips_TD]) - frames
@@ -78,8 +78,6 @@ def open_pool(corpus: Corpus, split: SplitName) -> Pool:
     Raises:
         CorpusError: the split has no window.
     """
-    from motionsynth.evaluation.reference import Reference
-
     motions = Reference(corpus, split).motions(split)
     if not len(motions):
         raise CorpusError(f"{corpus.config.path}: no whole window of {split} to calibrate on")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -13,9 +13,7 @@ from motionsynth.calibration.plan import KINDS, ZERO
 from motionsynth.calibration.record import Calibration, load_calibration
 from motionsynth.calibration.verdict import Verdict
 from motionsynth.errors import ConfigError
-
-if TYPE_CHECKING:
-    from motionsynth.metrics.suite import Figure
+from motionsynth.metrics.suite import Figure
 
 __all__ = ["Reading", "agreement", "load_calibration", "misfit", "read_doses", "read_figure", "refuse_unfit"]
 

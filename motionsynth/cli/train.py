@@ -81,6 +81,7 @@ def train(
 
     from motionsynth.cli.progress import CorpusBar, TrainingBar
     from motionsynth.runs.train import resume as resume_run
+    from motionsynth.runs.train import seed_cases, train_seeds
     from motionsynth.runs.train import train as train_run
     from motionsynth.training.distributed import joined_ranks
 
@@ -99,15 +100,13 @@ def train(
             _show(resolved, device, ranks)
             return
         if several is not None:
-            from motionsynth.runs.train import seed_cases, train_seeds
-
             cases = seed_cases(family, several, config=resolved, run_dir=run_dir)
             ends = train_seeds(cases, **shared)
         elif resolved:
-            ends = [train(resolved, run_dir=run_dir, ranks=ranks, **shared)]
+            ends = [train_run(resolved, run_dir=run_dir, ranks=ranks, **shared)]
         else:
             assert run_dir is not None
-            ends = [resume(run_dir, family=family, ranks=ranks, **shared)]
+            ends = [resume_run(run_dir, family=family, ranks=ranks, **shared)]
     if ranks.first:
         _tell(ends)
     if code := next((end.exit_code for end in ends if end.exit_code), 0):

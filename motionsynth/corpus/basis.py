@@ -13,17 +13,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
 import torch
 from torch import Tensor
 
 from motionsynth.corpus.motion_metric import MotionMetric, bin_hz
 from motionsynth.corpus.windows import WindowSet
-
-if TYPE_CHECKING:
-    from motionsynth.features.normalise import Normaliser
-    from motionsynth.features.spec import FeatureSpec
+from motionsynth.features.normalise import Normaliser
+from motionsynth.features.spec import FeatureSpec
 
 __all__ = ["WindowBasis", "free_modes"]
 

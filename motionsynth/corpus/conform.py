@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 
 from motionsynth.corpus.bones import BONES_DIFFER, put_on
 from motionsynth.corpus.facts import Facts
+from motionsynth.corpus.plan import Plan
 from motionsynth.errors import list_first
 from motionsynth.features.spec import FeatureSpec
 from motionsynth.motion.clip import Clip
@@ -24,11 +25,9 @@ from motionsynth.motion.measure import (
     up_axis,
 )
 from motionsynth.motion.names import restore_names
+from motionsynth.motion.resample import resample
 from motionsynth.motion.skeleton import FloatArray
 from motionsynth.motion.transform import order_joints, scale_lengths, to_y_up
-
-if TYPE_CHECKING:
-    from motionsynth.corpus.plan import Plan
 
 __all__ = ["DeeperMoverError", "OtherSkeletonError", "aligned", "conform", "own_bones", "skeleton_signature"]
 
@@ -54,8 +53,6 @@ def conform(clip: Clip, plan: Plan) -> tuple[Clip, Facts]:
     Raises:
         ValueError: the clip cannot be turned, has other joints or bones, or bones that change length; says which.
     """
-    from motionsynth.motion.resample import resample
-
     if len(clip) < 2:
         raise ValueError(f"has {len(clip)} frame(s): at least 2 are needed")
     clip, facts = aligned(clip, plan)

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from torch import Tensor
 
 from motionsynth.corpus.cache import default_cache, open_features
@@ -24,13 +25,15 @@ from motionsynth.corpus.shape import MapConfig, MotionShape
 from motionsynth.corpus.sources import Sources, find_sources, join_stores, split_sources
 from motionsynth.corpus.split import SPLITS, Split, SplitName
 from motionsynth.corpus.store import FeatureStore, StoredClip
-from motionsynth.corpus.windows import WindowMap, WindowSet, cut_windows, no_windows
+from motionsynth.corpus.windows import WindowMap, WindowSet, count_windows, cut_windows, no_windows
 from motionsynth.errors import CorpusError
-from motionsynth.features.encode import FEATURES_VERSION
+from motionsynth.features.encode import FEATURES_VERSION, decode
 from motionsynth.features.normalise import Normaliser
 from motionsynth.features.spec import FeatureSpec
 from motionsynth.hashes import hash_json
 from motionsynth.motion.clip import Clip
+from motionsynth.motion.formats import read_clip
+from motionsynth.motion.measure import detect_up, up_axis
 
 __all__ = ["Corpus", "file_up", "open_corpus", "prepare_clip"]
 
@@ -165,8 +168,6 @@ class Corpus:
         Raises:
             CorpusError: no usable clip has that name.
         """
-        import torch
-
         plain = name.removesuffix(MIRRORED)
         stored = self._stored.get(plain)
         start = None if stored is None else stored.start if plain == name else stored.mirrored_start
@@ -176,14 +177,10 @@ class Corpus:
 
     def real_clip(self, name: str) -> Clip:
         """A whole clip as the features tell it: from the origin, heading zero, on the reference skeleton."""
-        from motionsynth.features.encode import decode
-
         return decode(self.features(name), self.spec)
 
     def windows(self, split: SplitName) -> WindowSet:
         """The windows of a split, normalised; they share its frames, which are kept. None where it holds no clip."""
-        import torch
-
         if _known(split) not in self._windows:
             names = self.names(split)
             if not names:
@@ -203,8 +200,6 @@ class Corpus:
     @cached_property
     def report(self) -> CorpusReport:
         """The account of what was found, used and left out."""
-        from motionsynth.corpus.windows import count_windows
-
         used = {file: self._stored[file] for file in sorted(self.split.of_file)}
         length, stride = self.config.window_frames, self.config.stride_frames
         short = [file for file, clip in used.items() if clip.frames < length]
@@ -336,8 +331,6 @@ def prepare_clip(path: Path, config: DataConfig, spec: FeatureSpec, *, up: Liter
         ClipError: the file cannot be read.
         CorpusError: it has another skeleton, or bones that change length.
     """
-    from motionsynth.motion.formats import read_clip
-
     clip = read_clip(path)
     try:
         return conform(clip, Plan.of(spec, config, file_up(clip, config, up)))[0]
@@ -347,8 +340,6 @@ def prepare_clip(path: Path, config: DataConfig, spec: FeatureSpec, *, up: Liter
 
 def file_up(clip: Clip, config: DataConfig, known: Literal["y", "z"] | None) -> Literal["y", "z"]:
     """The axis that points up in a clip that is read as those of a corpus are: its own where its motion shows it."""
-    from motionsynth.motion.measure import detect_up, up_axis
-
     if config.up != "auto":
         return config.up
     if known is None:

@@ -6,15 +6,15 @@ Shapes: N windows, T frames, D features, F = T modes over time (``basis.free_mod
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from motionsynth.corpus.windows import WindowSet
-    from motionsynth.features.normalise import Normaliser
-    from motionsynth.features.spec import FeatureSpec
+from motionsynth.corpus.windows import WindowSet
+from motionsynth.features.geometry import joint_positions_m
+from motionsynth.features.normalise import Normaliser
+from motionsynth.features.spec import FeatureSpec
 
 __all__ = ["MotionMetric", "bin_hz"]
 
@@ -87,8 +87,6 @@ def _effects(spec: FeatureSpec, normaliser: Normaliser, poses_PD: Tensor) -> tup
     Returns:
         (2, D) metres and (2,) metres: root mean squares over poses and over all joints, and over the foot joints.
     """
-    from motionsynth.features.geometry import joint_positions_m
-
     poses_P1D = poses_PD[:, None].clone().requires_grad_()
     positions_PJ3 = joint_positions_m(normaliser.denormalise(poses_P1D), spec)[:, 0]
     moving = [spec.moving_joint, *spec.joints_below]

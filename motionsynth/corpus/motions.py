@@ -9,13 +9,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
+
+from motionsynth.corpus.corpus import Corpus
+from motionsynth.corpus.split import SplitName
+from motionsynth.features.spec import FeatureSpec
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from motionsynth.corpus.corpus import Corpus
-    from motionsynth.corpus.split import SplitName
-    from motionsynth.features.spec import FeatureSpec
 
 __all__ = ["MotionSet", "drawn_motions", "split_motions"]
 
@@ -64,8 +66,6 @@ class MotionSet:
 
     def draw(self, count: int, seed: int) -> MotionSet:
         """``count`` windows without replacement, in their order; all of them where there are no more."""
-        import torch
-
         if count >= len(self):
             return self
         chosen = np.random.default_rng(seed).choice(len(self), count, replace=False)

@@ -28,6 +28,7 @@ from motionsynth.motion.measure import (
     refuse_vast,
     up_axis,
 )
+from motionsynth.motion.mirror import mirror_frames
 from motionsynth.motion.skeleton import FloatArray
 from motionsynth.motion.transform import order_joints, to_y_up
 
@@ -167,7 +168,6 @@ def make_plan(
         plan = _plan_like(like, plan, typical.upright(up), root)
     if not settings.mirror:
         return plan
-    from motionsynth.motion.mirror import mirror_frames
 
     try:
         upright = [order_joints(probe.upright(up), plan.spec.names) for probe in alike]

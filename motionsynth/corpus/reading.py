@@ -19,6 +19,7 @@ from motionsynth.errors import ClipError
 from motionsynth.features.encode import encode_array
 from motionsynth.motion.clip import Clip
 from motionsynth.motion.formats import read_clip
+from motionsynth.motion.mirror import mirror
 from motionsynth.processes import safe_children
 
 __all__ = ["Encoded", "Progress", "available_cores", "encode_clip", "encode_files", "over_files"]
@@ -57,8 +58,6 @@ def _encode_file(plan: Plan, root: Path, file: str) -> Encoded | Fault:
 
 def encode_clip(plan: Plan, root: Path, file: str, clip: Clip) -> Encoded | Fault:
     """Encode a clip that was read from a file, or say why it cannot be used."""
-    from motionsynth.motion.mirror import mirror
-
     try:
         conformed, facts = conform(clip, plan)
         mirrored = None

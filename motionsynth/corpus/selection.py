@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from motionsynth.corpus.offers import offer_with
 from motionsynth.corpus.tables import MOST_BYTES, Matcher, decode
 from motionsynth.errors import ConfigError, CorpusError, list_first
 from motionsynth.files import read_regular
@@ -76,8 +77,6 @@ def choose_files(path: Path, found: Sequence[str], listing: Path) -> list[str]:
 
 
 def _remedy(path: Path, missing: Sequence[str]) -> str:
-    from motionsynth.corpus.offers import offer_with
-
     offer = offer_with(missing)
     if offer is None:
         return "put them there, or let data.clips name another list"

@@ -11,10 +11,11 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
+from motionsynth.corpus.config import DataConfig
 from motionsynth.corpus.finding import find_files
 from motionsynth.corpus.labels import ClipLabels, Labels, read_labels
 from motionsynth.corpus.selection import choose_files, names_sha256
@@ -22,9 +23,6 @@ from motionsynth.corpus.split import Split, Take, split_classes, split_takes
 from motionsynth.corpus.store import FeatureStore
 from motionsynth.corpus.stretches import SharedStretch
 from motionsynth.errors import CorpusError, unknown_word
-
-if TYPE_CHECKING:
-    from motionsynth.corpus.config import DataConfig
 
 __all__ = [
     "CORPUS",

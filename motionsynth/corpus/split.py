@@ -17,12 +17,11 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, get_args
+from typing import Any, Final, Literal, NamedTuple, get_args
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from motionsynth.corpus.config import SplitConfig
+from motionsynth.corpus.config import SplitConfig
 
 __all__ = ["SPLITS", "Split", "SplitName", "Take", "split_classes", "split_takes"]
 

@@ -29,6 +29,7 @@ from motionsynth.corpus.walker_plan import (
 )
 from motionsynth.errors import CorpusError
 from motionsynth.files import new_folder, write_synced
+from motionsynth.motion.bvh import write_bvh
 
 __all__ = [
     "CELLS",
@@ -69,8 +70,6 @@ def make_walkers(
         CorpusError: the folder holds something else.
         ValueError: ``clips`` is less than one, or ``seed`` is negative.
     """
-    from motionsynth.motion.bvh import write_bvh
-
     folder = Path(folder).resolve()
     walkers, shared = plan_walkers(clips, seed)
     description = _describe(clips, seed, walkers, shared)

@@ -9,16 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
 from torch import Tensor
 
 from motionsynth.corpus.motion_metric import MotionMetric
 from motionsynth.corpus.windows import WindowSet
-
-if TYPE_CHECKING:
-    from motionsynth.features.normalise import Normaliser
-    from motionsynth.features.spec import FeatureSpec
+from motionsynth.features.normalise import Normaliser
+from motionsynth.features.spec import FeatureSpec
 
 __all__ = ["WeightedFeatures"]
 

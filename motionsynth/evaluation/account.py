@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from motionsynth.evaluation.reference import readable_name
+import torch
+
+from motionsynth import __version__
+from motionsynth.comparison.compared import Compared, Described
+from motionsynth.comparison.reference import readable_name
+from motionsynth.corpus.motions import MotionSet
 from motionsynth.evaluation.scores import Scores, SetRecord
-
-if TYPE_CHECKING:
-    from motionsynth.corpus.motions import MotionSet
-    from motionsynth.evaluation.compared import Compared, Described
-    from motionsynth.extractors.extractor import Extractor
-    from motionsynth.metrics.suite import Figure
-    from motionsynth.runs.run import Run
+from motionsynth.extractors.extractor import Extractor
+from motionsynth.metrics.suite import Figure
+from motionsynth.runs.run import Run
 
 __all__ = ["scores_of"]
 
@@ -119,10 +120,6 @@ def _about_run(run: Run, seed: int) -> dict[str, Any]:
 
 
 def _facts(compared: Compared) -> dict[str, Any]:
-    import torch
-
-    from motionsynth import __version__
-
     generated, reference = compared.generated, compared.reference
     return {
         "motionsynth": __version__,

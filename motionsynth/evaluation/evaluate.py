@@ -5,23 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from motionsynth.calibration.reading import Reading, read_doses, refuse_unfit
+from motionsynth.calibration.record import Calibration, load_calibration
+from motionsynth.comparison.compared import Compared, Described, Stage
+from motionsynth.comparison.groups import classes_by, score_groups
+from motionsynth.comparison.likelihood import log_density_figures
+from motionsynth.comparison.motions import file_motions, run_motions
+from motionsynth.comparison.reference import Reference, open_reference
 from motionsynth.corpus.finding import BadFiles
+from motionsynth.corpus.motions import MotionSet
 from motionsynth.errors import ExtractorError, MotionSynthError
+from motionsynth.evaluation.account import scores_of
+from motionsynth.evaluation.scores import SCORES, Scores
+from motionsynth.extractors.extractor import Extractor
+from motionsynth.extractors.store import extractor_for, load_extractor
 from motionsynth.files import refuse_unwritable
-
-if TYPE_CHECKING:
-    from motionsynth.calibration.reading import Reading
-    from motionsynth.calibration.record import Calibration
-    from motionsynth.corpus.motions import MotionSet
-    from motionsynth.evaluation.compared import Compared, Described, Stage
-    from motionsynth.evaluation.reference import Reference
-    from motionsynth.evaluation.scores import Scores
-    from motionsynth.extractors.extractor import Extractor
-    from motionsynth.metrics.registry import Chosen
-    from motionsynth.metrics.suite import Figure
-    from motionsynth.runs.run import Run
+from motionsynth.metrics.likelihood import LIKELIHOOD
+from motionsynth.metrics.registry import MEASURES, Chosen, choose
+from motionsynth.metrics.suite import Figure
+from motionsynth.report.evaluation import write_report
+from motionsynth.run_files import holds_run
+from motionsynth.runs.run import Run, open_run
+from motionsynth.tracking.sync import is_tracked, sync_run
+from motionsynth.training.device import resolve_device
 
 __all__ = ["SPACES", "evaluate"]
 
@@ -82,17 +90,6 @@ def evaluate(
         RunError, CorpusError, ExtractorError: a set or the extractor cannot be used; files are named.
         MotionSynthError: too few windows to compare, nothing to compare them with, or no label ``by``.
     """
-    from motionsynth.calibration.record import load_calibration
-    from motionsynth.evaluation.account import scores_of
-    from motionsynth.evaluation.compared import Compared
-    from motionsynth.evaluation.groups import classes_by, score_groups
-    from motionsynth.evaluation.reference import open_reference
-    from motionsynth.evaluation.scores import SCORES
-    from motionsynth.extractors.store import load_extractor
-    from motionsynth.metrics.likelihood import LIKELIHOOD
-    from motionsynth.metrics.registry import MEASURES, choose
-    from motionsynth.training.device import resolve_device
-
     stage = progress or (lambda *_: None)
     source, device = Path(generated), resolve_device(device)
     measures = (*MEASURES, LIKELIHOOD)
@@ -137,9 +134,6 @@ def _told(stage: Stage, what: str) -> Callable[[int, int], None]:
 
 def _open_generated(source: Path) -> Run | None:
     """The run, or None for a folder of files."""
-    from motionsynth.runs.files import holds_run
-    from motionsynth.runs.run import open_run
-
     if not source.exists():
         raise MotionSynthError(f"{source}: no such run directory or folder of clips")
     return open_run(source) if holds_run(source) else None
@@ -148,8 +142,6 @@ def _open_generated(source: Path) -> Run | None:
 def _motions(
     source: Path, run: Run | None, held: Reference, count: int, seed: int, device: str, bad: BadFiles, stage: Stage
 ) -> MotionSet:
-    from motionsynth.evaluation.motions import file_motions, run_motions
-
     if run is None:
         return file_motions(source, held.corpus, bad=bad, progress=_told(stage, "read generated files"))
     stage("draw samples", 0, 1)
@@ -162,8 +154,6 @@ def _judge(
     given: Extractor | None, extractor: Path | None, compared: Compared, source: Path, device: str, stage: Stage
 ) -> Extractor:
     """The extractor, after a look whether it fits what it is to judge."""
-    from motionsynth.extractors.store import extractor_for
-
     corpus = compared.source.corpus
     judge = given or extractor_for(corpus, device=device, progress=_told(stage, "train the feature extractor"))
     for place, motions in ((source, compared.generated), (corpus.config.path, compared.reference)):
@@ -178,9 +168,6 @@ def _density_figures(
     run: Run | None, chosen: Sequence[Chosen], held: Reference, size: int, resamples: int, seed: int, device: str
 ) -> tuple[dict[str, Figure], dict[str, Figure]]:
     """Figures of the density of a run's model, where it has one and they are asked for, and of training windows."""
-    from motionsynth.evaluation.likelihood import log_density_figures
-    from motionsynth.metrics.likelihood import LIKELIHOOD
-
     wanted = {metric.name for measure, _ in chosen for metric in measure.metrics}
     if run is None or not wanted & {metric.name for metric in LIKELIHOOD.metrics}:
         return {}, {}
@@ -193,7 +180,6 @@ def _curve_notes(curves: Calibration | None, path: str, compared: Compared, judg
     """What is to be said of the curves to read figures on; refused before anything is computed."""
     if curves is None:
         return []
-    from motionsynth.calibration.reading import refuse_unfit
 
     said = refuse_unfit(
         curves,
@@ -208,15 +194,12 @@ def _curve_notes(curves: Calibration | None, path: str, compared: Compared, judg
 def _readings(curves: Calibration | None, figures: Mapping[str, Figure]) -> tuple[Reading, ...]:
     if curves is None:
         return ()
-    from motionsynth.calibration.reading import read_doses
 
     return tuple(read_doses(figures, curves))
 
 
 def _keep(scores: Scores, described: Described, real_clips: bool, *, calibrated: bool) -> None:
     """Write ``report.html``, then ``scores.json``: who finds the figures finds their report."""
-    from motionsynth.report.evaluation import write_report
-
     assert scores.folder is not None
     scores.folder.mkdir(parents=True, exist_ok=True)
     generated, reference = scores.generated, scores.reference
@@ -244,7 +227,6 @@ def _deliver(run: Run | None, folder: Path | None, track: bool | None) -> tuple[
     """Bring the figures of a run to its MLflow entry; one line where the store did not take them."""
     if run is None or track is False or folder != run.path:
         return ()
-    from motionsynth.tracking.sync import is_tracked, sync_run
 
     if track is None and not is_tracked(run.path):
         return ()

@@ -24,15 +24,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from motionsynth.calibration.reading import Reading, agreement
+from motionsynth.comparison.groups import Group, Groups
 from motionsynth.files import write_bytes
 from motionsynth.metrics.resampling import LEVEL
 from motionsynth.metrics.suite import Figure
-
-if TYPE_CHECKING:
-    from motionsynth.calibration.reading import Reading
-    from motionsynth.evaluation.groups import Group, Groups
 
 __all__ = ["FORMAT", "SCORES", "Scores", "SetRecord"]
 
@@ -126,8 +124,6 @@ class Scores:
     @property
     def sentences(self) -> tuple[str, ...]:
         """The headlines in words, each with how far the other figures of its axis agree."""
-        from motionsynth.calibration.reading import agreement
-
         told = [(reading, agreement(self.readings, reading.axis)) for reading in self.headlines]
         return tuple(f"{reading.sentence} ({others})" if others else reading.sentence for reading, others in told)
 

@@ -6,13 +6,12 @@ Shapes: N windows, C cells, L labels, K components.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from motionsynth.corpus.corpus import Corpus
+from motionsynth.corpus.corpus import Corpus
 
 __all__ = ["Cells", "label_cells", "means_cells"]
 

@@ -8,13 +8,17 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 import motionsynth
+from motionsynth.config import TrainConfig
+from motionsynth.corpus.corpus import Corpus
 from motionsynth.corpus.shape import MotionShape
+from motionsynth.corpus.split import SplitName
+from motionsynth.corpus.windows import WindowSet
 from motionsynth.errors import ExtractorError
 from motionsynth.extractors.cells import Cells, label_cells, means_cells
 from motionsynth.extractors.classifier import Classifier
@@ -27,11 +31,8 @@ from motionsynth.families.ae import Autoencoder
 from motionsynth.families.backbone import ConvConfig
 from motionsynth.families.base import AdamConfig, Family, FamilyConfig
 from motionsynth.features.geometry import joint_positions_m
-
-if TYPE_CHECKING:
-    from motionsynth.corpus.corpus import Corpus
-    from motionsynth.corpus.split import SplitName
-    from motionsynth.corpus.windows import WindowSet
+from motionsynth.training.determinism import initial_weights
+from motionsynth.training.trainer import Trainer
 
 __all__ = ["train_extractor"]
 
@@ -164,10 +165,6 @@ def _train(
     device: torch.device | str,
     listener: _Steps,
 ) -> _F:
-    from motionsynth.config import TrainConfig
-    from motionsynth.training.determinism import initial_weights
-    from motionsynth.training.trainer import Trainer
-
     with initial_weights(seed):
         family = family_class(config, shape)
     train = TrainConfig(

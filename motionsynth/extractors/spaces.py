@@ -5,17 +5,15 @@ Shapes: N windows, T frames, D features, P = T D numbers in a window, K componen
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple, Self
+from typing import Final, NamedTuple, Self
 
 import torch
 from torch import Tensor
 
+from motionsynth.corpus.windows import WindowSet
+from motionsynth.features.spec import FeatureSpec
 from motionsynth.metrics.components import FITTED, PrincipalComponents
 from motionsynth.metrics.kinetic import kinetic_features
-
-if TYPE_CHECKING:
-    from motionsynth.corpus.windows import WindowSet
-    from motionsynth.features.spec import FeatureSpec
 
 __all__ = ["Axes", "Standard", "kinetics"]
 

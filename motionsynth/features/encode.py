@@ -23,6 +23,7 @@ import numpy.typing as npt
 from motionsynth.features.spec import FeatureSpec
 from motionsynth.motion.clip import Clip
 from motionsynth.motion.kinematics import world_transforms
+from motionsynth.motion.rotations import matrices_from_6d, matrices_to_angles, unwrap_angles
 from motionsynth.motion.skeleton import FloatArray
 
 if TYPE_CHECKING:
@@ -112,8 +113,6 @@ def decode(features_TD: Tensor, spec: FeatureSpec) -> Clip:
 
 def decode_batch(features_NTD: Tensor, spec: FeatureSpec) -> list[Clip]:
     """Decode N windows of one length at once; see :func:`decode`."""
-    from motionsynth.motion.rotations import matrices_to_angles, unwrap_angles
-
     rotations, translations = local_transforms(features_NTD, spec)
     angles = unwrap_angles(matrices_to_angles(rotations, spec.orders), spec.orders)
     skeleton = spec.skeleton()
@@ -134,8 +133,6 @@ def local_transforms(features_NTD: Tensor, spec: FeatureSpec) -> tuple[FloatArra
         ValueError: the shape is not (N, T, D), or a number is not finite.
     """
     import torch
-
-    from motionsynth.motion.rotations import matrices_from_6d
 
     if features_NTD.ndim != 3 or features_NTD.shape[-1] != spec.width or not features_NTD.shape[1]:
         raise ValueError(f"features must have shape (N, T, {spec.width}), not {tuple(features_NTD.shape)}")

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from motionsynth.features.spec import FeatureSpec
+from motionsynth.motion.kinematics import joint_positions
+from motionsynth.motion.rotations import matrices_from_6d
+
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from motionsynth.features.spec import FeatureSpec
 
 __all__ = ["headings", "joint_positions_m", "joint_rotations", "turn"]
 
@@ -51,8 +54,6 @@ def joint_rotations(features_NTD: Tensor, spec: FeatureSpec) -> Tensor:
     """
     import torch
 
-    from motionsynth.motion.rotations import matrices_from_6d
-
     parts = [features_NTD[..., spec.slices["root_rotation_6d"]]]
     if spec.joints_below:
         parts.append(features_NTD[..., spec.slices["joint_rotations_6d"]])
@@ -62,8 +63,6 @@ def joint_rotations(features_NTD: Tensor, spec: FeatureSpec) -> Tensor:
 def _positions(features_NTD: Tensor, spec: FeatureSpec) -> Tensor:
     """Kinematics in the heading frame of each frame with the moving joint at the origin; then turn and travel."""
     import torch
-
-    from motionsynth.motion.kinematics import joint_positions
 
     windows, frames, _ = features_NTD.shape
     rotations = torch.eye(3).to(features_NTD).expand(windows, frames, len(spec.names), 3, 3).clone()

@@ -25,12 +25,14 @@ from typing import TYPE_CHECKING, Any, Final, Self, cast
 import numpy as np
 
 from motionsynth.errors import list_first
+from motionsynth.motion import measure
+from motionsynth.motion.clip import Clip
+from motionsynth.motion.kinematics import world_transforms
 from motionsynth.motion.skeleton import EndSite, FloatArray, Skeleton
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-    from motionsynth.motion.clip import Clip
 
 __all__ = ["FeatureSpec"]
 
@@ -92,14 +94,10 @@ class FeatureSpec:
         Raises:
             ValueError: the clip has no frame, or joints hang beside the moving joint instead of below it.
         """
-        from motionsynth.motion.kinematics import world_transforms
-
         if not len(clip):
             raise ValueError("a clip without frames has no pose to describe")
         skeleton = clip.skeleton
         if moving_joint is None:
-            from motionsynth.motion import measure
-
             moving_joint = measure.moving_joint(clip)
         moving = moving_joint
         above = skeleton.ancestors(moving)
@@ -188,8 +186,6 @@ class FeatureSpec:
 
     def reference_clip(self) -> Clip:
         """One frame of the reference skeleton with every angle zero: what ``skeleton.bvh`` of a run holds."""
-        from motionsynth.motion.clip import Clip
-
         joints = len(self.names)
         return Clip(self.skeleton(), 1.0 / self.frame_rate, np.zeros((1, joints, 3)), self.rest_array[None])
 

@@ -7,15 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from motionsynth.features.geometry import joint_positions_m
-
-if TYPE_CHECKING:
-    from motionsynth.features.spec import FeatureSpec
+from motionsynth.features.spec import FeatureSpec
 
 __all__ = ["Descriptors"]
 

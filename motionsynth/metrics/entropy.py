@@ -9,8 +9,10 @@ Shapes: N windows, C channels, L samples of a signal, F frequencies.
 from __future__ import annotations
 
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -18,10 +20,6 @@ from motionsynth.metrics.descriptors import Descriptors
 from motionsynth.metrics.record import SIGNED, Measure, Metric, Sets, UndefinedError
 from motionsynth.metrics.signals import common_limit_hz, in_parts, velocity_channels
 from motionsynth.metrics.within import mean_of, means_within, shared_cells
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
 
 __all__ = ["MEASURES", "hann_power", "kl_divergence", "power_distribution", "spectral_entropy", "velocity_power"]
 

@@ -9,16 +9,14 @@ Shapes: N windows, T frames, J joints, F foot joints, G groups of foot joints th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import torch
 from torch import Tensor
 
+from motionsynth.features.spec import FeatureSpec
 from motionsynth.metrics.descriptors import Descriptors
 from motionsynth.metrics.record import SHARE, Measure, Metric, Sets, UndefinedError
-
-if TYPE_CHECKING:
-    from motionsynth.features.spec import FeatureSpec
 
 __all__ = ["MEASURES", "floor_heights", "foot_skating", "leg_length_m"]
 

@@ -28,15 +28,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
+from motionsynth.metrics.descriptors import Descriptors
 from motionsynth.metrics.record import SIGNED, Resample, Sets
-
-if TYPE_CHECKING:
-    from motionsynth.metrics.descriptors import Descriptors
 
 __all__ = ["LEVEL", "Interval", "Takes", "interval", "resample_sets"]
 
@@ -116,6 +115,4 @@ def interval(value: float, resampled: Sequence[float], bounds: tuple[float, floa
 
 
 def _subset(windows: Descriptors, index_N: Indices) -> Descriptors:
-    import torch
-
     return windows.subset(torch.from_numpy(index_N).to(windows.take_N.device))

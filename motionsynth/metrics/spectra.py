@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -19,10 +21,6 @@ from motionsynth.metrics.descriptors import Descriptors
 from motionsynth.metrics.record import SIGNED, Measure, Metric, Sets, UndefinedError
 from motionsynth.metrics.signals import common_limit_hz, in_parts, velocity_channels
 from motionsynth.metrics.within import mean_difference, mean_of, means_within, shared_cells
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
 
 __all__ = [
     "MEASURES",

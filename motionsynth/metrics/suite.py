@@ -5,16 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
+from motionsynth.metrics.descriptors import Descriptors
 from motionsynth.metrics.record import Measure, Metric, Resample, Sets, UndefinedError
 from motionsynth.metrics.registry import Chosen, figure_key
 from motionsynth.metrics.resampling import Interval, Takes, interval, resample_sets
-
-if TYPE_CHECKING:
-    from motionsynth.metrics.descriptors import Descriptors
 
 __all__ = ["Figure", "Progress", "equal_sets", "score"]
 
@@ -96,8 +94,6 @@ def score(
 
 def equal_sets(sets: Sets, seed: int) -> tuple[Sets, tuple[str, ...]]:
     """Both sets with the same number of windows, and a sentence where one was subsampled for it."""
-    import torch
-
     counts = {"generated": len(sets.generated), "reference": len(sets.reference)}
     fewest = min(counts.values())
     larger = next((name for name, count in counts.items() if count > fewest), None)

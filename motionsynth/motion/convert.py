@@ -5,6 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from motionsynth.motion.clip import Clip
+from motionsynth.motion.measure import detect_units
+from motionsynth.motion.mirror import mirror
+from motionsynth.motion.names import note_renamed
+from motionsynth.motion.portable import to_portable
+from motionsynth.motion.resample import resample
+from motionsynth.motion.transform import scale_lengths, unit_metres
 
 __all__ = ["Conversion"]
 
@@ -50,12 +56,8 @@ class Conversion:
         if self.from_frame_rate is not None:
             clip = replace(clip, frame_time=1 / self.from_frame_rate)
         if self.frame_rate is not None:
-            from motionsynth.motion.resample import resample
-
             clip = resample(clip, self.frame_rate)
         if self.mirror:
-            from motionsynth.motion.mirror import mirror
-
             clip = mirror(clip)
         if self.clean_feet:
             from motionsynth.motion.feet import clean_feet
@@ -64,17 +66,11 @@ class Conversion:
         if self.units is not None:
             clip = self._rescale(clip, self.units)
         if self.portable:
-            from motionsynth.motion.names import note_renamed
-            from motionsynth.motion.portable import to_portable
-
             names, clip = clip.skeleton.names, to_portable(clip, keep_names=self.keep_names)
             note_renamed(self.renamed, names, clip.skeleton.names)
         return clip
 
     def _rescale(self, clip: Clip, units: str) -> Clip:
-        from motionsynth.motion.measure import detect_units
-        from motionsynth.motion.transform import scale_lengths, unit_metres
-
         wanted, detected = unit_metres(units), detect_units(clip)
         metres = unit_metres(self.from_units) if self.from_units else detected.metres
         if self.from_units is None and not detected.certain:

@@ -5,16 +5,18 @@ Shapes: N and M windows, T frames, D features, K neighbours.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
+import torch
 
+from motionsynth.features.encode import decode_batch
+from motionsynth.metrics.descriptors import Descriptors
+from motionsynth.metrics.neighbours import nearest
+from motionsynth.metrics.record import Sets
+from motionsynth.motion.clip import Clip
 from motionsynth.report.page import Player
-
-if TYPE_CHECKING:
-    from motionsynth.metrics.descriptors import Descriptors
-    from motionsynth.metrics.record import Sets
-    from motionsynth.motion.clip import Clip
+from motionsynth.view.player import player_html
 
 __all__ = ["chosen_clips"]
 
@@ -60,7 +62,6 @@ def chosen_clips(sets: Sets, *, real_clips: bool, seed: int) -> Player:
             middles = [f"{np.median(far):.3g}" for far in (ranking.generated_N, ranking.reference_M)]
             said.append(f"Its median is {middles[0]} for generated windows, {middles[1]} for held-out real ones.")
         said.append("Near is plausible; nearest of all may be a copy (see memorisation).")
-    from motionsynth.view.player import player_html
 
     page = player_html([], title="Chosen clips", groups=rows)
     frame = "Generated clips" + (" and real ones" if real_clips else "")
@@ -78,8 +79,6 @@ class _Ranking(NamedTuple):
 
 def _ranking(sets: Sets) -> _Ranking | None:
     """Distances to the nearest training window, or to the nearest of the reference where there are none."""
-    from motionsynth.metrics.neighbours import nearest
-
     for name, real in (("training", sets.train), ("reference", sets.reference)):
         space = None if real is None else ranking_space(sets.generated, real)
         if real is None or space is None:
@@ -95,10 +94,6 @@ def _drawn(count: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _clips(windows: Descriptors, places: np.ndarray, distance_N: np.ndarray | None) -> list[tuple[str, Clip]]:
-    import torch
-
-    from motionsynth.features.encode import decode_batch
-
     clips = decode_batch(windows.features_NTD[torch.from_numpy(places.copy())], windows.spec)
     return [(_caption(windows, int(place), distance_N), clip) for place, clip in zip(places, clips, strict=True)]
 

@@ -8,11 +8,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, get_args
+from typing import Final, Literal, get_args
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from motionsynth.metrics.record import Group
+from motionsynth.comparison.groups import Groups
+from motionsynth.metrics.derivatives import motion_magnitudes
+from motionsynth.metrics.descriptors import Descriptors
+from motionsynth.metrics.record import Group, Metric, Sets
+from motionsynth.metrics.signals import band_limit, common_limit_hz, in_parts
+from motionsynth.metrics.spectra import THRESHOLDS_HZ, power_spectra, window_energy
 from motionsynth.metrics.suite import Figure
 from motionsynth.report.charts import Bars, Role, bar_chart, distribution_chart, spectra_chart
 from motionsynth.report.chosen_clips import chosen_clips
@@ -33,13 +40,6 @@ from motionsynth.report.page import (
     plain,
     write_page,
 )
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from motionsynth.evaluation.groups import Groups
-    from motionsynth.metrics.descriptors import Descriptors
-    from motionsynth.metrics.record import Metric, Sets
 
 __all__ = ["classes_table", "distance_picture", "figures_table", "metric_name", "name_words", "write_report"]
 
@@ -207,8 +207,6 @@ def _glossary(figures: Mapping[str, Figure]) -> Table:
 
 def overview(sets: Sets) -> list[Picture]:
     """Spectra, jerk and cells: what most figures are made of; below the Nyquist frequencies of both sets."""
-    from motionsynth.metrics.signals import common_limit_hz
-
     shown = [(name, windows) for name, windows in zip(ROLES, sets, strict=True) if windows is not None]
     limit_hz = common_limit_hz(sets)
     pictures = [_spectra(shown, limit_hz), _jerk(shown, limit_hz)]
@@ -280,10 +278,6 @@ def name_words(name: str) -> str:
 
 
 def _spectra(shown: Sequence[tuple[Role, Descriptors]], limit_hz: float) -> Picture:
-    import torch
-
-    from motionsynth.metrics.spectra import THRESHOLDS_HZ, power_spectra, window_energy
-
     spectra = []
     for name, windows in shown:
         signal = torch.zeros(1, 1, windows.motion_NTD.shape[1] - 1)
@@ -305,9 +299,6 @@ def _spectra(shown: Sequence[tuple[Role, Descriptors]], limit_hz: float) -> Pict
 
 
 def _jerk(shown: Sequence[tuple[Role, Descriptors]], limit_hz: float) -> Picture:
-    from motionsynth.metrics.derivatives import motion_magnitudes
-    from motionsynth.metrics.signals import band_limit, in_parts
-
     rate_hz = shown[0][1].spec.frame_rate
 
     def jerk(positions_NTJ3: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from motionsynth.corpus.corpus import Corpus, open_corpus
 from motionsynth.errors import ConfigError, RunError
 from motionsynth.files import refuse_unwritable
 from motionsynth.motion.bvh import write_bvh
-from motionsynth.runs.files import holds_run, refuse_taken
+from motionsynth.run_files import holds_run, refuse_taken
 from motionsynth.runs.run import Run, create_run, open_run
 from motionsynth.training.budget import refuse_company, refuse_hopeless
 from motionsynth.training.determinism import build_family

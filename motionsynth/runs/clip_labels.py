@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from motionsynth.corpus.labels import read_labels
+from motionsynth.corpus.sources import CORPUS, corpus_names, corpus_places
+from motionsynth.corpus.tables import find_table
+from motionsynth.corpus.windows import WindowSet, cut_windows
 from motionsynth.errors import ConfigError, MotionSynthError, unknown_word
+from motionsynth.runs.run import Run
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from motionsynth.corpus.windows import WindowSet
-    from motionsynth.runs.run import Run
 
 __all__ = ["class_indices", "clip_windows"]
 
@@ -43,8 +46,6 @@ def clip_windows(
     Raises:
         ConfigError, CorpusError, MotionSynthError: a label is not known.
     """
-    from motionsynth.corpus.windows import cut_windows
-
     classes = {label: [index] for label, index in _clip_classes(run, path, given, also).items()}
     return cut_windows(feature_TD, [len(feature_TD)], classes, [path.name], length=length, stride=length)
 
@@ -83,10 +84,6 @@ def _clip_classes(run: Run, path: Path, given: Mapping[str, str], also: tuple[st
 
 def _own_classes(run: Run, path: Path) -> dict[str, str]:
     """Classes of a clip by its labels, looked for as in the run's corpus; empty where it has none."""
-    from motionsynth.corpus.labels import read_labels
-    from motionsynth.corpus.sources import CORPUS, corpus_names, corpus_places
-    from motionsynth.corpus.tables import find_table
-
     data, path = run.config.data, path.resolve()
     names = {place.resolve(): name for place, name in zip(corpus_places(run.data), corpus_names(run.data), strict=True)}
     place = next((place for place in names if place in (path, *path.parents)), path.parent)

@@ -5,13 +5,20 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-if TYPE_CHECKING:
-    from motionsynth.features.placement import Placement
-    from motionsynth.features.spec import FeatureSpec
-    from motionsynth.motion.clip import Clip
-    from motionsynth.runs.run import Run
+import numpy as np
+
+from motionsynth.corpus.corpus import file_up
+from motionsynth.features.placement import ORIGIN, Placement, place, placement_of
+from motionsynth.features.spec import FeatureSpec
+from motionsynth.motion.clip import Clip
+from motionsynth.motion.feet import NO_LEGS, clean_feet, find_legs
+from motionsynth.motion.formats import read_clip
+from motionsynth.motion.names import note_renamed, portable_names, rename_joints, restore_names
+from motionsynth.motion.resample import resample
+from motionsynth.motion.transform import scale_lengths, to_y_up, unit_metres
+from motionsynth.runs.run import Run
 
 __all__ = ["Export", "Source"]
 
@@ -41,12 +48,6 @@ class Source:
             ClipError: it cannot be read.
             ValueError: it lacks the joint that moves in the run's corpus, or cannot be turned.
         """
-        from motionsynth.corpus.corpus import file_up
-        from motionsynth.features.placement import placement_of
-        from motionsynth.motion.formats import read_clip
-        from motionsynth.motion.names import restore_names
-        from motionsynth.motion.transform import scale_lengths, to_y_up
-
         clip, spec = read_clip(path), run.spec()
         up = file_up(clip, run.config.data, run.record.up)
         first = restore_names(to_y_up(clip[:1], up), spec.names)
@@ -64,8 +65,6 @@ class Source:
 
 def _bone_ratio(clip: Clip, spec: FeatureSpec) -> float:
     """Length of a clip's bones over that of the same bones in the corpus; 1 where they are as long."""
-    import numpy as np
-
     below, names = list(spec.joints_below), clip.skeleton.names
     own = below if names == spec.names else [names.index(spec.names[joint]) for joint in below]
     sums = [float(np.linalg.norm(bones, axis=1).sum()) for bones in (clip.translations[0, own], spec.rest_array[below])]
@@ -106,12 +105,6 @@ class Export:
         Raises:
             ValueError: the unit is unknown, or the frame rate a hundred times the run's.
         """
-        from motionsynth.features.placement import ORIGIN, place
-        from motionsynth.motion.feet import NO_LEGS, clean_feet, find_legs
-        from motionsynth.motion.names import note_renamed, portable_names, rename_joints
-        from motionsynth.motion.resample import resample
-        from motionsynth.motion.transform import scale_lengths, unit_metres
-
         spec, record = run.spec(), run.record
         if self.clean_feet:
             clip = clean_feet(clip)

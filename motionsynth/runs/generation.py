@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import torch
+from torch import Tensor
+
+from motionsynth.corpus.corpus import MIRRORED, Corpus, prepare_clip
 from motionsynth.corpus.finding import BadFiles, find_files
 from motionsynth.errors import MotionSynthError, RunError
+from motionsynth.families import FAMILIES, family_class
+from motionsynth.families.capabilities import Reconstructs, SampleOptions, Translates
+from motionsynth.features.encode import decode_batch, encode
 from motionsynth.files import read_regular, refuse_unwritable, write_bytes
+from motionsynth.motion.bvh import read_bvh, write_bvh
+from motionsynth.motion.clip import Clip
 from motionsynth.output import clip_folder, distinct_names
 from motionsynth.runs.clip_labels import class_indices, clip_windows
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from motionsynth.corpus.corpus import Corpus
-    from motionsynth.motion.clip import Clip
-    from motionsynth.runs.export import Export, Source
-    from motionsynth.runs.run import Run
+from motionsynth.runs.export import Export, Source
+from motionsynth.runs.run import Run, open_run
+from motionsynth.runs.sampling import draw_samples
+from motionsynth.training.device import resolve_device
+from motionsynth.view.gif import write_gif
+from motionsynth.view.player import write_player
 
 __all__ = [
     "compare",
@@ -37,12 +43,6 @@ SHOWN = 6
 
 def keep_samples(run: Run, corpus: Corpus) -> None:
     """``samples/``: a few generated clips with cleaned feet, as many real ones as they are, a page and a GIF."""
-    import torch
-
-    from motionsynth.corpus.corpus import MIRRORED
-    from motionsynth.runs.export import Export
-    from motionsynth.runs.sampling import draw_samples
-
     real = corpus.windows("validation") if len(corpus.windows("validation")) else corpus.windows("train")
     index_N = torch.arange(0, len(real), max(1, len(real) // SHOWN))[:SHOWN]
     shown = real.subset(index_N)
@@ -60,9 +60,6 @@ def keep_samples(run: Run, corpus: Corpus) -> None:
 
 def _show(groups: Mapping[str, Sequence[tuple[str, Clip]]], page: Path, picture: Path) -> None:
     """Write a page that plays clips, a group a row, and a GIF of the same."""
-    from motionsynth.view.gif import write_gif
-    from motionsynth.view.player import write_player
-
     write_player([], page, title=_title(groups), groups=groups)
     write_gif([(group, clip) for group, clips in groups.items() for _, clip in clips], picture, columns=SHOWN)
 
@@ -101,11 +98,6 @@ def generate(
         RunError: no run, no weights, or damaged ones.
         MotionSynthError: the family cannot draw so, the run knows no such label or class, or the folder is not empty.
     """
-    from motionsynth.families.capabilities import SampleOptions
-    from motionsynth.runs.run import open_run
-    from motionsynth.runs.sampling import draw_samples
-    from motionsynth.training.device import resolve_device
-
     run = open_run(run_dir)
     place = out or run.samples_path
     refuse_unwritable(place)
@@ -131,8 +123,6 @@ def _numbers(count: int) -> list[str]:
 
 def families_that(protocol: type) -> str:
     """Names of the families that have a capability, for errors."""
-    from motionsynth.families import FAMILIES, family_class
-
     return ", ".join(name for name in FAMILIES if issubclass(family_class(name), protocol))
 
 
@@ -142,9 +132,6 @@ def read_features(run: Run, path: Path) -> Tensor:
     Raises:
         ClipError, CorpusError: the clip cannot be read, or does not have the run's skeleton.
     """
-    from motionsynth.corpus.corpus import prepare_clip
-    from motionsynth.features.encode import encode
-
     spec = run.spec()
     return run.normaliser().normalise(encode(prepare_clip(path, run.config.data, spec, up=run.record.up), spec))
 
@@ -180,12 +167,6 @@ def reconstruct(
         CorpusError: clips cannot be used.
         MotionSynthError: the folder is not empty.
     """
-    import torch
-
-    from motionsynth.families.capabilities import Reconstructs, Translates
-    from motionsynth.runs.run import open_run
-    from motionsynth.training.device import resolve_device
-
     run = open_run(run_dir)
     refuse_unwritable(out)
     device = resolve_device(device)
@@ -236,8 +217,6 @@ def write_each(
         CorpusError: clips cannot be used.
         MotionSynthError: the folder is not empty, or holds what is to be read.
     """
-    from motionsynth.runs.export import Source
-
     bad = bad or BadFiles()
     names = distinct_names([path.absolute().as_posix() for path in clips])
     written: list[Path] = []
@@ -259,8 +238,6 @@ def compare(run_dirs: Sequence[Path], page: Path) -> Path:
     Raises:
         RunError: a run has not finished, so it has no samples.
     """
-    from motionsynth.runs.run import open_run
-
     groups: dict[str, Sequence[tuple[str, Clip]]] = {}
     for path in run_dirs:
         run = open_run(path)
@@ -277,8 +254,6 @@ def _title(groups: Iterable[str]) -> str:
 
 def _sample_rows(run: Run, folder: Path) -> dict[str, list[tuple[str, Clip]]]:
     """The first real clips and samples of a folder of samples."""
-    from motionsynth.motion.bvh import read_bvh
-
     rows = {"real": folder / "real", run.record.family: folder}
     found = {
         group: [(path.stem, read_bvh(path)) for path in sorted(place.glob("[!.]*.bvh"))[:SHOWN]]
@@ -314,10 +289,6 @@ def write_windows(
         BvhError: a file cannot be written.
         MotionSynthError: motion is not finite, or cannot be brought to the frame rate or unit.
     """
-    from motionsynth.features.encode import decode_batch
-    from motionsynth.motion.bvh import write_bvh
-    from motionsynth.runs.export import Export
-
     export = export or Export()
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{name}.bvh" for name in names]

@@ -10,19 +10,28 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import torch
+
 from motionsynth.errors import ConfigError, MotionSynthError, RunError, unknown_word
+from motionsynth.families.base import Family
+from motionsynth.families.capabilities import Decodes, Encodes, SampleOptions
+from motionsynth.families.latent_paths import Axis, code_axes, number_axis, path_between, straight_line
+from motionsynth.features.encode import decode
 from motionsynth.files import refuse_unwritable
+from motionsynth.motion.bvh import read_bvh
+from motionsynth.motion.clip import Clip
 from motionsynth.output import clip_folder
+from motionsynth.runs.clip_labels import class_indices, clip_windows
+from motionsynth.runs.export import Export, Source
+from motionsynth.runs.generation import families_that, read_features, write_windows
+from motionsynth.runs.run import Run, open_run
+from motionsynth.runs.sampling import CHUNK
+from motionsynth.training.determinism import stream_seed, torch_threads
+from motionsynth.training.device import resolve_device
+from motionsynth.view.player import write_player
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from motionsynth.families.base import Family
-    from motionsynth.families.capabilities import Decodes
-    from motionsynth.families.latent_paths import Axis
-    from motionsynth.motion.clip import Clip
-    from motionsynth.runs.export import Export, Source
-    from motionsynth.runs.run import Run
 
     Place = tuple[Tensor, Tensor | None]
     """(Z,) latent and (S,) condition of one clip."""
@@ -81,8 +90,6 @@ def interpolate(
         MotionSynthError: the run knows no such label or class, or needs one; or the folder is not empty.
         ValueError: fewer than two clips are asked for.
     """
-    from motionsynth.families.latent_paths import path_between, straight_line
-
     if count < 2:
         raise ValueError(f"a path has 2 clips or more, not {count}")
     model = _open(run_dir, device)
@@ -143,8 +150,6 @@ def traverse(
         MotionSynthError: the folder is not empty.
         ValueError: fewer than two clips are asked for.
     """
-    from motionsynth.families.latent_paths import code_axes, number_axis
-
     if count < 2:
         raise ValueError(f"a row has 2 clips or more, not {count}")
     if limits and not limits[0] < limits[1]:
@@ -192,18 +197,11 @@ class _Row(NamedTuple):
 
 def _sources(run: Run, ends: tuple[Path, Path] | tuple[int, int], count: int) -> list[Source] | None:
     """Starts on the way from that of one clip to that of the other; None between seeds."""
-    from motionsynth.runs.export import Source
-
     clips = [Source.of(run, end) for end in ends if isinstance(end, Path)]
     return [clips[0].toward(clips[1], index / (count - 1)) for index in range(count)] if clips else None
 
 
 def _open(run_dir: Path, device: str) -> _Model:
-    from motionsynth.families.capabilities import Decodes
-    from motionsynth.runs.generation import families_that
-    from motionsynth.runs.run import open_run
-    from motionsynth.training.device import resolve_device
-
     run = open_run(run_dir)
     family = run.load_family(resolve_device(device))
     if not isinstance(family, Decodes):
@@ -213,13 +211,6 @@ def _open(run_dir: Path, device: str) -> _Model:
 
 def _encoded(model: _Model, path: Path, labels: Mapping[str, str]) -> Place:
     """Where a clip's first window lies, as ``reconstruct`` encodes it."""
-    import torch
-
-    from motionsynth.families.capabilities import Encodes
-    from motionsynth.runs.clip_labels import clip_windows
-    from motionsynth.runs.generation import families_that, read_features
-    from motionsynth.training.determinism import torch_threads
-
     run, family = model.run, model.family
     if not isinstance(family, Encodes):
         reason = f"{run.record.family} has no encoder, so its ends must be --seeds; families that encode: "
@@ -234,13 +225,6 @@ def _encoded(model: _Model, path: Path, labels: Mapping[str, str]) -> Place:
 
 def _drawn(model: _Model, seed: int, labels: Mapping[str, str]) -> Place:
     """Where the first clip lies that ``generate`` draws for a seed."""
-    import torch
-
-    from motionsynth.families.capabilities import SampleOptions
-    from motionsynth.runs.clip_labels import class_indices
-    from motionsynth.runs.sampling import CHUNK
-    from motionsynth.training.determinism import stream_seed, torch_threads
-
     device = next(model.family.parameters()).device
     generator = torch.Generator(device).manual_seed(stream_seed(seed, "samples/0"))
     how = SampleOptions(labels=class_indices(model.run, labels))
@@ -271,8 +255,6 @@ def _named(word: str, axes: list[Axis], numbers: list[Axis]) -> Axis:
 
 def _most_telling(model: _Model, axes: list[Axis], z_Z: Tensor, side_S: Tensor | None) -> list[Axis]:
     """Axes by the mean squared difference between the motions at their two ends, largest first."""
-    import torch
-
     z_NZ = torch.cat([axis.vary(z_Z, 2)[0] for axis in axes])
     motion_NTD = _decoded(model, z_NZ, None if side_S is None else side_S.expand(len(z_NZ), -1))
     order = (motion_NTD[::2] - motion_NTD[1::2]).square().mean((1, 2)).argsort(descending=True, stable=True)
@@ -281,10 +263,6 @@ def _most_telling(model: _Model, axes: list[Axis], z_Z: Tensor, side_S: Tensor |
 
 def _decoded(model: _Model, z_NZ: Tensor, side_NS: Tensor | None) -> Tensor:
     """(N, T, D) normalised features on the CPU."""
-    import torch
-
-    from motionsynth.training.determinism import torch_threads
-
     with torch_threads(model.run.config.train.threads), torch.no_grad():
         motion_NTD = model.family.expand(model.latents.decode(z_NZ, side_NS).float()).cpu()
     if not motion_NTD.isfinite().all():
@@ -294,9 +272,6 @@ def _decoded(model: _Model, z_NZ: Tensor, side_NS: Tensor | None) -> Tensor:
 
 def _window(run: Run, path: Path) -> Clip:
     """The first window of a clip, as the run's features tell it."""
-    from motionsynth.features.encode import decode
-    from motionsynth.runs.generation import read_features
-
     return decode(run.normaliser().denormalise(read_features(run, path)[: run.record.frames]), run.spec())
 
 
@@ -313,10 +288,6 @@ def _write(
     export: Export | None = None,
 ) -> Strip:
     """A BVH file for each clip, and the page."""
-    from motionsynth.motion.bvh import read_bvh
-    from motionsynth.runs.generation import write_windows
-    from motionsynth.view.player import write_player
-
     paths: dict[str, list[Path]] = {}
     groups: dict[str, Sequence[tuple[str, Clip]]] = {"real": real} if real else {}
     with clip_folder(folder, overwrite=overwrite, made_of=made_of) as stage:

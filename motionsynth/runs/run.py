@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -32,12 +32,16 @@ from motionsynth import __version__
 from motionsynth.config import RunConfig, config_hash, dump_config, load_config
 from motionsynth.corpus.config import DataConfig
 from motionsynth.corpus.shape import MotionShape
+from motionsynth.corpus.windows import WindowMap
 from motionsynth.errors import ConfigError, RunError
 from motionsynth.families.base import Family
+from motionsynth.features.normalise import Normaliser
+from motionsynth.features.spec import FeatureSpec
 from motionsynth.files import locked, new_folder, parse_json, write_bytes, write_synced
 from motionsynth.hashes import hash_bytes
+from motionsynth.motion.skeleton import Skeleton
 from motionsynth.nn.convolution import Conv
-from motionsynth.runs.files import (
+from motionsynth.run_files import (
     BASIS,
     CONFIG,
     FORMAT,
@@ -56,12 +60,6 @@ from motionsynth.tensor_files import count_numbers, dump_tensors, load_tensors
 from motionsynth.training.bounds import SLACK
 from motionsynth.training.checkpoint import numbers_kept, pack_weights, unpack_weights
 from motionsynth.training.determinism import build_family
-
-if TYPE_CHECKING:
-    from motionsynth.corpus.windows import WindowMap
-    from motionsynth.features.normalise import Normaliser
-    from motionsynth.features.spec import FeatureSpec
-    from motionsynth.motion.skeleton import Skeleton
 
 __all__ = ["FORMAT", "Run", "RunRecord", "create_run", "open_run"]
 
@@ -231,8 +229,6 @@ class Run:
 
     def normaliser(self) -> Normaliser:
         """What maps features to those the family learnt, and back."""
-        from motionsynth.features.normalise import Normaliser
-
         normaliser = self._built(NORMALISER, lambda content: Normaliser.from_tensors(load_tensors(content)))
         if len(normaliser.mean_D) != self.record.width:
             reason = f"is of {len(normaliser.mean_D)} features, but {RECORD} has {self.record.width}"
@@ -249,8 +245,6 @@ class Run:
 
     def spec(self) -> FeatureSpec:
         """What the features are."""
-        from motionsynth.features.spec import FeatureSpec
-
         try:
             spec = FeatureSpec.from_dict(self.record.features)
         except ValueError as error:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from motionsynth.corpus.corpus import Corpus
 from motionsynth.corpus.windows import WindowSet
 from motionsynth.families.base import Family
 from motionsynth.families.capabilities import FitsPrior
@@ -19,13 +19,10 @@ from motionsynth.metrics.components import FITTED, PrincipalComponents
 from motionsynth.metrics.frechet import Moments
 from motionsynth.metrics.memorisation import close_share
 from motionsynth.metrics.neighbours import nearest
+from motionsynth.runs.run import Run
 from motionsynth.runs.sampling import draw_from
 from motionsynth.training.copying import FIGURE
-
-if TYPE_CHECKING:
-    from motionsynth.corpus.corpus import Corpus
-    from motionsynth.runs.run import Run
-    from motionsynth.training.trainer import Score
+from motionsynth.training.trainer import Score
 
 __all__ = ["COMPONENTS", "SAMPLES", "sample_score"]
 

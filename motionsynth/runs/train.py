@@ -16,8 +16,8 @@ from motionsynth.corpus.corpus import Corpus
 from motionsynth.corpus.windows import WindowSet
 from motionsynth.errors import MotionSynthError, RunError, TrainingError
 from motionsynth.output import refuse_filled
+from motionsynth.run_files import BASIS, holds_run, refuse_taken
 from motionsynth.runs.begin import Announce, Reading, begin, begin_once, reopen
-from motionsynth.runs.files import BASIS, holds_run, refuse_taken
 from motionsynth.runs.fit import seen_windows, sweep_leftovers, train_run, training_of, way_back
 from motionsynth.runs.generation import keep_samples
 from motionsynth.runs.run import Run, open_run

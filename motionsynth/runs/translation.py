@@ -6,14 +6,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+
 from motionsynth.corpus.finding import BadFiles
 from motionsynth.errors import ConfigError, RunError, unknown_word
+from motionsynth.families.capabilities import Translates
 from motionsynth.files import refuse_unwritable
+from motionsynth.runs.clip_labels import clip_windows
+from motionsynth.runs.export import Export
+from motionsynth.runs.generation import families_that, read_features, write_each
+from motionsynth.runs.run import open_run
+from motionsynth.training.device import resolve_device
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from motionsynth.runs.export import Export
 
 __all__ = ["translate"]
 
@@ -54,14 +61,6 @@ def translate(
         MotionSynthError: the folder is not empty.
         OSError: nothing can be written to ``out``.
     """
-    import torch
-
-    from motionsynth.families.capabilities import Translates
-    from motionsynth.runs.clip_labels import clip_windows
-    from motionsynth.runs.generation import families_that, read_features, write_each
-    from motionsynth.runs.run import open_run
-    from motionsynth.training.device import resolve_device
-
     run = open_run(run_dir)
     refuse_unwritable(out)
     place = resolve_device(device)

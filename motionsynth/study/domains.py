@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from motionsynth.comparison.motions import as_one_kind
 from motionsynth.errors import StudyError, unknown_word
-from motionsynth.evaluation.motions import as_one_kind
 
 if TYPE_CHECKING:
     from motionsynth.corpus.motions import MotionSet

@@ -47,7 +47,7 @@ def landmark(arm: ArmConfig, corpus: Corpus, count: int, seed: int, like: RunCon
 
 
 def _train(corpus: Corpus) -> MotionSet:
-    from motionsynth.evaluation.reference import Reference
+    from motionsynth.comparison.reference import Reference
 
     return Reference(corpus, "test").motions("train")
 
@@ -57,7 +57,7 @@ def _real(arm: ArmConfig, corpus: Corpus, count: int, seed: int) -> MotionSet:
 
 
 def _held_out(arm: ArmConfig, corpus: Corpus, count: int, seed: int) -> MotionSet:
-    from motionsynth.evaluation.reference import Reference
+    from motionsynth.comparison.reference import Reference
 
     return Reference(corpus, "test").motions("test").draw(count, seed)
 

@@ -34,8 +34,8 @@ def open_world(data: DataConfig, measure: MeasureConfig, calibration: Path | Non
         CorpusError, ExtractorError: they cannot be used.
     """
     from motionsynth.calibration.record import calibration_bytes, load_calibration
+    from motionsynth.comparison.reference import Reference
     from motionsynth.corpus.corpus import open_corpus
-    from motionsynth.evaluation.reference import Reference
     from motionsynth.extractors.store import extractor_for
 
     corpus = open_corpus(data)
@@ -62,7 +62,7 @@ def measure_view(world: World, shown: Shown) -> ViewResult:
 
 def _suite(world: World, shown: Shown) -> tuple[Found, dict[str, list[float]], dict[str, dict[str, float]]]:
     """Every figure that was chosen, without intervals: those of a study are over training seeds."""
-    from motionsynth.evaluation.motions import as_one_kind
+    from motionsynth.comparison.motions import as_one_kind
     from motionsynth.metrics.record import Sets
     from motionsynth.metrics.suite import score
 
@@ -76,7 +76,7 @@ def _suite(world: World, shown: Shown) -> tuple[Found, dict[str, list[float]], d
 
 def _likelihood(world: World, shown: Shown) -> Found:
     """How probable held-out windows are to the model, where it has a density and the figure was asked for."""
-    from motionsynth.evaluation.likelihood import log_density_figures
+    from motionsynth.comparison.likelihood import log_density_figures
     from motionsynth.metrics.likelihood import LIKELIHOOD
 
     wanted = {metric.name for measure, _ in _chosen(world, densities=True) for metric in measure.metrics}
@@ -93,7 +93,7 @@ def _likelihood(world: World, shown: Shown) -> Found:
 @lru_cache(maxsize=2)
 def _held(world: World) -> tuple[Descriptors, Descriptors | None]:
     """The held-out windows of a world, and its training split where a figure asks what was copied; kept a process."""
-    from motionsynth.evaluation.motions import as_one_kind
+    from motionsynth.comparison.motions import as_one_kind
 
     measure = world.measure
     reference = as_one_kind(world.reference.motions("test").draw(measure.count, measure.seed))

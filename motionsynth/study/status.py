@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from motionsynth.errors import RunError
-from motionsynth.runs.files import holds_run
+from motionsynth.run_files import holds_run
 from motionsynth.study.plan import Cell
 
 if TYPE_CHECKING:

@@ -96,7 +96,7 @@ def walker_coordinates(world: World, shown: Shown) -> dict[str, float | str]:
     """
     if reason := not_walkers(world):
         return dict.fromkeys(KEYS, reason)
-    from motionsynth.evaluation.motions import as_one_kind
+    from motionsynth.comparison.motions import as_one_kind
 
     motions = as_one_kind(shown.motions)
     return measure_walkers(_fit(world), judge_of(world.judge), motions, world.measure.count, world.measure.seed)

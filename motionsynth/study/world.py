@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from motionsynth.calibration.record import Calibration
+    from motionsynth.comparison.reference import Reference
     from motionsynth.corpus.motions import MotionSet
-    from motionsynth.evaluation.reference import Reference
     from motionsynth.extractors.extractor import Extractor
     from motionsynth.runs.run import Run
     from motionsynth.study.plan import ArmConfig, MeasureConfig, ViewConfig

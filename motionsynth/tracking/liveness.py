@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from motionsynth.errors import RunError
-from motionsynth.runs.files import RunFiles
+from motionsynth.run_files import RunFiles
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

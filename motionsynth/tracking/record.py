@@ -14,7 +14,7 @@ from typing import Any
 
 from motionsynth.errors import ConfigError, RunError
 from motionsynth.hashes import hash_bytes, hash_json
-from motionsynth.runs.files import CONFIG, RECORD, RunFiles
+from motionsynth.run_files import CONFIG, RECORD, RunFiles
 from motionsynth.tracking.liveness import process_alive, process_started
 from motionsynth.yaml_files import read_yaml
 

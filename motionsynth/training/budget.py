@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
+from motionsynth.config import TrainConfig
+from motionsynth.corpus.windows import WindowSet
 from motionsynth.errors import ConfigError
 from motionsynth.families.backbone import CriticConfig
-from motionsynth.families.base import EMConfig
+from motionsynth.families.base import EMConfig, Family, FamilyConfig
 from motionsynth.nn.critic import Critic
-
-if TYPE_CHECKING:
-    from motionsynth.config import TrainConfig
-    from motionsynth.corpus.windows import WindowSet
-    from motionsynth.families.base import Family, FamilyConfig
 
 __all__ = ["refuse_company", "refuse_hopeless", "refuse_shares"]
 

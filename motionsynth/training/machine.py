@@ -9,13 +9,12 @@ import os
 import platform
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
 
 import torch
 
-if TYPE_CHECKING:
-    from motionsynth.config import TrainConfig
-    from motionsynth.families.base import FamilyConfig
+from motionsynth.config import TrainConfig
+from motionsynth.families.base import FamilyConfig
 
 __all__ = ["CHOSEN", "THREADS", "chosen", "describe_machine", "differences", "multiplies_bf16", "settled"]
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from motionsynth.config import RunConfig
 from motionsynth.corpus.windows import Batch
 from motionsynth.errors import MotionSynthError
 from motionsynth.families.backbone import BasisConfig
@@ -23,9 +24,6 @@ from motionsynth.families.base import Family, Loss, Phase, StepContext
 from motionsynth.families.capabilities import LearnsByEM
 from motionsynth.training.rules import GradientRule, Measurement, new_adam, scheduled_rate
 from motionsynth.training.trainer import Trainer
-
-if TYPE_CHECKING:
-    from motionsynth.config import RunConfig
 
 __all__ = ["SeedBatch", "train_stacked", "unstackable"]
 

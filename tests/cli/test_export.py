@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from motionsynth import open_run, read_bvh, write_bvh
+from motionsynth.comparison.motions import file_motions
 from motionsynth.config import resolve_config
 from motionsynth.corpus.corpus import file_up, open_corpus, prepare_clip
-from motionsynth.evaluation.motions import file_motions
 from motionsynth.features.encode import decode, encode
 from motionsynth.features.placement import Placement, place, placement_of
 from motionsynth.features.spec import FeatureSpec

@@ -19,7 +19,7 @@ LONG_WORK = (
     "motionsynth.corpus.corpus.open_corpus",
     "motionsynth.corpus.fetch.fetch_missing",
     "motionsynth.corpus.walkers.walker_clip",
-    "motionsynth.evaluation.reference.open_reference",
+    "motionsynth.comparison.reference.open_reference",
     "motionsynth.runs.generation.read_features",
     "motionsynth.runs.latent_walks._decoded",
     "motionsynth.runs.sampling.draw_samples",

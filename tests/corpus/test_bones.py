@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
+from motionsynth.comparison.reference import open_reference
 from motionsynth.config import RunConfig, config_hash, dump_config, resolve_data
 from motionsynth.corpus.bones import SAME_DIRECTION, leg_length, mean_bones, put_on
 from motionsynth.corpus.corpus import Corpus, open_corpus, prepare_clip
 from motionsynth.corpus.labels import read_labels
 from motionsynth.corpus.split import SPLITS
 from motionsynth.errors import ConfigError, CorpusError
-from motionsynth.evaluation.reference import open_reference
 from motionsynth.families.gmm import GMM
 from motionsynth.features.spec import FeatureSpec
 from motionsynth.motion.bvh import write_bvh

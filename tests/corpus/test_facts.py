@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from motionsynth.comparison.motions import file_motions
 from motionsynth.corpus import plan, settling
 from motionsynth.corpus.config import DataConfig
 from motionsynth.corpus.conform import skeleton_signature
@@ -20,7 +21,6 @@ from motionsynth.corpus.facts import Facts, fact_notes
 from motionsynth.corpus.inspect import Inspection, inspect_path
 from motionsynth.corpus.plan import EncodeSettings
 from motionsynth.errors import CorpusError
-from motionsynth.evaluation.motions import file_motions
 from motionsynth.features.encode import encode
 from motionsynth.motion.bvh import read_bvh, write_bvh
 from motionsynth.motion.clip import Clip

@@ -107,9 +107,9 @@ def test_other_frame_rates_are_resampled_and_said(score: Any, tmp_path: Path, ra
 
 
 def test_a_reference_of_a_lower_rate_limits_the_frequencies(tmp_path: Path) -> None:
+    from motionsynth.comparison.reference import Reference
     from motionsynth.corpus.config import DataConfig
     from motionsynth.corpus.corpus import open_corpus
-    from motionsynth.evaluation.reference import Reference
 
     folder = worlds.real_files(tmp_path / "slow", 12, worlds.at_rate(20.0))
     slow = open_corpus(DataConfig(path=folder, labels="none", window_frames=32), cache=tmp_path / "cache", workers=1)

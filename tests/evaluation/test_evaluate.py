@@ -12,12 +12,12 @@ import pytest
 import torch
 
 from motionsynth import evaluate, open_run
+from motionsynth.comparison.compared import Compared
+from motionsynth.comparison.motions import run_motions
+from motionsynth.comparison.reference import open_reference
 from motionsynth.config import resolve_config
 from motionsynth.corpus.corpus import open_corpus
 from motionsynth.errors import ConfigError, MotionSynthError
-from motionsynth.evaluation.compared import Compared
-from motionsynth.evaluation.motions import run_motions
-from motionsynth.evaluation.reference import open_reference
 from motionsynth.evaluation.scores import Scores
 from motionsynth.extractors.store import load_extractor
 from motionsynth.metrics.registry import choose
@@ -123,7 +123,7 @@ def test_references_by_their_names(words: str, name: str, tmp_path: Path) -> Non
 
 
 def test_a_name_that_says_nothing_has_that_of_its_parent_before_it(tmp_path: Path) -> None:
-    from motionsynth.evaluation.reference import open_reference, readable_name
+    from motionsynth.comparison.reference import open_reference, readable_name
 
     (tmp_path / "bandai.yaml").write_text(f"path: {worlds.corpus().config.path}\n")
     assert open_reference(f"{tmp_path / 'bandai.yaml'}:validation", None).name == "bandai"
@@ -159,9 +159,9 @@ def test_likelihood_is_that_of_held_out_windows(monkeypatch: pytest.MonkeyPatch,
 
     run = open_run(worlds.run_dir())  # which may be trained here, and so before the patch
     monkeypatch.setattr(Run, "load_family", lambda self, device="cpu", ema=True: Normal())
-    from motionsynth.evaluation.compared import Compared
-    from motionsynth.evaluation.likelihood import log_density_figures
-    from motionsynth.evaluation.reference import open_reference
+    from motionsynth.comparison.compared import Compared
+    from motionsynth.comparison.likelihood import log_density_figures
+    from motionsynth.comparison.reference import open_reference
 
     held = open_reference("test", run)
     compared = Compared.of(held.motions("validation"), held, count=16, seed=0)

@@ -11,9 +11,9 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
+from motionsynth.comparison.reference import Reference
 from motionsynth.config import resolve_config
 from motionsynth.errors import RunError, StudyError
-from motionsynth.evaluation.reference import Reference
 from motionsynth.runs.run import Run
 from motionsynth.study import translation as instrument
 from motionsynth.study.domains import domains, matched

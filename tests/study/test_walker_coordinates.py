@@ -308,7 +308,7 @@ def test_of_two_that_ask_at_once_one_fits(locked: bool, tmp_path: Path, monkeypa
 
 
 def test_another_corpus_has_no_coordinates() -> None:
-    from motionsynth.evaluation.reference import Reference
+    from motionsynth.comparison.reference import Reference
 
     plain = walkers_extractor(networks=False)
     shown = Shown(ArmConfig(landmark="real"), ViewConfig(), 0, windows()[0], None)

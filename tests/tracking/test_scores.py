@@ -117,7 +117,7 @@ def test_a_dead_server_is_one_warning(
     make_run: RunMaker, closed_port: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     from motionsynth.evaluation.evaluate import _deliver
-    from motionsynth.runs.files import RunFiles
+    from motionsynth.run_files import RunFiles
     from motionsynth.runs.run import Run, RunRecord
 
     run_dir = make_run()

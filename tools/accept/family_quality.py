@@ -15,12 +15,12 @@ from typing import Final, NamedTuple
 import torch
 from torch import Tensor
 
+from motionsynth.comparison.compared import equal_motions
+from motionsynth.comparison.motions import as_one_kind
 from motionsynth.corpus.config import DataConfig
 from motionsynth.corpus.corpus import Corpus, open_corpus
 from motionsynth.corpus.motions import MotionSet, drawn_motions, split_motions
 from motionsynth.corpus.windows import WindowSet
-from motionsynth.evaluation.compared import equal_motions
-from motionsynth.evaluation.motions import as_one_kind
 from motionsynth.extractors.extractor import Extractor
 from motionsynth.extractors.store import extractor_for
 from motionsynth.families.base import Family

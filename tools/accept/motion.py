@@ -21,10 +21,10 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from motionsynth.comparison.compared import Compared
+from motionsynth.comparison.reference import Reference, open_reference
 from motionsynth.config import resolve_config
 from motionsynth.corpus.motions import MotionSet, drawn_motions
-from motionsynth.evaluation.compared import Compared
-from motionsynth.evaluation.reference import Reference, open_reference
 from motionsynth.extractors.extractor import Extractor
 from motionsynth.extractors.store import extractor_for
 from motionsynth.families.capabilities import SampleOptions

@@ -20,8 +20,8 @@ import math
 import sys
 from pathlib import Path
 
+from motionsynth.comparison.reference import Reference
 from motionsynth.corpus.corpus import open_corpus
-from motionsynth.evaluation.reference import Reference
 from motionsynth.extractors.store import extractor_for
 from motionsynth.families.capabilities import Translates
 from motionsynth.runs.run import open_run

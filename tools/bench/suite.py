@@ -19,11 +19,11 @@ from statistics import median
 import torch
 from threadpoolctl import threadpool_limits
 
+from motionsynth.comparison.compared import Compared, Described
+from motionsynth.comparison.reference import Reference
 from motionsynth.corpus.config import DataConfig
 from motionsynth.corpus.corpus import Corpus, open_corpus
 from motionsynth.corpus.walkers import make_walkers
-from motionsynth.evaluation.compared import Compared, Described
-from motionsynth.evaluation.reference import Reference
 from motionsynth.extractors.fitting import train_extractor
 from motionsynth.extractors.recipe import STEPS
 from motionsynth.metrics.record import Sets

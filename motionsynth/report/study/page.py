@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from motionsynth.calibration.record import Calibration
 from motionsynth.report.page import (
     Block,
     Picture,
@@ -30,9 +31,6 @@ from motionsynth.study.plan import Cell, StudyConfig
 from motionsynth.study.results import CLIPS, CellResult
 from motionsynth.study.verdicts import Verdict, statements
 from motionsynth.view.player import Drawn, player_html
-
-if TYPE_CHECKING:
-    from motionsynth.calibration.record import Calibration
 
 __all__ = ["HTML", "MARKDOWN", "write_report"]
 

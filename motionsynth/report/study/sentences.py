@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from motionsynth.report.study.words import figure_words
 from motionsynth.study.plan import StudyConfig
-from motionsynth.study.statistics import compare, detectable
+from motionsynth.study.statistics import Comparison, Kind, compare, detectable
 from motionsynth.study.verdicts import Verdict
-
-if TYPE_CHECKING:
-    from motionsynth.study.statistics import Comparison, Kind
 
 __all__ = ["factor", "on_other_side", "verdict_sentence"]
 

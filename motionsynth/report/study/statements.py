@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 from motionsynth.report.forest import Tone
 from motionsynth.report.numbers import number_text
@@ -13,10 +13,8 @@ from motionsynth.report.study.gather import Gathered, p_text
 from motionsynth.report.study.sentences import factor, on_other_side, verdict_sentence
 from motionsynth.report.study.words import axis_words, figure_words
 from motionsynth.study.plan import EndpointConfig, UsefulConfig
+from motionsynth.study.statistics import Kind
 from motionsynth.study.verdicts import Verdict, judge, judge_cut
-
-if TYPE_CHECKING:
-    from motionsynth.study.statistics import Kind
 
 __all__ = [
     "TONES",

@@ -6,18 +6,19 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+import torch
+
+from motionsynth.config import baseline, load_config
+from motionsynth.corpus.config import DataConfig
+from motionsynth.corpus.corpus import MIRRORED, Corpus, open_corpus
 from motionsynth.corpus.finding import OnBadFile
+from motionsynth.corpus.motions import MotionSet, split_motions
+from motionsynth.corpus.split import SPLITS, SplitName
 from motionsynth.errors import CorpusError, MotionSynthError, RunError
-from motionsynth.runs.files import SKELETON, holds_run
-
-if TYPE_CHECKING:
-    from motionsynth.corpus.config import DataConfig
-    from motionsynth.corpus.corpus import Corpus
-    from motionsynth.corpus.motions import MotionSet
-    from motionsynth.corpus.split import SplitName
-    from motionsynth.runs.run import Run
+from motionsynth.run_files import SKELETON, holds_run
+from motionsynth.runs.run import Run, open_run
 
 __all__ = ["Reference", "open_reference", "readable_name"]
 
@@ -55,11 +56,6 @@ class Reference:
 
         Files recorded at fewer frames a second than the features have hold no frequencies above half of that.
         """
-        import torch
-
-        from motionsynth.corpus.corpus import MIRRORED
-        from motionsynth.corpus.motions import split_motions
-
         motions = split_motions(self.corpus, split)
         if not mirrored:
             plain_N = torch.tensor([not take.endswith(MIRRORED) for take in motions.takes], dtype=torch.bool)
@@ -95,8 +91,6 @@ def open_reference(
         RunError: the clips of the run's corpus are not those that it learnt from.
         CorpusError, ConfigError: the corpus cannot be opened.
     """
-    from motionsynth.corpus.corpus import open_corpus
-
     place, split = _parse(text or "test")
     if place is None:
         if run is None:
@@ -106,8 +100,6 @@ def open_reference(
             )
         corpus = _corpus_of(run, reading)
     elif holds_run(place):
-        from motionsynth.runs.run import open_run
-
         corpus = _corpus_of(open_run(place), reading)
     elif not place.exists():
         raise MotionSynthError(
@@ -133,8 +125,6 @@ def readable_name(path: Path) -> str:
 
 
 def _parse(text: str) -> tuple[Path | None, SplitName]:
-    from motionsynth.corpus.split import SPLITS
-
     if text in SPLITS:
         return None, text
     path, colon, split = text.rpartition(":")
@@ -145,8 +135,6 @@ def _parse(text: str) -> tuple[Path | None, SplitName]:
 
 def _corpus_of(run: Run, reading: Reading | None) -> Corpus:
     """The corpus that a run learnt from, as it was then."""
-    from motionsynth.corpus.corpus import open_corpus
-
     data = run.data
     if absent := next((path for path in (data.path, data.second) if path and not path.exists()), None):
         raise RunError(
@@ -164,8 +152,6 @@ def _corpus_of(run: Run, reading: Reading | None) -> Corpus:
 
 def _data_config(place: Path, run: Run | None) -> DataConfig:
     """Data section of a folder: in windows and on bones of the run, or as shipped runs; a YAML says the rest."""
-    from motionsynth.config import baseline, load_config
-
     if run is None or place.suffix in _YAML:
         data = load_config(run.path / "config.yaml" if run else baseline(), data=place).data
     else:

@@ -8,18 +8,27 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import numpy as np
+import torch
+
+from motionsynth.corpus.conform import conform
+from motionsynth.corpus.corpus import Corpus
+from motionsynth.corpus.facts import Facts, fact_notes
 from motionsynth.corpus.finding import BadFiles, find_files
+from motionsynth.corpus.motions import MotionSet, drawn_motions
+from motionsynth.corpus.plan import Plan
+from motionsynth.corpus.reading import over_files
 from motionsynth.errors import ClipError, CorpusError, list_first
+from motionsynth.features.canonical import canonical
+from motionsynth.features.encode import encode_array
+from motionsynth.motion.formats import read_clip
+from motionsynth.runs.run import Run
+from motionsynth.runs.sampling import draw_samples
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from motionsynth.corpus.corpus import Corpus
-    from motionsynth.corpus.facts import Facts
-    from motionsynth.corpus.motions import MotionSet
-    from motionsynth.corpus.plan import Plan
-    from motionsynth.runs.run import Run
 
 __all__ = ["as_one_kind", "file_motions", "run_motions"]
 
@@ -33,11 +42,6 @@ def run_motions(run: Run, count: int, seed: int, *, device: str = "cpu") -> Moti
     Raises:
         RunError: the run has no intact weights, or draws values that are not finite.
     """
-    import torch
-
-    from motionsynth.corpus.motions import drawn_motions
-    from motionsynth.runs.sampling import draw_samples
-
     with torch.no_grad():
         drawn_NTD = run.normaliser().denormalise(draw_samples(run, count, seed, device=device).motion_NTD)
     return drawn_motions(drawn_NTD, run.spec(), run.path.resolve().name)
@@ -62,13 +66,6 @@ def file_motions(
     Raises:
         CorpusError: files cannot be used; the first are named. There is no file, or none is as long as a window.
     """
-    import numpy as np
-    import torch
-
-    from motionsynth.corpus.motions import MotionSet
-    from motionsynth.corpus.plan import Plan
-    from motionsynth.corpus.reading import over_files
-
     # read all files; those that cannot be used end the work, or are left out
     bad = bad or BadFiles()
     root, files, faults = find_files(path)
@@ -116,8 +113,6 @@ def file_motions(
 
 def as_one_kind(motions: MotionSet) -> MotionSet:
     """The same windows with the features that their own motion tells; see ``features.canonical``."""
-    from motionsynth.features.canonical import canonical
-
     return replace(motions, features_NTD=canonical(motions.features_NTD, motions.spec))
 
 
@@ -130,12 +125,6 @@ class _Encoded(NamedTuple):
 
 
 def _encode_file(plan: Plan, root: Path, file: str) -> _Encoded:
-    import numpy as np
-
-    from motionsynth.corpus.conform import conform
-    from motionsynth.features.encode import encode_array
-    from motionsynth.motion.formats import read_clip
-
     nothing = np.zeros((0, plan.spec.width), dtype=np.float32)
     try:
         clip = read_clip(root / file)
@@ -155,8 +144,6 @@ def _real_clips(root: Path, files: Sequence[str]) -> set[str]:
 
 def _fact_notes(facts: Mapping[str, Facts], frame_rate: float) -> list[str]:
     """Sentences that name files that were turned, scaled, reordered or resampled."""
-    from motionsynth.corpus.facts import fact_notes
-
     # rates have notes of their own, and generated files carry the trajectory on the root
     others = {file: one._replace(frame_rate=frame_rate, mover="") for file, one in facts.items()}
     rates = {file: one.frame_rate for file, one in facts.items()}

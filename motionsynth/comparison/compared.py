@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from motionsynth.comparison.motions import as_one_kind
+from motionsynth.comparison.reference import Reference
+from motionsynth.corpus.motions import MotionSet
+from motionsynth.corpus.split import SplitName
 from motionsynth.errors import CorpusError, MotionSynthError
-from motionsynth.evaluation.motions import as_one_kind
+from motionsynth.extractors.extractor import Extractor
+from motionsynth.metrics.descriptors import Descriptors
 from motionsynth.metrics.record import Sets
+from motionsynth.metrics.registry import Chosen
 from motionsynth.metrics.suite import Figure, score
-
-if TYPE_CHECKING:
-    from motionsynth.corpus.motions import MotionSet
-    from motionsynth.corpus.split import SplitName
-    from motionsynth.evaluation.reference import Reference
-    from motionsynth.extractors.extractor import Extractor
-    from motionsynth.metrics.descriptors import Descriptors
-    from motionsynth.metrics.registry import Chosen
 
 __all__ = ["Compared", "Described", "Stage", "equal_motions"]
 

@@ -8,20 +8,21 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from motionsynth.corpus.motions import MotionSet
+from motionsynth.corpus.windows import Batch
+from motionsynth.families.base import Family
+from motionsynth.families.capabilities import Bounds, Scores
 from motionsynth.metrics.likelihood import BOUND_SAMPLES, LIKELIHOOD, LOG_DENSITY, LOG_DENSITY_BOUND, log_density_figure
 from motionsynth.metrics.record import Metric
 from motionsynth.metrics.suite import Figure
+from motionsynth.runs.run import Run
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-    from torch import Tensor
-
-    from motionsynth.corpus.motions import MotionSet
-    from motionsynth.corpus.windows import Batch
-    from motionsynth.families.base import Family
-    from motionsynth.runs.run import Run
-
     Density = Callable[[Batch], Tensor]
     """A batch -> (B,) nats a window."""
 
@@ -36,10 +37,6 @@ def _log_density(density: Density, run: Run, motions: MotionSet, *, device: str)
     Raises:
         ValueError: the windows are of another size than the run's.
     """
-    import torch
-
-    from motionsynth.corpus.windows import Batch
-
     frames, width = motions.features_NTD.shape[1:]
     if (frames, width) != (run.shape.frames, run.shape.features):
         raise ValueError(f"windows of {frames} x {width} do not fit a run of {run.shape.frames} x {run.shape.features}")
@@ -92,10 +89,6 @@ def log_density_figures(
 
 def _density(family: Family, run: Run, metric: Metric, seed: int, device: str) -> tuple[Density | None, str]:
     """What computes a metric for a family, or None and why there is nothing."""
-    import torch
-
-    from motionsynth.families.capabilities import Bounds, Scores
-
     name = run.record.family
     if getattr(run.config.family, "condition", ()):
         return None, f"{name} was trained under labels, and has a density of windows given those alone"

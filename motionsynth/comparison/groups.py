@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
 
+import torch
+
+from motionsynth.comparison.compared import Described, Stage
+from motionsynth.comparison.reference import Reference
+from motionsynth.corpus.motions import MotionSet
 from motionsynth.errors import MotionSynthError
-
-if TYPE_CHECKING:
-    from motionsynth.corpus.motions import MotionSet
-    from motionsynth.evaluation.compared import Described, Stage
-    from motionsynth.evaluation.reference import Reference
-    from motionsynth.metrics.registry import Chosen
-    from motionsynth.metrics.suite import Figure
+from motionsynth.metrics.registry import Chosen
+from motionsynth.metrics.suite import Figure
 
 __all__ = ["Group", "Groups", "classes_by", "score_groups"]
 
@@ -89,8 +88,6 @@ def score_groups(
         seed: what subsamples and resamples are drawn by.
         stage: told how far the work is.
     """
-    import torch
-
     members: dict[str, list[int]] = {name: [] for name in sorted(set(classes.values()))}
     for window, take in enumerate(reference.takes):
         members[classes[take]].append(window)

@@ -1,0 +1,1 @@
+"""Sets of windows that are compared: of a run, of files, and of held-out takes."""
