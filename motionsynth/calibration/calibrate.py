@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -23,13 +23,13 @@ from motionsynth.extractors.store import extractor_for
 from motionsynth.files import parse_json, read_regular, write_bytes
 from motionsynth.metrics.registry import MEASURES, Chosen, choose, figure_key, figure_keys
 from motionsynth.processes import follow_parent, safe_children
+from motionsynth.progress import Progress
 from motionsynth.run_files import holds_run
 from motionsynth.runs.run import open_run
 from motionsynth.settings import Setting
 
 __all__ = ["Job", "Progress", "calibrate", "data_of", "measure_doses", "open_job", "size_notes"]
 
-Progress = Callable[[int, int], None]
 
 DOSES: Final = "doses"
 RECORD: Final = "calibration.json"

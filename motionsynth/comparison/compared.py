@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,11 +16,10 @@ from motionsynth.metrics.descriptors import Descriptors
 from motionsynth.metrics.record import Sets
 from motionsynth.metrics.registry import Chosen
 from motionsynth.metrics.suite import Figure, score
+from motionsynth.progress import Stage
 
 __all__ = ["Compared", "Described", "Stage", "equal_motions"]
 
-Stage = Callable[[str, int, int], None]
-"""Called with (what is being done, how much of it is done, of how much)."""
 
 _LEAST: Final = 2
 

@@ -96,11 +96,11 @@ def score_groups(
     for name in (name for name in members if name not in few):
         part = described.sets.reference.subset(torch.tensor(members[name]).to(described.sets.reference.take_N.device))
         against = replace(described, sets=described.sets._replace(reference=part))
-        figures, real = against.score(chosen, resamples, seed, partial(_told, stage, f"score {name}"))
+        figures, real = against.score(chosen, resamples, seed, partial(_staged, stage, f"score {name}"))
         found[name] = Group(len(part), len({reference.takes[i] for i in members[name]}), figures, real)
     notes = (f"{label} {', '.join(few)}: fewer than {_LEAST} windows, so nothing is compared",) if few else ()
     return Groups(label, found, notes)
 
 
-def _told(stage: Stage, name: str, _: str, done: int, total: int) -> None:
+def _staged(stage: Stage, name: str, _: str, done: int, total: int) -> None:
     stage(name, done, total)

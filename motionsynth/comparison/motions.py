@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from motionsynth.errors import ClipError, CorpusError, list_first
 from motionsynth.features.canonical import canonical
 from motionsynth.features.encode import encode_array
 from motionsynth.motion.formats import read_clip
+from motionsynth.progress import Progress
 from motionsynth.runs.run import Run
 from motionsynth.runs.sampling import draw_samples
 
@@ -52,7 +53,7 @@ def file_motions(
     corpus: Corpus,
     *,
     bad: BadFiles | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> MotionSet:
     """The whole windows, end to end, of files with the skeleton of a corpus; those of one file are one take.
 

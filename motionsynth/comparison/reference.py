@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -17,12 +16,11 @@ from motionsynth.corpus.finding import OnBadFile
 from motionsynth.corpus.motions import MotionSet, split_motions
 from motionsynth.corpus.split import SPLITS, SplitName
 from motionsynth.errors import CorpusError, MotionSynthError, RunError
+from motionsynth.progress import Progress
 from motionsynth.run_files import SKELETON, holds_run
 from motionsynth.runs.run import Run, open_run
 
 __all__ = ["Reference", "open_reference", "readable_name"]
-
-Reading = Callable[[int, int], None]
 
 CLOSEST: Final = 4
 """Frames between the starts of windows that are compared, at least."""
@@ -73,7 +71,7 @@ class Reference:
 
 
 def open_reference(
-    text: str | None, run: Run | None, *, reading: Reading | None = None, on_bad_file: OnBadFile = "stop"
+    text: str | None, run: Run | None, *, reading: Progress | None = None, on_bad_file: OnBadFile = "stop"
 ) -> Reference:
     """Open what ``--reference`` names.
 
@@ -133,7 +131,7 @@ def _parse(text: str) -> tuple[Path | None, SplitName]:
     return Path(text), "test"
 
 
-def _corpus_of(run: Run, reading: Reading | None) -> Corpus:
+def _corpus_of(run: Run, reading: Progress | None) -> Corpus:
     """The corpus that a run learnt from, as it was then."""
     data = run.data
     if absent := next((path for path in (data.path, data.second) if path and not path.exists()), None):

@@ -30,13 +30,14 @@ import numpy as np
 import motionsynth
 from motionsynth.corpus.bones import bones_sha256
 from motionsynth.corpus.plan import EncodeSettings
-from motionsynth.corpus.reading import Progress, encode_files
+from motionsynth.corpus.reading import encode_files
 from motionsynth.corpus.settling import settle
 from motionsynth.corpus.store import FEATURES, DamagedEntryError, FeatureStore, write_index, write_rows
 from motionsynth.features.spec import FeatureSpec
 from motionsynth.files import TEMPORARY_SUFFIX
 from motionsynth.hashes import hash_json
 from motionsynth.motion.formats import skeleton_files
+from motionsynth.progress import Progress
 
 __all__ = ["default_cache", "open_features"]
 

@@ -19,7 +19,6 @@ from motionsynth.corpus.finding import count_bad
 from motionsynth.corpus.kept import kept
 from motionsynth.corpus.labels import Labels
 from motionsynth.corpus.plan import EncodeSettings, Plan
-from motionsynth.corpus.reading import Progress
 from motionsynth.corpus.report import CorpusReport, SkippedFile, short_takes
 from motionsynth.corpus.shape import MapConfig, MotionShape
 from motionsynth.corpus.sources import Sources, find_sources, join_stores, split_sources
@@ -34,6 +33,7 @@ from motionsynth.hashes import hash_json
 from motionsynth.motion.clip import Clip
 from motionsynth.motion.formats import read_clip
 from motionsynth.motion.measure import detect_up, up_axis
+from motionsynth.progress import Progress
 
 __all__ = ["Corpus", "file_up", "open_corpus", "prepare_clip"]
 

@@ -8,7 +8,7 @@ short keeps what arrived whole, and the next one asks for the rest.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,10 +20,10 @@ from motionsynth.corpus.transfer import Meter, RefusedError, Transfer, get_file
 from motionsynth.corpus.unpack import MOST_CLIP_BYTES, ArchiveError, unpack_tar, unpack_zip
 from motionsynth.errors import CorpusError, DownloadError
 from motionsynth.files import replacing, sync_folder, write_bytes
+from motionsynth.progress import Stage
 
-__all__ = ["Progress", "Survey", "Transfer", "fetch_missing", "survey_folder"]
+__all__ = ["Survey", "Transfer", "fetch_missing", "survey_folder"]
 
-Progress = Callable[[str, int, int], None]
 """Called with (what is done, how much of it, all of it)."""
 
 _SINGLY: Final = 256
@@ -66,7 +66,7 @@ class Survey:
         return (*self.missing, *self.damaged)
 
 
-def survey_folder(offer: Offer, folder: Path, progress: Progress | None = None) -> Survey:
+def survey_folder(offer: Offer, folder: Path, progress: Stage | None = None) -> Survey:
     """Hash what lies in a folder, and compare.
 
     Raises:
@@ -101,7 +101,7 @@ def _strangers(folder: Path, known: set[str]) -> tuple[str, ...]:
 
 
 def fetch_missing(
-    survey: Survey, *, mirror: str | None = None, how: Transfer | None = None, progress: Progress | None = None
+    survey: Survey, *, mirror: str | None = None, how: Transfer | None = None, progress: Stage | None = None
 ) -> Survey:
     """Fetch what a folder lacks; returns how it stands then, which is complete.
 
@@ -160,7 +160,7 @@ class _Source:
     base_url: str
     mirrored: bool
     how: Transfer
-    progress: Progress | None
+    progress: Stage | None
 
     def fetch_zip(self, folder: Path) -> None:
         """The one archive that the registry lists, and the clips in it."""

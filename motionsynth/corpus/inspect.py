@@ -15,13 +15,14 @@ from motionsynth.corpus.finding import find_files
 from motionsynth.corpus.labels import Labels, LabelSource, read_labels
 from motionsynth.corpus.people import People, compare_people
 from motionsynth.corpus.plan import EncodeSettings, Fault, Plan, probe_clip
-from motionsynth.corpus.reading import Encoded, Progress, encode_clip, over_files
+from motionsynth.corpus.reading import Encoded, encode_clip, over_files
 from motionsynth.corpus.settling import settle
 from motionsynth.errors import ClipError, CorpusError
 from motionsynth.motion.clip import Clip
 from motionsynth.motion.formats import read_clip
 from motionsynth.motion.measure import detect_units, detect_up, moving_joint, refuse_vast, stretching_bones, up_axis
 from motionsynth.motion.skeleton import FloatArray
+from motionsynth.progress import Progress
 
 __all__ = ["InspectedFile", "InspectedSkeleton", "Inspection", "RefusedFile", "inspect_path"]
 

@@ -21,12 +21,11 @@ from motionsynth.motion.clip import Clip
 from motionsynth.motion.formats import read_clip
 from motionsynth.motion.mirror import mirror
 from motionsynth.processes import safe_children
+from motionsynth.progress import Progress
 
 __all__ = ["Encoded", "Progress", "available_cores", "encode_clip", "encode_files", "over_files"]
 
 Result = TypeVar("Result")
-Progress = Callable[[int, int], None]
-"""Called with (files done, files in all)."""
 
 _CHUNK: Final = 8
 """Files that a worker gets at a time."""

@@ -16,12 +16,13 @@ from motionsynth.corpus.bones import mean_bones, with_bones
 from motionsynth.corpus.conform import aligned, own_bones
 from motionsynth.corpus.facts import Facts
 from motionsynth.corpus.plan import EncodeSettings, Fault, Plan, make_plan
-from motionsynth.corpus.reading import Progress, over_files
+from motionsynth.corpus.reading import over_files
 from motionsynth.errors import ClipError, CorpusError
 from motionsynth.features.spec import FeatureSpec
 from motionsynth.motion.bvh import read_bvh
 from motionsynth.motion.formats import read_clip
 from motionsynth.motion.skeleton import FloatArray
+from motionsynth.progress import Progress
 
 __all__ = ["settle"]
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO, Final
 
 from motionsynth.errors import DownloadError
+from motionsynth.progress import Progress
 
 __all__ = ["Meter", "RefusedError", "Transfer", "get_file"]
 
@@ -48,7 +48,7 @@ class Meter:
         expected: bytes in all, about, for a server that does not say.
     """
 
-    def __init__(self, show: Callable[[int, int], None], expected: int) -> None:
+    def __init__(self, show: Progress, expected: int) -> None:
         self._show, self._expected = show, expected
         self.total = 0
         self._done = 0

@@ -21,6 +21,7 @@ from typing import IO, Any, Final, NamedTuple
 
 from motionsynth.corpus.finding import is_litter
 from motionsynth.files import replacing
+from motionsynth.progress import Progress
 
 __all__ = ["MOST_CLIP_BYTES", "ArchiveError", "Unpacked", "place", "unpack_tar", "unpack_zip"]
 
@@ -128,7 +129,7 @@ def _take(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path, sha256: s
     return True
 
 
-def unpack_zip(archive: IO[bytes], folder: Path, progress: Callable[[int, int], None] | None = None) -> dict[str, str]:
+def unpack_zip(archive: IO[bytes], folder: Path, progress: Progress | None = None) -> dict[str, str]:
     """Take every BVH file out of a ``.zip`` into a flat folder; returns name -> SHA-256.
 
     Args:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import astuple, fields
 from pathlib import Path
@@ -30,6 +29,7 @@ from motionsynth.corpus.walker_plan import (
 from motionsynth.errors import CorpusError
 from motionsynth.files import new_folder, write_synced
 from motionsynth.motion.bvh import write_bvh
+from motionsynth.progress import Progress
 
 __all__ = [
     "CELLS",
@@ -53,7 +53,7 @@ def make_walkers(
     *,
     clips: int = 1000,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> None:
     """Write the walkers corpus: one BVH file a clip, ``labels.csv`` and ``walkers.json``; all of it or nothing.
 

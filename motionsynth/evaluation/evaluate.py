@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -101,7 +102,7 @@ def evaluate(
     given = load_extractor(extractor) if extractor else None
     bad = bad or BadFiles()
     named = None if reference is None else str(reference)
-    held = open_reference(named, run, reading=_told(stage, "read clips"), on_bad_file=bad.policy)
+    held = open_reference(named, run, reading=partial(stage, "read clips"), on_bad_file=bad.policy)
     classes = classes_by(by, held)
     motions = _motions(source, run, held, count, seed, device, bad, stage)
     for skipped in held.corpus.skipped:
@@ -128,10 +129,6 @@ def evaluate(
     return replace(scores, warnings=_deliver(run, folder, track))
 
 
-def _told(stage: Stage, what: str) -> Callable[[int, int], None]:
-    return lambda done, total: stage(what, done, total)
-
-
 def _open_generated(source: Path) -> Run | None:
     """The run, or None for a folder of files."""
     if not source.exists():
@@ -143,7 +140,7 @@ def _motions(
     source: Path, run: Run | None, held: Reference, count: int, seed: int, device: str, bad: BadFiles, stage: Stage
 ) -> MotionSet:
     if run is None:
-        return file_motions(source, held.corpus, bad=bad, progress=_told(stage, "read generated files"))
+        return file_motions(source, held.corpus, bad=bad, progress=partial(stage, "read generated files"))
     stage("draw samples", 0, 1)
     drawn = run_motions(run, count, seed, device=device)
     stage("draw samples", 1, 1)
@@ -155,7 +152,7 @@ def _judge(
 ) -> Extractor:
     """The extractor, after a look whether it fits what it is to judge."""
     corpus = compared.source.corpus
-    judge = given or extractor_for(corpus, device=device, progress=_told(stage, "train the feature extractor"))
+    judge = given or extractor_for(corpus, device=device, progress=partial(stage, "train the feature extractor"))
     for place, motions in ((source, compared.generated), (corpus.config.path, compared.reference)):
         reason = judge.mismatch(motions.spec, motions.features_NTD.shape[1])
         if reason:

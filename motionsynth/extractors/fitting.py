@@ -6,7 +6,7 @@ Shapes: N windows, T frames, D features.
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeVar
 
@@ -31,13 +31,12 @@ from motionsynth.families.ae import Autoencoder
 from motionsynth.families.backbone import ConvConfig
 from motionsynth.families.base import AdamConfig, Family, FamilyConfig
 from motionsynth.features.geometry import joint_positions_m
+from motionsynth.progress import Progress
 from motionsynth.training.determinism import initial_weights
 from motionsynth.training.trainer import Trainer
 
 __all__ = ["train_extractor"]
 
-Progress = Callable[[int, int], None]
-"""Called with (steps done, steps in all)."""
 
 _HELD_OUT: tuple[SplitName, ...] = ("validation", "test")
 _F = TypeVar("_F", bound="Family")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +28,7 @@ from motionsynth.features.normalise import Normaliser
 from motionsynth.features.spec import FeatureSpec
 from motionsynth.files import new_folder, parse_json, read_regular, remove_folder, write_synced
 from motionsynth.hashes import hash_bytes, hash_json
+from motionsynth.progress import Progress
 from motionsynth.tensor_files import dump_tensors, load_tensors
 
 __all__ = ["extractor_for", "load_extractor", "refuse_taken", "save_extractor"]
@@ -45,7 +46,7 @@ def extractor_for(
     *,
     folder: Path | None = None,
     device: torch.device | str = "cpu",
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Extractor:
     """The extractor of a corpus: the one that is kept, or else one that is trained now and kept.
 

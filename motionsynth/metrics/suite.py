@@ -13,11 +13,10 @@ from motionsynth.metrics.descriptors import Descriptors
 from motionsynth.metrics.record import Measure, Metric, Resample, Sets, UndefinedError
 from motionsynth.metrics.registry import Chosen, figure_key
 from motionsynth.metrics.resampling import Interval, Takes, interval, resample_sets
+from motionsynth.progress import Progress
 
 __all__ = ["Figure", "Progress", "equal_sets", "score"]
 
-Progress = Callable[[int, int], None]
-"""Called with (computations done, computations in all)."""
 
 _ROUNDING = 1e-6
 """By how much a figure may lie beyond its bounds."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from motionsynth.corpus.corpus import Corpus, open_corpus
 from motionsynth.errors import ConfigError, RunError
 from motionsynth.files import refuse_unwritable
 from motionsynth.motion.bvh import write_bvh
+from motionsynth.progress import Announce, Progress
 from motionsynth.run_files import holds_run, refuse_taken
 from motionsynth.runs.run import Run, create_run, open_run
 from motionsynth.training.budget import refuse_company, refuse_hopeless
@@ -21,9 +22,6 @@ from motionsynth.training.distributed import Ranks
 from motionsynth.training.machine import CHOSEN, chosen, differences, settled
 
 __all__ = ["begin", "begin_once", "new_run", "reopen", "settle"]
-
-Reading = Callable[[int, int], None]
-Announce = Callable[[str], None]
 
 
 def settle(config: RunConfig, device: str = "auto") -> RunConfig:
@@ -40,7 +38,7 @@ def begin(
     *,
     run_dir: Path | None = None,
     device: str = "auto",
-    reading: Reading | None = None,
+    reading: Progress | None = None,
     announce: Announce | None = None,
     ranks: Ranks | None = None,
     tags: Mapping[str, str] | None = None,
@@ -116,7 +114,7 @@ def reopen(
     *,
     family: str | None = None,
     device: str = "auto",
-    reading: Reading | None = None,
+    reading: Progress | None = None,
     announce: Announce | None = None,
     ranks: Ranks | None = None,
     data: DataConfig | None = None,
@@ -151,7 +149,7 @@ def begin_once(
     *,
     run_dir: Path,
     device: str = "auto",
-    reading: Reading | None = None,
+    reading: Progress | None = None,
     announce: Announce | None = None,
     tags: Mapping[str, str] | None = None,
     corpus: Corpus | None = None,
@@ -171,7 +169,7 @@ def begin_once(
     return reopen(run_dir, device=device, reading=reading, announce=announce, data=config.data, corpus=corpus)
 
 
-def _open(data: DataConfig, reading: Reading | None, ranks: Ranks) -> Corpus:
+def _open(data: DataConfig, reading: Progress | None, ranks: Ranks) -> Corpus:
     """The corpus; rank 0 reads it, and the others then find it in the cache."""
     if not ranks.first:
         ranks.wait()

@@ -16,8 +16,9 @@ from motionsynth.corpus.corpus import Corpus
 from motionsynth.corpus.windows import WindowSet
 from motionsynth.errors import MotionSynthError, RunError, TrainingError
 from motionsynth.output import refuse_filled
+from motionsynth.progress import Announce, Progress
 from motionsynth.run_files import BASIS, holds_run, refuse_taken
-from motionsynth.runs.begin import Announce, Reading, begin, begin_once, reopen
+from motionsynth.runs.begin import begin, begin_once, reopen
 from motionsynth.runs.fit import seen_windows, sweep_leftovers, train_run, training_of, way_back
 from motionsynth.runs.generation import keep_samples
 from motionsynth.runs.run import Run, open_run
@@ -53,7 +54,7 @@ def train(
     device: str = "auto",
     track: bool = True,
     progress: ProgressListener | None = None,
-    reading: Reading | None = None,
+    reading: Progress | None = None,
     announce: Announce | None = None,
     ranks: Ranks | None = None,
     tags: Mapping[str, str] | None = None,
@@ -94,7 +95,7 @@ def resume(
     device: str = "auto",
     track: bool = True,
     progress: ProgressListener | None = None,
-    reading: Reading | None = None,
+    reading: Progress | None = None,
     announce: Announce | None = None,
     ranks: Ranks | None = None,
     data: DataConfig | None = None,
@@ -124,7 +125,7 @@ def train_once(
     device: str = "auto",
     track: bool = True,
     progress: ProgressListener | None = None,
-    reading: Reading | None = None,
+    reading: Progress | None = None,
     announce: Announce | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> Outcome:
@@ -251,7 +252,7 @@ def train_seeds(
     device: str = "auto",
     track: bool = True,
     progress: ProgressListener | None = None,
-    reading: Reading | None = None,
+    reading: Progress | None = None,
     announce: Announce | None = None,
     stacked: bool | None = None,
 ) -> list[Outcome | MotionSynthError]:
@@ -302,7 +303,7 @@ def _at_once(
     *,
     track: bool,
     progress: ProgressListener | None,
-    reading: Reading | None,
+    reading: Progress | None,
     announce: Announce | None,
 ) -> list[Outcome | MotionSynthError]:
     """Take each step of all trainings at once; one after the other where the family cannot, which is announced."""
