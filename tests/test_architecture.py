@@ -27,7 +27,7 @@ LAYERS = (
     ("corpus", "metrics", "tracking"),
     ("features", "output", "run_files", "settings", "view"),
     ("array_files", "hashes", "journal_rows", "motion", "packed_files", "tensor_files", "theory", "yaml_files"),
-    ("docstrings", "errors", "files", "losses", "nn", "printable", "processes", "progress"),
+    ("docstrings", "errors", "files", "losses", "nn", "printable", "processes", "progress", "provenance"),
 )
 HEIGHT = {name: -number for number, names in enumerate(LAYERS) for name in names}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from motionsynth.runs import provenance
+from motionsynth import provenance
 
 
 @pytest.fixture

@@ -41,6 +41,7 @@ from motionsynth.files import locked, new_folder, parse_json, write_bytes, write
 from motionsynth.hashes import hash_bytes
 from motionsynth.motion.skeleton import Skeleton
 from motionsynth.nn.convolution import Conv
+from motionsynth.provenance import git_commit
 from motionsynth.run_files import (
     BASIS,
     CONFIG,
@@ -55,7 +56,6 @@ from motionsynth.run_files import (
     refuse_taken,
     sealed,
 )
-from motionsynth.runs.provenance import git_commit
 from motionsynth.tensor_files import count_numbers, dump_tensors, load_tensors
 from motionsynth.training.bounds import SLACK
 from motionsynth.training.checkpoint import numbers_kept, pack_weights, unpack_weights

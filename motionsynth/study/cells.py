@@ -279,7 +279,7 @@ def _result(
 ) -> CellResult:
     """What is kept of a cell; of one that diverged where there is an error."""
     from motionsynth import __version__
-    from motionsynth.runs.provenance import git_commit
+    from motionsynth.provenance import git_commit
 
     cell, study = job.cell, job.study
     return CellResult(

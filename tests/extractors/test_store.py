@@ -161,7 +161,7 @@ def test_two_may_train_the_same_at_once(
     quick: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     ready = walkers_extractor()
-    monkeypatch.setattr("motionsynth.extractors.fitting.train_extractor", lambda *_, **__: ready)
+    monkeypatch.setattr("motionsynth.extractors.store.train_extractor", lambda *_, **__: ready)
     corpus = walkers_corpus()
 
     def run(_: int) -> Extractor:

@@ -86,8 +86,8 @@ def test_whatever_finds_angles_keeps_curves_continuous(name: str, monkeypatch: p
     assert largest_step(clip) < 15
     changed = CHANGES[name](clip)
     assert largest_step(changed) < 30
-    module = {"mirror": "motion.mirror", "up": "motion.transform", "turn": "motion.transform"}.get(name)
-    module = module or ("motion.resample" if name.startswith("resample") else "motion.rotations")
+    module = {"mirror": "motion.mirror", "from_rotations": "motion.clip", "decode": "features.encode"}.get(name)
+    module = module or ("motion.resample" if name.startswith("resample") else "motion.transform")
     monkeypatch.setattr(f"motionsynth.{module}.unwrap_angles", lambda angles, *_: angles)
     jumping = CHANGES[name](clip)
     assert largest_step(jumping) > 150  # the control
