@@ -79,8 +79,8 @@ class TrainConfig(FrozenConfig):
     validate_every_steps: int = Field(500, ge=1)
     """Steps between two evaluations of the losses on the validation split."""
     stop_when_copying: float | None = Field(None, gt=0.05, lt=1)
-    """Share of draws closer to a training window than the closest 5 % of validation windows are, above which two
-    validations in a row end the training; null for never."""
+    """Share of draws closer to a training window than the closest 5 % of windows are to those of other clips, above
+    which two validations in a row end the training; null for never."""
     checkpoint_every_steps: int = Field(500, ge=1)
     """Steps between two checkpoints; the newest two are kept."""
 

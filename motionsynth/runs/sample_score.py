@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from motionsynth.corpus.corpus import Corpus
+from motionsynth.corpus.corpus import MIRRORED, Corpus
 from motionsynth.corpus.windows import WindowSet
 from motionsynth.families.base import Family
 from motionsynth.families.capabilities import FitsPrior
@@ -32,7 +32,7 @@ SAMPLES = 512
 CODED = 4096
 """Training windows whose codes a prior is fitted on at most, evenly from all, for samples that are only judged."""
 HELD_OUT = 4096
-"""Validation windows that samples are judged against at most, evenly from all."""
+"""Validation windows that samples are judged against at most, and training windows whose distances are judged by."""
 _BLOCK = 1024
 
 
@@ -40,8 +40,10 @@ def sample_score(run: Run, corpus: Corpus) -> Score | None:
     """Judge of fresh samples by what a loss does not show: the Frechet distance to validation takes, and copies.
 
     Both in the space of the first principal components of normalised training windows, as the metrics of the space
-    ``pca`` are, with validation windows in place of those of the test. ``close_to_train`` is the share of samples
-    closer to a training window than the closest ``memorisation.CLOSE`` of validation windows are.
+    ``pca`` are. ``close_to_train`` is the share of samples closer to a training window than the closest
+    ``memorisation.CLOSE`` of training windows are to those of other clips: held-out takes would not do where whole
+    people are held out, as every draw is closer to the people trained on than they are. Of one clip, validation
+    windows stand for other clips.
 
     Args:
         run: whose family is judged, as its weights are averaged at that time.
@@ -57,7 +59,9 @@ def sample_score(run: Run, corpus: Corpus) -> Score | None:
     axes = PrincipalComponents.fit(whole.even(FITTED).as_batch().motion_BTD.numpy(), COMPONENTS)
     train_LK, validation_MK = _projected(axes, whole), _projected(axes, held_out.even(HELD_OUT))
     reference = Moments.of(validation_MK.numpy())
-    held_out_M = nearest(validation_MK, train_LK).distance_NK[:, 0]
+    apart_M = _apart(whole, train_LK)
+    if not apart_M.isfinite().all():
+        apart_M = nearest(validation_MK, train_LK).distance_NK[:, 0]
     judged = run.build_family()
     coded = None
     if isinstance(judged, FitsPrior) and judged.priors[0] == "fitted":
@@ -74,10 +78,18 @@ def sample_score(run: Run, corpus: Corpus) -> Score | None:
         samples_NK = torch.from_numpy(axes.project(samples_NTD.numpy()))
         return {
             "frechet": Moments.of(samples_NK.numpy()).distance(reference),
-            FIGURE: close_share(nearest(samples_NK, train_LK).distance_NK[:, 0], held_out_M),
+            FIGURE: close_share(nearest(samples_NK, train_LK).distance_NK[:, 0], apart_M),
         }
 
     return score
+
+
+def _apart(windows: WindowSet, place_LK: Tensor) -> Tensor:
+    """(M,) distance of training windows to the nearest of another clip; mirror images count as the clip itself."""
+    number = {name: i for i, name in enumerate(dict.fromkeys(name.removesuffix(MIRRORED) for name in windows.clips))}
+    group_L = torch.tensor([number[name.removesuffix(MIRRORED)] for name in windows.clips])[windows.clip_N]
+    index_M = torch.arange(0, len(windows), -(-len(windows) // HELD_OUT))
+    return nearest(place_LK[index_M], place_LK, groups=(group_L[index_M], group_L)).distance_NK[:, 0]
 
 
 def _projected(axes: PrincipalComponents, windows: WindowSet) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,8 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from motionsynth.config import TrainConfig, config_hash, dump_config
+from motionsynth.corpus.corpus import MIRRORED
+from motionsynth.corpus.windows import WindowSet
 from motionsynth.metrics.memorisation import CLOSE
 from motionsynth.runs import sample_score as module
 from motionsynth.runs.fit import train_run
@@ -33,11 +36,7 @@ TRAIN, VALIDATION = make_windows(400), make_windows(300, 1)
 @pytest.fixture
 def score(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Score:
     """That of a corpus whose windows are noise."""
-    monkeypatch.setattr(module, "COMPONENTS", FRAMES * FEATURES)  # all axes
-    corpus: Any = SimpleNamespace(windows={"train": TRAIN, "validation": VALIDATION}.__getitem__)
-    found = module.sample_score(make_run(tmp_path / "judged"), corpus)
-    assert found
-    return found
+    return _score_of(tmp_path / "judged", monkeypatch, TRAIN, VALIDATION)
 
 
 Sample = Callable[..., Tensor]
@@ -72,15 +71,48 @@ def test_the_share_is_that_of_distances_between_windows(score: Score, monkeypatc
 
     found = figures(score, monkeypatch, shrunken)["close_to_train"]
     drawn = draw_from(Toy(ToyConfig(), SHAPE), module.SAMPLES, seed=0).flatten(1).numpy()
-    train, held_out = (windows.as_batch().motion_BTD.flatten(1).numpy() for windows in (TRAIN, VALIDATION))
-
-    def to_train(windows: np.ndarray) -> np.ndarray:
-        distance: np.ndarray = np.linalg.norm(windows[:, None] - train[None], axis=2).min(1)
-        return distance
-
-    expected = np.mean(to_train(drawn) <= np.quantile(to_train(held_out), CLOSE))
+    train = TRAIN.as_batch().motion_BTD.flatten(1).numpy()
+    apart = np.linalg.norm(train[:, None] - train[None], axis=2)
+    apart[TRAIN.clip_N[:, None] == TRAIN.clip_N] = np.inf  # windows of one clip overlap
+    to_train = np.linalg.norm(drawn[:, None] - train[None], axis=2).min(1)
+    expected = np.mean(to_train <= np.quantile(apart.min(1), CLOSE))
     assert 2 * CLOSE < expected < 0.9
     assert found == pytest.approx(expected, abs=1e-3)
+
+
+def _score_of(path: Path, monkeypatch: pytest.MonkeyPatch, train: WindowSet, validation: WindowSet) -> Score:
+    monkeypatch.setattr(module, "COMPONENTS", FRAMES * FEATURES)
+    corpus: Any = SimpleNamespace(windows={"train": train, "validation": validation}.__getitem__)
+    found = module.sample_score(make_run(path), corpus)
+    assert found
+    return found
+
+
+def test_draws_of_people_trained_on_are_no_copies_though_held_out_people_are_far(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strangers = replace(VALIDATION, rows_FD=VALIDATION.rows_FD + 5)
+    score = _score_of(tmp_path / "people", monkeypatch, TRAIN, strangers)
+    assert figures(score, monkeypatch, fresh)["close_to_train"] == pytest.approx(CLOSE, abs=0.04)
+    assert figures(score, monkeypatch, copies)["close_to_train"] == 1
+    alone = replace(TRAIN, clip_N=torch.zeros_like(TRAIN.clip_N))  # of one clip: held-out windows are all there is
+    score = _score_of(tmp_path / "alone", monkeypatch, alone, strangers)
+    assert figures(score, monkeypatch, fresh)["close_to_train"] == 1
+
+
+def test_a_mirror_image_is_no_other_clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    both = WindowSet.of(
+        TRAIN.as_batch().motion_BTD.repeat(2, 1, 1),  # as still and symmetric motion is
+        torch.ones(2 * len(TRAIN), FRAMES, dtype=torch.bool),
+        {},
+        torch.cat((TRAIN.clip_N, TRAIN.clip_N + len(TRAIN.clips))),
+        TRAIN.start_N.repeat(2),
+        (*TRAIN.clips, *(f"{name}{MIRRORED}" for name in TRAIN.clips)),
+    )
+    score = _score_of(tmp_path / "run", monkeypatch, both, VALIDATION)
+    assert figures(score, monkeypatch, fresh)["close_to_train"] == pytest.approx(CLOSE, abs=0.04)
+    near = lambda self, count, **_: TRAIN.as_batch().motion_BTD[:count] + 1e-3  # noqa: E731
+    assert figures(score, monkeypatch, near)["close_to_train"] == 1
 
 
 @pytest.mark.parametrize(("sample", "end"), [(copies, ("copying", 20)), (fresh, ("finished", 40))])
