@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from motionsynth.errors import ConfigError, RunError, unknown_word
 from motionsynth.files import refuse_unwritable
 from motionsynth.printable import shown
+from motionsynth.provenance import shipped_file
+from motionsynth.run_files import CONFIG, holds_run, refuse_taken
 
 if TYPE_CHECKING:
     from motionsynth.config import DataConfig, RunConfig
@@ -59,7 +61,8 @@ def resolve_data(corpus: Path | None, *, settings: Path | None = None, overrides
     """Which clips, and what becomes of them, for commands that train no family.
 
     Args:
-        corpus: folder of clips, or a YAML of the data section; the folder that ``settings`` names where None.
+        corpus: folder of clips, YAML of a data section, or run directory, whose clips are then read as the run read
+            them; the folder that ``settings`` names where None.
         settings: a YAML of the data section; what neither says is as in the shipped runs.
         overrides: as ``--set`` takes them, such as ``data.stride_frames=16``.
 
@@ -67,6 +70,7 @@ def resolve_data(corpus: Path | None, *, settings: Path | None = None, overrides
         ConfigError: a file, key or value is wrong, an override is not of the data section, or no clips are named.
     """
     from motionsynth.config import load_config
+    from motionsynth.run import open_run
     from motionsynth.settings import Setting
 
     if corpus is None and settings is None:
@@ -76,6 +80,11 @@ def resolve_data(corpus: Path | None, *, settings: Path | None = None, overrides
         raise ConfigError("--set", shown(stranger), "is not of the data section, such as data.window_frames=32")
     if corpus is not None and settings is not None:
         changes.insert(0, Setting(("data", "path"), str(corpus), "CORPUS"))
+    elif corpus is not None and holds_run(corpus):
+        run = open_run(corpus)
+        folders = {"path": run.data.path, "second": run.data.second}
+        there = [Setting(("data", key), str(path), str(run.path)) for key, path in folders.items() if path]
+        return load_config(corpus / CONFIG, overrides=[*there, *changes]).data
     return load_config(baseline(), data=settings or corpus, overrides=changes).data
 
 
@@ -96,10 +105,8 @@ def baseline(family: str = "gmm") -> Path:
 
     Without a family: the one whose data section is that of commands that train none, with windows every fourth frame.
     """
-    package = Path(__file__).parent
-    for folder in (package.parent / "configs" / "run", package / "configs" / "run"):
-        if (path := folder / f"{family}.yaml").is_file():
-            return path
+    if path := shipped_file(f"configs/run/{family}.yaml"):
+        return path
     raise ConfigError(f"configs/run/{family}.yaml", None, "is missing; give --config")
 
 
@@ -160,7 +167,6 @@ def begin(
     """The new run that ``train`` trains, and its corpus, which may be open already; see there."""
     from datetime import datetime
 
-    from motionsynth.run_files import refuse_taken
     from motionsynth.training.budget import refuse_company, refuse_hopeless
     from motionsynth.training.distributed import Ranks
     from motionsynth.training.machine import chosen
@@ -346,7 +352,6 @@ def begin_once(
     """The run that ``train_once`` trains, and its corpus, None where it has finished; see there."""
     from motionsynth.config import config_hash
     from motionsynth.run import open_run
-    from motionsynth.run_files import holds_run
     from motionsynth.training.machine import CHOSEN
 
     if not holds_run(run_dir):

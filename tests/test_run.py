@@ -17,6 +17,7 @@ from motionsynth.families.backbone import ConvConfig
 from motionsynth.fit import train_run
 from motionsynth.run import Run, open_run
 from motionsynth.sampling import draw_samples
+from motionsynth.workflow import resolve_data
 from tests.records import change_record
 from tests.training.toy_family import make_config, make_run, make_windows
 
@@ -47,6 +48,16 @@ def test_a_new_run_says_what_it_is(tmp_path: Path) -> None:
     assert again.shape.labels == {"content": 1} and again.splits()["train"] == ["clip_000"]
     assert torch.equal(again.normaliser_tensors()["scale"], torch.ones(3))
     assert make_run(tmp_path / "other").record.tracking_id != run.record.tracking_id
+
+
+def test_commands_that_train_nothing_read_clips_as_the_run_read_them(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    assert resolve_data(run.path) == run.data
+    wider = run.data.window_frames * 2
+    changed = resolve_data(run.path, overrides=[f"data.window_frames={wider}"])
+    assert (changed.window_frames, changed.path) == (wider, run.data.path)
+    other = resolve_data(tmp_path)
+    assert other.path == tmp_path and other.window_frames == 64, "a folder that is no run is one of clips"
 
 
 def test_a_directory_in_use_is_never_overwritten(tmp_path: Path) -> None:

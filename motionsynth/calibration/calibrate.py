@@ -16,13 +16,12 @@ from motionsynth.calibration.record import Calibration, DoseFigures, FigureRecor
 from motionsynth.errors import ConfigError
 from motionsynth.files import parse_json, read_regular, write_bytes
 from motionsynth.processes import follow_parent, safe_children
-from motionsynth.run_files import holds_run
 
 if TYPE_CHECKING:
     from motionsynth.config import DataConfig
     from motionsynth.metrics.registry import Chosen
 
-__all__ = ["Job", "Progress", "calibrate", "data_of", "measure_doses", "open_job", "size_notes"]
+__all__ = ["Job", "Progress", "calibrate", "measure_doses", "open_job", "size_notes"]
 
 Progress = Callable[[int, int], None]
 
@@ -49,30 +48,6 @@ class Job:
     extractor: Path | None = None
     metrics: tuple[str, ...] | None = None
     spaces: tuple[str, ...] | None = None
-
-
-def data_of(corpus: Path, overrides: Sequence[str] = ()) -> DataConfig:
-    """How clips are read: those of a run directory as the run read them, all others as the baseline runs would.
-
-    Args:
-        corpus: folder of clips, YAML of a data section, or run directory.
-        overrides: as ``--set`` takes them, such as ``data.stride_frames=4``.
-
-    Raises:
-        ConfigError, RunError: it is none of these, or an override does not fit.
-    """
-    from motionsynth.config import load_config
-    from motionsynth.workflow import baseline
-
-    if holds_run(corpus):
-        from motionsynth.run import open_run
-        from motionsynth.settings import Setting
-
-        run = open_run(corpus)
-        folders = {"path": run.data.path, **({"second": run.data.second} if run.data.second else {})}
-        places = [Setting(("data", key), str(path), str(run.path)) for key, path in folders.items()]
-        return load_config(corpus / "config.yaml", overrides=[*places, *overrides]).data
-    return load_config(baseline(), data=corpus, overrides=overrides).data
 
 
 def open_job(job: Job, *, reading: Progress | None = None, training: Progress | None = None) -> Bench:

@@ -103,7 +103,7 @@ def _ask(accepted: bool) -> None:
 
 
 def _tell_what_next(survey: Survey) -> None:
-    from motionsynth.corpus.offers import shipped_data_config
+    from motionsynth.provenance import shipped_file
 
     if survey.strangers:
         more = " …" if len(survey.strangers) > _SHOWN else ""
@@ -112,7 +112,7 @@ def _tell_what_next(survey: Survey) -> None:
             f"{', '.join(survey.strangers[:_SHOWN])}{more}",
             err=True,
         )
-    section = shipped_data_config(survey.offer.name)
+    section = shipped_file(f"configs/data/{survey.offer.name}.yaml")
     if section is not None:
         here = section.relative_to(Path.cwd()) if section.is_relative_to(Path.cwd()) else section
         place = "" if survey.folder == survey.offer.folder else f" --set data.path={survey.folder}"

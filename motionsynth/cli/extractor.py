@@ -28,7 +28,9 @@ app = Commands(
 def train(
     corpus: Annotated[
         Path | None,
-        typer.Argument(help="Folder of BVH or AMC files, or a YAML of the data section.", show_default=False),
+        typer.Argument(
+            help="Folder of BVH or AMC files, run directory, or YAML of the data section.", show_default=False
+        ),
     ] = None,
     data: Annotated[
         Path | None,
