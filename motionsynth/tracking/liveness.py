@@ -63,7 +63,7 @@ def process_alive(pid: Any, host: Any, not_after: float | None = None) -> bool |
 def run_state(run_dir: Path, record: dict[str, Any]) -> str:
     """The state in ``run.json``, or ``killed`` where it claims to go on and its process is gone."""
     state = str(record.get("state", "created"))
-    if state in ("finished", "stopped", "failed"):
+    if state in STATUS_OF_STATE:
         return state
     written = (run_dir / "run.json").stat().st_mtime  # the process wrote it, so that it is older than the file
     return "killed" if process_alive(record.get("pid"), record.get("host"), written) is False else state
