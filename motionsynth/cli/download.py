@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from motionsynth.cli.terminal import echo
-from motionsynth.errors import MotionSynthError
+from motionsynth.errors import MotionSynthError, list_first
 from motionsynth.files import refuse_unwritable
 
 if TYPE_CHECKING:
@@ -106,10 +106,9 @@ def _tell_what_next(survey: Survey) -> None:
     from motionsynth.provenance import shipped_file
 
     if survey.strangers:
-        more = " …" if len(survey.strangers) > _SHOWN else ""
         echo(
             f"warning: {len(survey.strangers)} other clips lie in {survey.folder}, and would be learnt from too: "
-            f"{', '.join(survey.strangers[:_SHOWN])}{more}",
+            f"{list_first(survey.strangers, _SHOWN)}",
             err=True,
         )
     section = shipped_file(f"configs/data/{survey.offer.name}.yaml")
