@@ -8,7 +8,7 @@ train:   budget, batch, seed, precision, checkpoints
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +23,7 @@ from motionsynth.families.base import FamilyConfig
 from motionsynth.files import from_home
 from motionsynth.hashes import hash_json
 from motionsynth.printable import shown
+from motionsynth.provenance import shipped_file
 from motionsynth.settings import (
     FrozenConfig,
     Setting,
@@ -43,7 +44,6 @@ __all__ = [
     "load_config",
     "plain_config",
     "resolve_config",
-    "resolve_data",
 ]
 
 
@@ -189,36 +189,13 @@ def resolve_config(
     return resolved
 
 
-def resolve_data(corpus: Path | None, *, settings: Path | None = None, overrides: Sequence[str] = ()) -> DataConfig:
-    """Which clips, and what becomes of them, for commands that train no family.
-
-    Args:
-        corpus: folder of clips, or a YAML of the data section; the folder that ``settings`` names where None.
-        settings: a YAML of the data section; what neither says is as in the shipped runs.
-        overrides: as ``--set`` takes them, such as ``data.stride_frames=16``.
-
-    Raises:
-        ConfigError: a file, key or value is wrong, an override is not of the data section, or no clips are named.
-    """
-    if corpus is None and settings is None:
-        raise ConfigError(None, "CORPUS", "is missing: name a folder of BVH or AMC files, or a YAML by --data")
-    changes: list[str | Setting] = list(overrides)
-    if stranger := next((text for text in overrides if not text.strip().startswith("data.")), None):
-        raise ConfigError("--set", shown(stranger), "is not of the data section, such as data.window_frames=32")
-    if corpus is not None and settings is not None:
-        changes.insert(0, Setting(("data", "path"), str(corpus), "CORPUS"))
-    return load_config(baseline(), data=settings or corpus, overrides=changes).data
-
-
 def baseline(family: str = "gmm") -> Path:
     """The YAML that ships for a family, in the checkout or inside the installed package.
 
     Without a family: the one whose data section is that of commands that train none, with windows every fourth frame.
     """
-    package = Path(__file__).parent
-    for folder in (package.parent / "configs" / "run", package / "configs" / "run"):
-        if (path := folder / f"{family}.yaml").is_file():
-            return path
+    if path := shipped_file(f"configs/run/{family}.yaml"):
+        return path
     raise ConfigError(f"configs/run/{family}.yaml", None, "is missing; give --config")
 
 

@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from motionsynth.errors import BvhError, MotionSynthError
+from motionsynth.errors import BvhError, MotionSynthError, list_first
 from motionsynth.files import TEMPORARY_SUFFIX, locked, parse_json, read_regular, sync_folder, write_bytes
 from motionsynth.hashes import hash_bytes, hash_file
 from motionsynth.motion.formats import SUFFIXES
@@ -93,10 +93,9 @@ def refuse_filled(folder: Path, *, overwrite: bool = False) -> None:
     if not seen:
         return
     if not overwrite:
-        more = f" and {len(seen) - 1} more" if len(seen) > 1 else ""
         raise MotionSynthError(
-            f"{folder}: is not empty (it holds {seen[0]}{more}); name another folder, or give --overwrite to replace "
-            "what motionsynth wrote there"
+            f"{folder}: is not empty (it holds {list_first(seen, 1)}); name another folder, or give --overwrite to "
+            "replace what motionsynth wrote there"
         )
     listed = _read_manifest(folder)
     for inside in _files_in(folder):

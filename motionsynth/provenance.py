@@ -1,4 +1,4 @@
-"""Which code it was that ran."""
+"""Where the package lies: the commit of its code, and the files that ship with it."""
 
 from __future__ import annotations
 
@@ -6,20 +6,26 @@ import os
 import subprocess
 from pathlib import Path
 
-__all__ = ["git_commit"]
+__all__ = ["git_commit", "shipped_file"]
+
+_PACKAGE = Path(__file__).parent
+
+
+def shipped_file(inside: str) -> Path | None:
+    """A file that ships, in the checkout or inside the installed package; None where it is missing."""
+    return next((path for folder in (_PACKAGE.parent, _PACKAGE) if (path := folder / inside).is_file()), None)
 
 
 def git_commit() -> str | None:
     """The commit of the code, where it runs from a checkout of its own and not from an installed copy."""
-    package = Path(__file__).parent
-    if not (package.parent / ".git").exists():
+    if not (_PACKAGE.parent / ".git").exists():
         return None  # nor look further up: an environment may lie in a repository of strangers, whose settings run code
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
         for command in (["ls-files", "--error-unmatch", "__init__.py"], ["rev-parse", "HEAD"]):
             done = subprocess.run(
                 ["git", "-c", "core.fsmonitor=false", *command],
-                cwd=package,
+                cwd=_PACKAGE,
                 env=environment,
                 capture_output=True,
                 text=True,

@@ -14,6 +14,7 @@ import torch
 from motionsynth.errors import RunError
 from motionsynth.families.ae import Autoencoder
 from motionsynth.families.backbone import ConvConfig
+from motionsynth.runs.begin import resolve_data
 from motionsynth.runs.fit import train_run
 from motionsynth.runs.run import Run, open_run
 from motionsynth.runs.sampling import draw_samples
@@ -47,6 +48,16 @@ def test_a_new_run_says_what_it_is(tmp_path: Path) -> None:
     assert again.shape.labels == {"content": 1} and again.splits()["train"] == ["clip_000"]
     assert torch.equal(again.normaliser_tensors()["scale"], torch.ones(3))
     assert make_run(tmp_path / "other").record.tracking_id != run.record.tracking_id
+
+
+def test_commands_that_train_nothing_read_clips_as_the_run_read_them(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    assert resolve_data(run.path) == run.data
+    wider = run.data.window_frames * 2
+    changed = resolve_data(run.path, overrides=[f"data.window_frames={wider}"])
+    assert (changed.window_frames, changed.path) == (wider, run.data.path)
+    other = resolve_data(tmp_path)
+    assert other.path == tmp_path and other.window_frames == 64, "a folder that is no run is one of clips"
 
 
 def test_a_directory_in_use_is_never_overwritten(tmp_path: Path) -> None:

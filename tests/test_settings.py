@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from motionsynth.calibration.plan import load_plan
-from motionsynth.config import RunConfig, dump_config, load_config, resolve_config, resolve_data
+from motionsynth.config import RunConfig, dump_config, load_config, resolve_config
 from motionsynth.corpus.config import DataConfig
 from motionsynth.errors import ConfigError
+from motionsynth.runs.begin import resolve_data
 from motionsynth.settings import Setting, Settings, located
 from motionsynth.study.load import load_study
 

@@ -15,7 +15,6 @@ from motionsynth.calibration.bench import Bench, one_thread, open_bench
 from motionsynth.calibration.conclude import conclude
 from motionsynth.calibration.plan import KINDS, CalibrationConfig, Dose
 from motionsynth.calibration.record import Calibration, DoseFigures, FigureRecord, save_calibration
-from motionsynth.config import baseline, load_config
 from motionsynth.corpus.config import DataConfig
 from motionsynth.corpus.corpus import open_corpus
 from motionsynth.errors import ConfigError
@@ -24,11 +23,8 @@ from motionsynth.files import parse_json, read_regular, write_bytes
 from motionsynth.metrics.registry import MEASURES, Chosen, choose, figure_key, figure_keys
 from motionsynth.processes import follow_parent, safe_children
 from motionsynth.progress import Progress
-from motionsynth.run_files import holds_run
-from motionsynth.runs.run import open_run
-from motionsynth.settings import Setting
 
-__all__ = ["Job", "Progress", "calibrate", "data_of", "measure_doses", "open_job", "size_notes"]
+__all__ = ["Job", "Progress", "calibrate", "measure_doses", "open_job", "size_notes"]
 
 
 DOSES: Final = "doses"
@@ -54,24 +50,6 @@ class Job:
     extractor: Path | None = None
     metrics: tuple[str, ...] | None = None
     spaces: tuple[str, ...] | None = None
-
-
-def data_of(corpus: Path, overrides: Sequence[str] = ()) -> DataConfig:
-    """How clips are read: those of a run directory as the run read them, all others as the baseline runs would.
-
-    Args:
-        corpus: folder of clips, YAML of a data section, or run directory.
-        overrides: as ``--set`` takes them, such as ``data.stride_frames=4``.
-
-    Raises:
-        ConfigError, RunError: it is none of these, or an override does not fit.
-    """
-    if holds_run(corpus):
-        run = open_run(corpus)
-        folders = {"path": run.data.path, **({"second": run.data.second} if run.data.second else {})}
-        places = [Setting(("data", key), str(path), str(run.path)) for key, path in folders.items()]
-        return load_config(corpus / "config.yaml", overrides=[*places, *overrides]).data
-    return load_config(baseline(), data=corpus, overrides=overrides).data
 
 
 def open_job(job: Job, *, reading: Progress | None = None, training: Progress | None = None) -> Bench:

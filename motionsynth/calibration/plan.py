@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from motionsynth.errors import ConfigError
+from motionsynth.provenance import shipped_file
 from motionsynth.settings import FrozenConfig, Setting, Settings, config_error
 from motionsynth.yaml_files import read_yaml
 
@@ -262,10 +263,8 @@ def _check_amounts(kind: str, values: tuple[float, ...]) -> None:
 
 def shipped_plan() -> Path:
     """The YAML that ships: in the checkout, or inside the installed package."""
-    package = Path(__file__).parents[1]
-    for folder in (package.parent / "configs", package / "configs"):
-        if (path := folder / "calibration.yaml").is_file():
-            return path
+    if path := shipped_file("configs/calibration.yaml"):
+        return path
     raise ConfigError("configs/calibration.yaml", None, "is missing; give --config")
 
 

@@ -80,18 +80,19 @@ def calibrate(
 
     `motionsynth calibrate configs/data/bandai-namco-2.yaml --set data.path=/data/bandai --out calibration/bandai`
     """
-    from motionsynth.calibration.calibrate import DOSES, RECORD, Job, data_of, open_job
+    from motionsynth.calibration.calibrate import DOSES, RECORD, Job, open_job
     from motionsynth.calibration.calibrate import calibrate as run
     from motionsynth.calibration.plan import load_plan, shipped_plan
     from motionsynth.cli.progress import StageBar
     from motionsynth.extractors.store import load_extractor
     from motionsynth.report.calibration import write_report
+    from motionsynth.runs.begin import resolve_data
 
     changes = {
         key: value for key, value in (("count", count), ("repeats", repeats), ("seed", seed)) if value is not None
     }
     plan = load_plan(config or shipped_plan(), **changes)
-    data = data_of(corpus, data_overrides(on_bad_file, overrides))
+    data = resolve_data(corpus, overrides=data_overrides(on_bad_file, overrides))
     folder = out or Path("calibration") / data.path.resolve().name
     if not dry_run:
         refuse_unwritable(folder, RECORD, "report.html")  # before an extractor is trained

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from motionsynth.cli.terminal import echo
-from motionsynth.errors import MotionSynthError
+from motionsynth.errors import MotionSynthError, list_first
 from motionsynth.files import refuse_unwritable
 
 if TYPE_CHECKING:
@@ -103,16 +103,15 @@ def _ask(accepted: bool) -> None:
 
 
 def _tell_what_next(survey: Survey) -> None:
-    from motionsynth.corpus.offers import shipped_data_config
+    from motionsynth.provenance import shipped_file
 
     if survey.strangers:
-        more = " …" if len(survey.strangers) > _SHOWN else ""
         echo(
             f"warning: {len(survey.strangers)} other clips lie in {survey.folder}, and would be learnt from too: "
-            f"{', '.join(survey.strangers[:_SHOWN])}{more}",
+            f"{list_first(survey.strangers, _SHOWN)}",
             err=True,
         )
-    section = shipped_data_config(survey.offer.name)
+    section = shipped_file(f"configs/data/{survey.offer.name}.yaml")
     if section is not None:
         here = section.relative_to(Path.cwd()) if section.is_relative_to(Path.cwd()) else section
         place = "" if survey.folder == survey.offer.folder else f" --set data.path={survey.folder}"

@@ -28,7 +28,9 @@ app = Commands(
 def train(
     corpus: Annotated[
         Path | None,
-        typer.Argument(help="Folder of BVH or AMC files, or a YAML of the data section.", show_default=False),
+        typer.Argument(
+            help="Folder of BVH or AMC files, run directory, or YAML of the data section.", show_default=False
+        ),
     ] = None,
     data: Annotated[
         Path | None,
@@ -60,10 +62,10 @@ def train(
     `motionsynth extractor train ~/mocap --data configs/data/bandai-namco-2.yaml --out extractors/bandai-namco-2`
     """
     from motionsynth.cli.progress import CorpusBar, bar
-    from motionsynth.config import resolve_data
     from motionsynth.corpus.corpus import open_corpus
     from motionsynth.extractors.fitting import train_extractor
     from motionsynth.extractors.store import extractor_for, refuse_taken, save_extractor
+    from motionsynth.runs.begin import resolve_data
     from motionsynth.training.device import resolve_device
 
     chosen = resolve_device(device)

@@ -16,7 +16,6 @@ import hashlib
 import io
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -34,7 +33,7 @@ from motionsynth.corpus.reading import encode_files
 from motionsynth.corpus.settling import settle
 from motionsynth.corpus.store import FEATURES, DamagedEntryError, FeatureStore, write_index, write_rows
 from motionsynth.features.spec import FeatureSpec
-from motionsynth.files import TEMPORARY_SUFFIX
+from motionsynth.files import new_folder
 from motionsynth.hashes import hash_json
 from motionsynth.motion.formats import skeleton_files
 from motionsynth.progress import Progress
@@ -145,27 +144,30 @@ def _code_version() -> str:
 
 
 def _build(cache: Path, group: str, key: str, read: Callable[[IO[bytes]], dict[str, Any]]) -> FeatureStore:
-    """Read all files into an entry of the cache, and map it."""
-    entry = cache / group / key
-    entry.parent.mkdir(parents=True, exist_ok=True)
+    """Read all files into an entry of the cache, map it, and clear away what it replaces."""
+    entry, store = cache / group / key, None
     _sweep(cache)
-    place = Path(tempfile.mkdtemp(prefix=f".{key}-", suffix=TEMPORARY_SUFFIX, dir=entry.parent))
     try:
-        with (place / FEATURES).open("wb") as stream:
-            content = read(stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        write_index(place, content)
-        # mapped before it is published: from then on another process may replace it
-        store = FeatureStore.load(place, f"{group}/{key}", fresh=True)
-        assert store is not None
-        try:
-            _publish(place, entry)
-        except OSError as error:
+        with new_folder(entry) as place:
+            with (place / FEATURES).open("wb") as stream:
+                content = read(stream)
+                stream.flush()
+                os.fsync(stream.fileno())
+            write_index(place, content)
+            # mapped before it is published: from then on another process may replace it, and it stays readable
+            store = FeatureStore.load(place, f"{group}/{key}", fresh=True)
+            if not _is_whole(entry):
+                _remove(entry)  # damaged; else another process was faster
+    except OSError as error:
+        if store is None:
+            raise
+        if not _is_whole(entry):  # else another process makes or mends it too, and was faster
             return replace(store, cache_note=_not_kept(error, entry), folder=None)
-        return replace(store, folder=entry)
-    finally:
-        shutil.rmtree(place, ignore_errors=True)  # what is mapped stays readable
+    assert store is not None
+    for other in entry.parent.iterdir():
+        if other != entry and not (other.name.startswith(".") and not _is_abandoned(other)):
+            _remove(other)
+    return replace(store, folder=entry)
 
 
 def _build_in_memory(read: Callable[[IO[bytes]], dict[str, Any]]) -> FeatureStore:
@@ -174,28 +176,6 @@ def _build_in_memory(read: Callable[[IO[bytes]], dict[str, Any]]) -> FeatureStor
     rows = np.frombuffer(stream.getbuffer(), dtype=np.float32)
     width = FeatureSpec.from_dict(content["spec"]).width
     return FeatureStore.of(content, rows.reshape(content["rows"], width), from_cache=False)
-
-
-def _publish(place: Path, entry: Path) -> None:
-    """Give a finished entry its name, and clear away what it replaces.
-
-    Raises:
-        OSError: it cannot have its name, and no other process has made the entry either.
-    """
-    place.chmod(0o755)
-    try:
-        place.rename(entry)
-    except OSError:
-        if not _is_whole(entry):  # damaged; else another process was faster
-            _remove(entry)
-            try:
-                place.rename(entry)
-            except OSError:
-                if not _is_whole(entry):  # another process mends it too, and was faster
-                    raise
-    for other in entry.parent.iterdir():
-        if other != entry and not (other.name.startswith(".") and not _is_abandoned(other)):
-            _remove(other)
 
 
 def _is_whole(entry: Path) -> bool:

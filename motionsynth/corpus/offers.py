@@ -13,8 +13,9 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from motionsynth.errors import CorpusError, unknown_word
+from motionsynth.provenance import shipped_file
 
-__all__ = ["BY_HAND", "OFFERS", "Listed", "Offer", "offer_named", "offer_with", "read_registry", "shipped_data_config"]
+__all__ = ["BY_HAND", "OFFERS", "Listed", "Offer", "offer_named", "offer_with", "read_registry"]
 
 _BANDAI: Final = "BandaiNamcoResearchInc/Bandai-Namco-Research-Motiondataset"
 _COMMIT: Final = "74ead3ba1ae4696404e6086233779f60de8bf9ef"
@@ -150,18 +151,8 @@ def read_registry(name: str) -> tuple[Listed, ...]:
     Raises:
         CorpusError: the package lacks the list.
     """
-    path = _shipped(f"data/registry/{name}.sha256")
+    path = shipped_file(f"data/registry/{name}.sha256")
     if path is None:
         raise CorpusError(f"data/registry/{name}.sha256 is missing: the package is not whole, install it again")
     lines = path.read_text(encoding="ascii").splitlines()
     return tuple(Listed(file, digest) for digest, _, file in (line.partition("  ") for line in lines))
-
-
-def shipped_data_config(name: str) -> Path | None:
-    """The YAML that ships with a corpus' data section: in the checkout, or inside the installed package."""
-    return _shipped(f"configs/data/{name}.yaml")
-
-
-def _shipped(inside: str) -> Path | None:
-    package = Path(__file__).parents[1]
-    return next((path for folder in (package.parent, package) if (path := folder / inside).is_file()), None)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from motionsynth.corpus.motions import MotionSet
-from motionsynth.errors import ExtractorError
+from motionsynth.errors import ExtractorError, list_first
 from motionsynth.extractors.cells import Cells, CellSource
 from motionsynth.extractors.gate import Gate
 from motionsynth.extractors.networks import Networks
@@ -194,9 +194,8 @@ class Extractor:
             )
         bad = (~motions.features_NTD.isfinite().flatten(1).all(1)).nonzero()[:, 0].tolist()
         if bad:
-            named = ", ".join(motions.names[i] for i in bad[:_NAMED])
-            more = f" (and {len(bad) - _NAMED} more)" if len(bad) > _NAMED else ""
-            raise ExtractorError(None, f"{named}{more}: holds numbers that are not finite")
+            named = list_first([motions.names[i] for i in bad], _NAMED)
+            raise ExtractorError(None, f"{named}: holds numbers that are not finite")
 
     def _judge(self, motion_NTD: Tensor, spaces: Sequence[str]) -> Iterator[_Judged]:
         device = motion_NTD.device

@@ -104,7 +104,7 @@ class FeatureSpec:
         below = descendants(skeleton.parents, moving)
         beside = sorted(set(range(len(skeleton))) - set(above) - set(below) - {moving})
         if beside:
-            listed = ", ".join(skeleton.names[joint] for joint in beside[:4]) + (" ..." if len(beside) > 4 else "")
+            listed = list_first([skeleton.names[joint] for joint in beside], 4)
             raise ValueError(f"{listed}: not below {skeleton.names[moving]}, the joint that moves; cannot be encoded")
         positions, globals_ = world_transforms(clip.rotations(), clip.translations, skeleton.parents)
         rest = np.where(np.isin(np.arange(len(skeleton)), below)[:, None], clip.translations[0], 0.0)

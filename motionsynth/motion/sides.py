@@ -1,4 +1,4 @@
-"""Which joint is the counterpart of which, by their names."""
+"""Left and right: the side of each joint, and its counterpart on the other side, by their names."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-__all__ = ["left_right_pairs"]
+__all__ = ["CENTRE", "LEFT", "RIGHT", "joint_sides", "left_right_pairs"]
+
+CENTRE: Final = 0
+LEFT: Final = 1
+RIGHT: Final = 2
 
 _SIDES: Final = {"left": "right", "right": "left", "l": "r", "r": "l", "左": "右", "右": "左"}
 _MARKS: Final = tuple(
@@ -24,13 +28,26 @@ _MARKS: Final = tuple(
 _WEAK_MARKS: Final = tuple(
     re.compile(pattern)
     for pattern in (
-        r"^(?i:left|right)",  # leftarm; but also rightful
-        r"(?i:left|right)$",  # armleft; but also upright
-        r"^[lr](?=[a-z])",  # lfemur; but also root and lowerback
-        r"^[LR](?=[A-Z])",  # LARM; but also ROOT
+        r"(?i:left|right)",  # leftarm, rig:armleft; but also rightful and upright
+        r"(?<![A-Za-z])[lr](?=[a-z])",  # lfemur; but also root and lowerback
+        r"(?<![A-Za-z])[LlRr](?![a-z])",  # LARM, Finger_L1; but also ROOT, and L5, which is a vertebra
+        r"(?<=[0-9])[LR]$",  # finger1L
     )
 )
 """What shows a side only if the other one is there."""
+
+
+def joint_sides(names: Sequence[str]) -> tuple[int, ...]:
+    """Find the side of each joint: ``LEFT``, ``RIGHT``, or ``CENTRE`` where its name shows none.
+
+    A mark that :func:`left_right_pairs` trusts shows it by itself, any other only beside a counterpart.
+    """
+    known, sides = {name.casefold() for name in names}, []
+    for name in names:
+        sure, weak = _counterparts(name, _MARKS), _counterparts(name, _WEAK_MARKS)
+        shown = [side for other, side in (*sure.items(), *weak.items()) if other.casefold() in known]
+        sides.append(next(iter((*shown, *sure.values())), CENTRE))
+    return tuple(sides)
 
 
 def left_right_pairs(names: Sequence[str]) -> tuple[int, ...]:
@@ -38,7 +55,7 @@ def left_right_pairs(names: Sequence[str]) -> tuple[int, ...]:
 
     Understood: Left/Right at a word or capital boundary, single l/r or L/R set off by a mark (``Hand_L``, ``hand.r``,
     ``Bip01 L Thigh``), before a capital (``lShldr``), or after a small letter (``handL``); ``lfemur`` if there is an
-    ``rfemur``; 左 and 右. A namespace such as ``mixamorig:`` does not matter.
+    ``rfemur``, ``Finger_L1`` if there is a ``Finger_R1``; 左 and 右. A namespace (``mixamorig:``) does not matter.
 
     Raises:
         ValueError: names that state a side but have no counterpart, or more than one; all are listed.
@@ -48,7 +65,7 @@ def left_right_pairs(names: Sequence[str]) -> tuple[int, ...]:
         where.setdefault(name, []).append(joint)
     pairs, lonely = list(range(len(names))), []
     for joint, name in enumerate(names):
-        sure, weak = _other_sides(name, _MARKS), _other_sides(name, _WEAK_MARKS)
+        sure, weak = _counterparts(name, _MARKS), _counterparts(name, _WEAK_MARKS)
         found = next((other for other in (*sure, *weak) if other in where), None)
         if found is not None and len(where[found]) == len(where[name]) == 1:
             pairs[joint] = where[found][0]
@@ -59,17 +76,14 @@ def left_right_pairs(names: Sequence[str]) -> tuple[int, ...]:
     return tuple(pairs)
 
 
-def _other_sides(name: str, marks: tuple[re.Pattern[str], ...]) -> list[str]:
-    """The names that the counterpart may have, the likeliest first; none for a joint in the middle."""
-    found = (_swapped(name, mark) for mark in marks)
-    return [other for other in dict.fromkeys(found) if other is not None]
-
-
-def _swapped(name: str, mark: re.Pattern[str]) -> str | None:
-    match = mark.search(name)
-    if match is None:
-        return None
-    side = match.group()
-    other = _SIDES[side.lower()]
-    other = other.upper() if side.isupper() else other.capitalize() if side[0].isupper() else other
-    return name[: match.start()] + other + name[match.end() :]
+def _counterparts(name: str, marks: tuple[re.Pattern[str], ...]) -> dict[str, int]:
+    """Names that the counterpart may have, the likeliest first -> the side that the joint itself is then of."""
+    found: dict[str, int] = {}
+    for mark in marks:
+        for match in mark.finditer(name):
+            side = match.group()
+            other = _SIDES[side.lower()]
+            other = other.upper() if side.isupper() else other.capitalize() if side[0].isupper() else other
+            swapped = name[: match.start()] + other + name[match.end() :]
+            found.setdefault(swapped, LEFT if side.lower() in ("left", "l", "左") else RIGHT)
+    return found

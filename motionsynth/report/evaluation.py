@@ -24,7 +24,7 @@ from motionsynth.metrics.suite import Figure
 from motionsynth.report.charts import Bars, Role, bar_chart, distribution_chart, spectra_chart
 from motionsynth.report.chosen_clips import chosen_clips
 from motionsynth.report.forest import Effect, forest_chart
-from motionsynth.report.metrics import AIMS
+from motionsynth.report.metrics import AIMS, ASKS
 from motionsynth.report.numbers import number_text
 from motionsynth.report.page import (
     Block,
@@ -53,12 +53,6 @@ _LEAST_JERK: Final = 1e-2
 """m/s³: what lies below is drawn here, so that a still clip has a logarithm."""
 _NOTHING: Final = 1e-6
 """Figures that differ by less, in any of their units, are the same: it is rounding of float32."""
-ASKS: Final = {
-    "smoothness": "Is the motion blurred, shrunk or jittery?",
-    "modes": "Does it cover what real people do, between and within cells?",
-    "fidelity": "Does a clip look like real motion, and the set like a set of real clips?",
-    "memorisation": "Is it new, or copied from the training clips?",
-}
 _BY: Final = (
     "All generated windows against the reference windows of one class at a time (so many); in brackets real training "
     "windows likewise. Read a class against its own real figures: fewer windows make another yardstick."

@@ -10,7 +10,7 @@ from motionsynth.metrics.record import Measure, Metric
 from motionsynth.metrics.registry import EXTRA, MEASURES, records
 from motionsynth.report.page import Column, Table, markdown_table
 
-__all__ = ["AIMS", "ALL", "handbook", "metric_key", "metrics_table", "needs"]
+__all__ = ["AIMS", "ALL", "ASKS", "handbook", "metric_key", "metrics_table", "needs"]
 
 ALL: Final = (*MEASURES, LIKELIHOOD)
 """Every measure, that of a model's density among them."""
@@ -46,7 +46,7 @@ Studies and calibrations compute all. Left out:
 
 {}
 """
-_ASKS: Final = {
+ASKS: Final = {
     "smoothness": "Is the motion blurred, shrunk or jittery?",
     "modes": "Does the set cover what real people do, between cells and within them?",
     "fidelity": "Does a clip look like real motion, and the set like a set of real clips?",
@@ -58,7 +58,7 @@ def handbook() -> str:
     """The document, in Markdown."""
     found = list(records(ALL))
     parts = [_HEAD.format("\n".join(f"- `{pattern}`" for pattern in EXTRA))]
-    for group, question in _ASKS.items():
+    for group, question in ASKS.items():
         members = [(metric, measure) for metric, measure in found if metric.group == group]
         parts.append(f"## {group.capitalize()}\n\n{question}\n\n{markdown_table(metrics_table(members))}\n")
     return "\n".join(parts)

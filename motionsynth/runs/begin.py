@@ -2,26 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from motionsynth.config import RunConfig, config_hash
+from motionsynth.config import RunConfig, baseline, config_hash, load_config
 from motionsynth.corpus.config import DataConfig
 from motionsynth.corpus.corpus import Corpus, open_corpus
 from motionsynth.errors import ConfigError, RunError
 from motionsynth.files import refuse_unwritable
 from motionsynth.motion.bvh import write_bvh
+from motionsynth.printable import shown
 from motionsynth.progress import Announce, Progress
-from motionsynth.run_files import holds_run, refuse_taken
+from motionsynth.run_files import CONFIG, holds_run, refuse_taken
 from motionsynth.runs.run import Run, create_run, open_run
+from motionsynth.settings import Setting
 from motionsynth.training.budget import refuse_company, refuse_hopeless
 from motionsynth.training.determinism import build_family
 from motionsynth.training.device import resolve_device
 from motionsynth.training.distributed import Ranks
 from motionsynth.training.machine import CHOSEN, chosen, differences, settled
 
-__all__ = ["begin", "begin_once", "new_run", "reopen", "settle"]
+__all__ = ["begin", "begin_once", "new_run", "reopen", "resolve_data", "settle"]
+
+
+def resolve_data(corpus: Path | None, *, settings: Path | None = None, overrides: Sequence[str] = ()) -> DataConfig:
+    """Which clips, and what becomes of them, for commands that train no family.
+
+    Args:
+        corpus: folder of clips, YAML of a data section, or run directory, whose clips are then read as the run read
+            them; the folder that ``settings`` names where None.
+        settings: a YAML of the data section; what neither says is as in the shipped runs.
+        overrides: as ``--set`` takes them, such as ``data.stride_frames=16``.
+
+    Raises:
+        ConfigError: a file, key or value is wrong, an override is not of the data section, or no clips are named.
+    """
+    if corpus is None and settings is None:
+        raise ConfigError(None, "CORPUS", "is missing: name a folder of BVH or AMC files, or a YAML by --data")
+    changes: list[str | Setting] = list(overrides)
+    if stranger := next((text for text in overrides if not text.strip().startswith("data.")), None):
+        raise ConfigError("--set", shown(stranger), "is not of the data section, such as data.window_frames=32")
+    if corpus is not None and settings is not None:
+        changes.insert(0, Setting(("data", "path"), str(corpus), "CORPUS"))
+    elif corpus is not None and holds_run(corpus):
+        run = open_run(corpus)
+        folders = {"path": run.data.path, "second": run.data.second}
+        there = [Setting(("data", key), str(path), str(run.path)) for key, path in folders.items() if path]
+        return load_config(corpus / CONFIG, overrides=[*there, *changes]).data
+    return load_config(baseline(), data=settings or corpus, overrides=changes).data
 
 
 def settle(config: RunConfig, device: str = "auto") -> RunConfig:

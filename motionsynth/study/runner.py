@@ -7,8 +7,9 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from motionsynth.corpus.offers import OFFERS
 from motionsynth.errors import ConfigError, MotionSynthError, StudyError, unknown_word
 from motionsynth.hashes import hash_bytes
 from motionsynth.study.cells import CellJob, CellOutcome, run_cells
@@ -191,8 +192,7 @@ def how_to_get(corpus: str, path: Path) -> str:
     if corpus.startswith("walkers"):
         size = " --clips 120" if corpus == "walkers-small" else ""
         return f"`motionsynth data make walkers{size} --out {path}` makes it"
-    known: Final = ("bandai-namco-1", "bandai-namco-2", "lafan1")
-    named = next((name for name in known if corpus.startswith(name)), None)
+    named = next((name for name in OFFERS if corpus.startswith(name)), None)
     first = f"`motionsynth data download {named}` fetches it; " if named else ""
     return f"{first}--data {corpus}=FOLDER says where it is"
 

@@ -20,6 +20,7 @@ __all__ = ["last_sign", "process_alive", "process_started", "run_state", "sweep_
 
 STATUS_OF_STATE = {"finished": "FINISHED", "failed": "FAILED", "stopped": "KILLED", "killed": "KILLED"}
 _CLOCK_SLACK_SECONDS = 2.0
+_MOST_RUNS = 50_000  # as many as MLflow gives at once
 
 
 def process_started(pid: Any) -> float | None:
@@ -63,7 +64,7 @@ def process_alive(pid: Any, host: Any, not_after: float | None = None) -> bool |
 def run_state(run_dir: Path, record: dict[str, Any]) -> str:
     """The state in ``run.json``, or ``killed`` where it claims to go on and its process is gone."""
     state = str(record.get("state", "created"))
-    if state in ("finished", "stopped", "failed"):
+    if state in STATUS_OF_STATE:
         return state
     written = (run_dir / "run.json").stat().st_mtime  # the process wrote it, so that it is older than the file
     return "killed" if process_alive(record.get("pid"), record.get("host"), written) is False else state
@@ -97,17 +98,12 @@ def sweep(client: MlflowClient, experiment_id: str) -> list[str]:
     """``sweep_dead_runs`` on a store that is open."""
     changed: list[str] = []
     condition = f"attributes.status = 'RUNNING' and tags.`motionsynth.host` = '{socket.gethostname()}'"
-    token = None
-    while True:
-        page = client.search_runs([experiment_id], condition, max_results=500, page_token=token)
-        for run in page:
-            state, ended = _outcome(run)
-            if state in STATUS_OF_STATE:
-                client.set_terminated(run.info.run_id, STATUS_OF_STATE[state], end_time=round(ended * 1000))
-                changed.append(run.info.run_id)
-        token = page.token
-        if not token:
-            return changed
+    for run in client.search_runs([experiment_id], condition, max_results=_MOST_RUNS):
+        state, ended = _outcome(run)
+        if state in STATUS_OF_STATE:
+            client.set_terminated(run.info.run_id, STATUS_OF_STATE[state], end_time=round(ended * 1000))
+            changed.append(run.info.run_id)
+    return changed
 
 
 def _outcome(run: Run) -> tuple[str, float]:

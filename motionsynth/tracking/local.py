@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from motionsynth.errors import RunError
+from motionsynth.run_files import RECORD
 from motionsynth.tracking.journal import JOURNAL, last_values
 from motionsynth.tracking.liveness import run_state
-from motionsynth.tracking.record import ERROR_TAG, RUN_FILE, describe, read_record
+from motionsynth.tracking.record import ERROR_TAG, describe, read_record
 
 __all__ = ["RunSummary", "find_run_dirs", "list_runs", "summarise_run"]
 
@@ -53,7 +54,7 @@ def find_run_dirs(folder: str | Path) -> Iterator[Path]:
     root = Path(folder)
     for path, folders, files in os.walk(root):
         folders.sort()
-        if RUN_FILE in files:
+        if RECORD in files:
             folders.clear()
             yield Path(path)
         elif len(Path(path).relative_to(root).parts) >= _DEEPEST:

@@ -20,19 +20,14 @@ from motionsynth.yaml_files import read_yaml
 
 __all__ = [
     "ERROR_TAG",
-    "FINAL_STATES",
-    "RUN_FILE",
     "Description",
     "describe",
     "mlflow_key",
     "read_record",
-    "seed_and_corpus",
 ]
 
-RUN_FILE = RECORD
 ERROR_TAG = "motionsynth.error"
 """Tag with the reason of a run's failure; a run that goes on has none."""
-FINAL_STATES = frozenset({"finished", "stopped", "failed"})
 MAX_PARAM, MAX_TAG, MAX_KEY = 6000, 5000, 250
 
 _NOT_ALLOWED = re.compile(r"[^\w\-. /:]", re.ASCII)
@@ -67,15 +62,15 @@ def read_record(run_dir: str | Path) -> dict[str, Any]:
 def describe(run_dir: Path, record: Mapping[str, Any]) -> Description:
     """What MLflow is told of a run, from its ``run.json`` and ``config.yaml``."""
     config = _config(run_dir)
-    seed, corpus = seed_and_corpus(record, config)
+    corpus = Path(record["corpus_path"]).name or None
     fingerprint = record.get("corpus_fingerprint")
     tags = {
         "family": record.get("family"),
         "corpus": corpus,
-        "seed": seed,
+        "seed": _section(config, "train").get("seed"),
         "study": record.get("study"),
         "surrogate": record.get("surrogate"),
-        **_own_tags(record),
+        **record["tags"],  # a study's name of the corpus is better than that of the folder
         "motionsynth.tracking_id": record["tracking_id"],
         "motionsynth.version": record.get("motionsynth"),
         "motionsynth.config_hash": record.get("config_hash"),
@@ -100,18 +95,6 @@ def describe(run_dir: Path, record: Mapping[str, Any]) -> Description:
     )
 
 
-def _own_tags(record: Mapping[str, Any]) -> dict[str, Any]:
-    """What the run says it belongs to: a study's name of the corpus tells more than that of the folder."""
-    tags = record.get("tags")
-    return tags if isinstance(tags, dict) else {}
-
-
-def seed_and_corpus(record: Mapping[str, Any], config: Mapping[str, Any]) -> tuple[Any, str | None]:
-    """The run's seed, and the name of its corpus: the last part of its path."""
-    path = record.get("corpus_path") or _section(config, "data").get("path")
-    return _section(config, "train").get("seed"), Path(str(path)).name if path else None
-
-
 def mlflow_key(name: str) -> str:
     """``name`` as MLflow takes it; a name that had to change ends in a digest of the original, and stays unique."""
     key = posixpath.normpath(_NOT_ALLOWED.sub("_", name)).lstrip("/")
@@ -123,7 +106,7 @@ def mlflow_key(name: str) -> str:
 
 
 def _process_started(run_dir: Path, record: Mapping[str, Any]) -> float | None:
-    written = (run_dir / RUN_FILE).stat().st_mtime
+    written = (run_dir / RECORD).stat().st_mtime
     alive = process_alive(record.get("pid"), record.get("host"), written)
     return process_started(record.get("pid")) if alive else None
 

@@ -13,7 +13,7 @@ from motionsynth.errors import StoreError, TrackingError
 from motionsynth.files import locked
 from motionsynth.tracking.artifacts import digest_of, run_artifacts
 from motionsynth.tracking.cursor import Cursor
-from motionsynth.tracking.journal import JOURNAL, DamagedRow, JournalRow, count_rows, read_rows
+from motionsynth.tracking.journal import JOURNAL, count_rows, line_digest, read_rows
 from motionsynth.tracking.liveness import STATUS_OF_STATE, last_sign, run_state, sweep
 from motionsynth.tracking.record import ERROR_TAG, Description, describe, mlflow_key, read_record
 from motionsynth.tracking.scores import SCORES, read_scores
@@ -28,6 +28,8 @@ from motionsynth.tracking.store import (
 if TYPE_CHECKING:
     from mlflow.entities import Metric, Run
     from mlflow.tracking import MlflowClient
+
+    from motionsynth.journal_rows import JournalLine, JournalRow
 
 __all__ = ["Delivery", "SyncReport", "is_tracked", "sync_run"]
 
@@ -233,27 +235,29 @@ class Delivery:
 
     def _send_metrics(self, client: MlflowClient) -> None:
         batch: list[Metric] = []
-        rows: list[JournalRow | DamagedRow] = []
-        for row in read_rows(self.run_dir / JOURNAL, self.cursor.journal_bytes):
-            metrics = _as_metrics(row) if isinstance(row, JournalRow) else []
+        lines: list[JournalLine] = []
+        for line in read_rows(self.run_dir / JOURNAL, self.cursor.journal_bytes):
+            metrics: list[Metric] = []
+            try:
+                metrics = _as_metrics(line.parse())
+            except ValueError as error:
+                number = self.cursor.journal_rows + len(lines) + 1
+                self.notes[f"{JOURNAL}:{number}: not a journal row, left out ({str(error)[:200]})"] = None
             if batch and len(batch) + len(metrics) > BATCH_METRICS:
-                self._send_batch(client, batch, rows)
-                batch, rows = [], []
+                self._send_batch(client, batch, lines)
+                batch, lines = [], []
             batch.extend(metrics)
-            rows.append(row)
-        if rows:
-            self._send_batch(client, batch, rows)
+            lines.append(line)
+        if lines:
+            self._send_batch(client, batch, lines)
 
-    def _send_batch(self, client: MlflowClient, batch: list[Metric], rows: list[JournalRow | DamagedRow]) -> None:
+    def _send_batch(self, client: MlflowClient, batch: list[Metric], lines: list[JournalLine]) -> None:
         for start in range(0, len(batch), BATCH_METRICS):
             client.log_batch(self._run_id, metrics=batch[start : start + BATCH_METRICS])
         cursor = self.cursor
-        for number, row in enumerate(rows, start=cursor.journal_rows + 1):
-            if isinstance(row, DamagedRow):
-                self.notes[f"{JOURNAL}:{number}: not a journal row, left out ({row.reason})"] = None
-        cursor.journal_bytes, cursor.journal_tail = rows[-1].end, rows[-1].digest
-        cursor.journal_rows += len(rows)
-        self.rows += len(rows)
+        cursor.journal_bytes, cursor.journal_tail = lines[-1].end, line_digest(lines[-1].content)
+        cursor.journal_rows += len(lines)
+        self.rows += len(lines)
         self._save()
 
     def _send_scores(self, client: MlflowClient) -> None:
@@ -344,7 +348,7 @@ def _as_metrics(row: JournalRow) -> list[Metric]:
     from mlflow.entities import Metric
 
     # the journal's own time, never the time of delivery: a point sent twice is then one point to the store
-    return [Metric(mlflow_key(name), value, row.time_ms, row.step) for name, value in row.metrics.items()]
+    return [Metric(mlflow_key(name), value, round(row.time * 1000), row.step) for name, value in row.metrics.items()]
 
 
 def _log_dataset(client: MlflowClient, run_id: str, dataset: dict[str, str]) -> None:

@@ -10,20 +10,14 @@ import numpy as np
 
 from motionsynth.motion.clip import Clip
 from motionsynth.motion.measure import moving_joint, skeleton_height, up_axis
+from motionsynth.motion.sides import CENTRE, LEFT, RIGHT, joint_sides
 from motionsynth.motion.skeleton import FloatArray, Skeleton
 
 __all__ = ["Figure", "captioned_figure", "stick_figure"]
 
-CENTRE: Final = 0
-LEFT: Final = 1
-RIGHT: Final = 2
-
 FLOOR_AT_ZERO: Final = 0.15
 """A figure whose feet come this close to height zero, in heights, stands on zero: a float or a sink then shows."""
 
-_WORDS: Final = re.compile("left|right|左|右")
-_LETTERS: Final = re.compile(r"(?<![A-Za-z])[lLrR](?![a-z])|(?<![A-Za-z])[lr](?=[a-z])|(?<=[a-z0-9])[LR]$")
-_OTHER_SIDE: Final = {"l": "r", "r": "l", "L": "R", "R": "L"}
 _TIP: Final = re.compile(r"(end|nub|site)$", re.IGNORECASE)
 """A joint called so is a tip already; the End Site that a writer had to give it is no bone."""
 _HEAD: Final = re.compile(r"(?<![a-z])head(?![a-z])", re.IGNORECASE)
@@ -139,28 +133,10 @@ def _with_tips(clip: Clip) -> Clip:
 
 def _sides(skeleton: Skeleton) -> tuple[int, ...]:
     """The side of each joint and then of each End Site; what has no side of its own takes its parent's."""
-    known = set(skeleton.names)
     sides: list[int] = []
-    for name, parent in zip(skeleton.names, skeleton.parents, strict=True):
-        own = next((side for side in (_side_by_word(name), _side_by_letter(name, known)) if side), CENTRE)
+    for own, parent in zip(joint_sides(skeleton.names), skeleton.parents, strict=True):
         sides.append(own or (sides[parent] if parent >= 0 else CENTRE))
     return (*sides, *(sides[site.parent] for site in skeleton.end_sites))
-
-
-def _side_by_word(name: str) -> int:
-    words = set(_WORDS.findall(name.lower()))
-    if len(words) != 1:
-        return CENTRE
-    return LEFT if words & {"left", "左"} else RIGHT
-
-
-def _side_by_letter(name: str, known: set[str]) -> int:
-    """Tell ``lfemur``, ``RThumb`` and ``Hand_L`` from ``lowerback``: the other side's joint exists too."""
-    for match in _LETTERS.finditer(name):
-        letter = match[0]
-        if name[: match.start()] + _OTHER_SIDE[letter] + name[match.end() :] in known:
-            return LEFT if letter in "lL" else RIGHT
-    return CENTRE
 
 
 def _head(skeleton: Skeleton, place: dict[int, int]) -> tuple[int, int] | None:

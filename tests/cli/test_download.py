@@ -27,7 +27,7 @@ class Terminal(io.StringIO):
 def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
     registry = tmp_path / "toy.sha256"
     registry.write_text("".join(f"{hashlib.sha256(c).hexdigest()}  in/{name}\n" for name, c in CLIPS.items()))
-    monkeypatch.setattr(offers, "_shipped", lambda inside: registry if inside.startswith("data/") else None)
+    monkeypatch.setattr(offers, "shipped_file", lambda inside: registry if inside.startswith("data/") else None)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     offer = Offer("toy", "Toy", "https://toy", "CC BY", "https://by", "name us", "Us", 3, 99, 99, "http://127.0.0.1:9")
     monkeypatch.setitem(OFFERS, "toy", offer)

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from motionsynth.config import resolve_data
 from motionsynth.extractors.store import save_extractor
 from motionsynth.motion.bvh import read_bvh
 from motionsynth.output import MANIFEST
+from motionsynth.runs.begin import resolve_data
 from motionsynth.runs.generation import SHOWN
 from motionsynth.runs.run import open_run
 from tests.cli.invocation import Invoke

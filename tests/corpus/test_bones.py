@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from motionsynth.comparison.reference import open_reference
-from motionsynth.config import RunConfig, config_hash, dump_config, resolve_data
+from motionsynth.config import RunConfig, config_hash, dump_config
 from motionsynth.corpus.bones import SAME_DIRECTION, leg_length, mean_bones, put_on
 from motionsynth.corpus.corpus import Corpus, open_corpus, prepare_clip
 from motionsynth.corpus.labels import read_labels
@@ -23,7 +23,7 @@ from motionsynth.motion.bvh import write_bvh
 from motionsynth.motion.clip import Clip
 from motionsynth.motion.skeleton import FloatArray
 from motionsynth.motion.transform import order_joints, scale_lengths, turn
-from motionsynth.runs.begin import new_run
+from motionsynth.runs.begin import new_run, resolve_data
 from motionsynth.runs.run import open_run
 from tests.corpus.folders import (
     PEOPLE,

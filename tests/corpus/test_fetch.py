@@ -18,12 +18,13 @@ from motionsynth.config import baseline, load_config
 from motionsynth.corpus import fetch, offers, unpack
 from motionsynth.corpus.fetch import Survey, fetch_missing, survey_folder
 from motionsynth.corpus.labels import read_labels
-from motionsynth.corpus.offers import OFFERS, Offer, offer_named, offer_with, read_registry, shipped_data_config
+from motionsynth.corpus.offers import OFFERS, Offer, offer_named, offer_with, read_registry
 from motionsynth.corpus.selection import choose_files, read_clip_names
 from motionsynth.corpus.split import SPLITS, Take, split_takes
 from motionsynth.corpus.transfer import Transfer
 from motionsynth.corpus.unpack import ArchiveError, unpack_tar, unpack_zip
 from motionsynth.errors import CorpusError, DownloadError
+from motionsynth.provenance import shipped_file
 from tests.corpus.mirror import Fault, Mirror, serving
 
 INSIDE = "dataset/data"
@@ -74,7 +75,7 @@ def offer_of(tmp_path: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch) ->
     def make(files: dict[str, bytes], tarball: bool = False) -> Offer:
         registry = tmp_path / "registry.sha256"
         registry.write_text("".join(f"{sha256(content)}  {path}\n" for path, content in files.items()))
-        monkeypatch.setattr(offers, "_shipped", lambda inside: registry if inside.startswith("data/") else None)
+        monkeypatch.setattr(offers, "shipped_file", lambda inside: registry if inside.startswith("data/") else None)
         mirror.files |= files
         offer = Offer(
             name="toy",
@@ -375,7 +376,7 @@ def test_registries_list_what_is_offered() -> None:
         registry = read_registry(offer.name)
         assert all(re.fullmatch("[0-9a-f]{64}", file.sha256) for file in registry)
         assert len({file.name for file in registry}) == len(registry) == (1 if offer.name == "lafan1" else offer.clips)
-        section = shipped_data_config(offer.name)
+        section = shipped_file(f"configs/data/{offer.name}.yaml")
         assert section is not None and f"path: {offer.folder}\n" in section.read_text()
     with pytest.raises(CorpusError, match="unknown corpus 'lafan', did you mean lafan1"):
         offer_named("lafan")
@@ -393,7 +394,7 @@ def test_labels_are_read_from_the_names_of_a_corpus_and_leave_something_to_hold_
     name: str, classes: tuple[int, int]
 ) -> None:
     files = [file.name for file in read_registry(name)]
-    config = load_config(baseline("vae"), data=shipped_data_config(name)).data
+    config = load_config(baseline("vae"), data=shipped_file(f"configs/data/{name}.yaml")).data
     labels = read_labels(Path(), files, config.labels, config.pattern)
     assert not labels.faults and len(labels.clips) == len(files)
     found = [{clip.classes[label] for clip in labels.clips.values()} for label in labels.names]
@@ -404,7 +405,7 @@ def test_labels_are_read_from_the_names_of_a_corpus_and_leave_something_to_hold_
 
 
 def test_labels_of_lafan1_are_theme_take_and_subject() -> None:
-    config = load_config(baseline("vae"), data=shipped_data_config("lafan1")).data
+    config = load_config(baseline("vae"), data=shipped_file("configs/data/lafan1.yaml")).data
     files = ["aiming1_subject1.bvh", "fallAndGetUp2_subject3.bvh", "walk10_subject5.bvh"]
     labels = read_labels(Path(), files, config.labels, config.pattern)
     assert labels.names == ("content", "subject") and labels.cell_names == ("content",)
@@ -419,7 +420,7 @@ def test_registries_are_those_of_the_corpus(shared_mocap: Path) -> None:
 
 
 def test_clips_of_a_list_that_are_missing_come_with_a_remedy(tmp_path: Path) -> None:
-    section = shipped_data_config("bandai-namco-2-840")
+    section = shipped_file("configs/data/bandai-namco-2-840.yaml")
     assert section is not None
     listing = section.with_suffix(".txt")
     names = read_clip_names(listing)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from motionsynth import read_bvh, to_portable, write_bvh
 from motionsynth.motion.convert import Conversion
 from motionsynth.motion.names import portable_names, rename_joints, restore_names
-from motionsynth.motion.sides import left_right_pairs
+from motionsynth.motion.sides import CENTRE, LEFT, RIGHT, joint_sides, left_right_pairs
 from tests.motion.clips import walk
 from tests.motion.three_names import loaded_name, sanitized, three_faults
 
@@ -86,6 +86,33 @@ def test_names_stay_near_their_own() -> None:
         portable_names(["mixamorig:LeftArm", "mixamorig:RightArm", "Leg.L", "Leg.R", "a L b", "a R b"])
     )
     assert sides == (1, 0, 3, 2, 5, 4)
+
+
+SIDES = {
+    "mixamo": (("mixamorig:LeftArm", "mixamorig:RightArm"), "mixamorig:Spine"),
+    "biped": (("Bip01 L Thigh", "Bip01 R Thigh"), "Bip01 Spine"),
+    "poser": (("lShldr", "rShldr"), "chest"),
+    "acclaim": (("lfemur", "rfemur"), "lowerback"),
+    "a namespace before acclaim": (("rig:lfemur", "rig:rfemur"), "rig:root"),
+    "blender": (("hand.L.001", "hand.R.001"), "spine.001"),
+    "behind a word": (("thumbL1", "thumbR1"), "neck1"),
+    "behind a mark, numbered": (("Finger_L1", "Finger_R1"), "L5"),
+    "behind a number": (("finger1L", "finger1R"), "finger1"),
+    "capitals": (("LARM", "RARM"), "ROOT"),
+    "small letters": (("leftarm", "rightarm"), "upright"),
+    "chinese": (("左腿", "右腿"), "腰"),
+}
+
+
+@pytest.mark.parametrize("scheme", SIDES)
+def test_what_is_mirrored_as_a_pair_is_left_and_right(scheme: str) -> None:
+    (left, right), middle = SIDES[scheme]
+    assert joint_sides((middle, right, left)) == (CENTRE, RIGHT, LEFT)
+    assert left_right_pairs((middle, right, left)) == (0, 2, 1)
+
+
+def test_a_side_without_its_counterpart_counts_only_where_the_name_is_sure() -> None:
+    assert joint_sides(("LeftArm", "Hand_R", "rightful", "lowerback", "L5", "finger1R")) == (LEFT, RIGHT, *[CENTRE] * 4)
 
 
 @pytest.mark.parametrize("kind", KINDS)

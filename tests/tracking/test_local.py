@@ -74,6 +74,7 @@ def test_offsets_go_on_where_the_last_row_ended(make_run: RunMaker) -> None:
     journal = make_run(rows=6) / "metrics.jsonl"
     rows = list(read_rows(journal))
     assert [row for start in rows[:-1] for row in [next(read_rows(journal, start.end))]] == rows[1:]
+    assert [row.parse().step for row in rows] == [0, 1, 2, 3, 4, 5]
     assert rows[-1].end == journal.stat().st_size
 
 

@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from motionsynth.config import resolve_data
 from motionsynth.corpus.basis import WindowBasis, free_modes
 from motionsynth.corpus.corpus import Corpus, open_corpus
 from motionsynth.corpus.motion_metric import MotionMetric
@@ -27,6 +26,7 @@ from motionsynth.metrics import derivatives, feet, spectra
 from motionsynth.metrics.descriptors import Descriptors
 from motionsynth.metrics.manifold import manifold
 from motionsynth.metrics.record import Measure, Sets
+from motionsynth.runs.begin import resolve_data
 
 COUNT = 1024
 """Windows a side."""

@@ -36,7 +36,7 @@ from family_quality import (
     translated,
 )
 
-from motionsynth.config import RunConfig, config_hash, resolve_config, resolve_data
+from motionsynth.config import RunConfig, config_hash, resolve_config
 from motionsynth.corpus.config import DataConfig
 from motionsynth.corpus.windows import WindowSet
 from motionsynth.errors import MotionSynthError
@@ -46,6 +46,7 @@ from motionsynth.families.capabilities import Reconstructs, SampleOptions, Trans
 from motionsynth.files import write_bytes
 from motionsynth.processes import safe_children
 from motionsynth.report.charts import Line, line_chart
+from motionsynth.runs.begin import resolve_data
 from motionsynth.runs.generation import generate, reconstruct
 from motionsynth.runs.run import Run
 from motionsynth.runs.sampling import draw_from, draw_samples

@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 
 from motionsynth.calibration.bench import Bench, one_thread, open_bench
-from motionsynth.calibration.calibrate import data_of
 from motionsynth.calibration.plan import Dose
 from motionsynth.calibration.reading import load_calibration, read_figure, refuse_unfit
 from motionsynth.calibration.record import Calibration
@@ -30,6 +29,7 @@ from motionsynth.corpus.corpus import open_corpus
 from motionsynth.extractors.store import extractor_for
 from motionsynth.files import write_bytes
 from motionsynth.metrics.registry import choose
+from motionsynth.runs.begin import resolve_data
 
 CUT_OFFS_HZ = (8.0, 5.0, 3.2, 2.0, 1.1)
 SHARES_DROPPED = (0.2, 0.4, 0.65, 0.85, 0.93)
@@ -96,7 +96,7 @@ def open_hidden(
     calibration: Calibration, path: Path, overrides: Sequence[str], folder: Path | None, repeats: int
 ) -> Bench:
     """The validation takes against the test takes, by every figure that is valid on an axis."""
-    corpus = open_corpus(data_of(path, overrides))
+    corpus = open_corpus(resolve_data(path, overrides=overrides))
     extractor = extractor_for(corpus, folder=folder)
     config = calibration.config.model_copy(update={"repeats": repeats, "seed": calibration.config.seed + 1})
     keys = {v.key for v in calibration.verdicts if v.axis in ("blur", "drop") and v.kind in ("valid", "range")}
