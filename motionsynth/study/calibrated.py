@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from motionsynth.calibration.plan import CalibrationConfig
     from motionsynth.config import DataConfig
     from motionsynth.study.plan import StudyConfig
-    from motionsynth.study.runner import Places
 
 __all__ = ["calibration_of", "plan_of"]
 
@@ -20,13 +19,13 @@ def calibration_of(
     study: StudyConfig,
     corpus: str,
     data: DataConfig,
-    places: Places,
+    folder: Path,
     *,
     jobs: int = 1,
     told: Callable[[str, int, int], None] = lambda *_: None,
     announce: Callable[[str], None] = lambda _: None,
 ) -> Path:
-    """``calibration.json`` of a corpus, made in the folder of the runs where none that is named or kept fits.
+    """``calibration.json`` of a corpus, made in a folder where none that is named or kept there fits.
 
     One fits where it was made with the same clips, the same judge and as many windows; why one does not is announced,
     because another takes minutes.
@@ -46,7 +45,6 @@ def calibration_of(
         reading=lambda done, total: told(f"read {corpus}", done, total),
         training=lambda done, total: told(f"fit the judge of {corpus}", done, total),
     )
-    folder = places.runs / "calibration" / corpus
     kept, unfit = folder / "calibration.json", list[str]()
     for path in (study.corpora[corpus].calibration, kept if kept.exists() else None):
         if path is None:

@@ -16,20 +16,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Protocol, Self, TypeVar
 
-from motionsynth.errors import ConfigError, StudyError, unknown_word
+from motionsynth.errors import ConfigError, unknown_word
 
-__all__ = ["ENGINES", "Engine", "InProcess", "WorkerDiedError", "as_ended", "engine_for"]
+__all__ = ["ENGINES", "Engine", "InProcess", "as_ended", "engine_for"]
 
 ENGINES: Final = ("local", "ray", "slurm")
 
 T = TypeVar("T")
 A = TypeVar("A")
-
-
-class WorkerDiedError(StudyError):
-    """A process ended while a cell ran in it: it was killed, or the machine had no memory left."""
-
-    exit_code = 1
 
 
 class Engine(Protocol):

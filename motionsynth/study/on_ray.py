@@ -17,9 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from motionsynth.errors import ConfigError, StudyError
+from motionsynth.errors import ConfigError, StudyError, WorkerDiedError
 from motionsynth.processes import safe_children
-from motionsynth.study.engines import WorkerDiedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

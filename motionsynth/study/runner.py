@@ -168,7 +168,8 @@ def prepare(
             raise document.wrong(["corpora", corpus], f"{absent} is not there: {how_to_get(corpus, absent)}")
         if "suite" in study.measure.instruments:
             check_plan(study, document)
-            found[corpus] = calibration_of(study, corpus, data, places, jobs=jobs, told=told, announce=announce)
+            kept = places.runs / "calibration" / corpus
+            found[corpus] = calibration_of(study, corpus, data, kept, jobs=jobs, told=told, announce=announce)
             _check_endpoints(study, corpus, found[corpus], document)
     return found
 
