@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from motionsynth.calibration.plan import CalibrationConfig
-    from motionsynth.config import DataConfig
-    from motionsynth.study.plan import StudyConfig
+from motionsynth.calibration.calibrate import Job, calibrate, open_job
+from motionsynth.calibration.plan import CalibrationConfig, load_plan, shipped_plan
+from motionsynth.calibration.reading import misfit
+from motionsynth.calibration.record import load_calibration
+from motionsynth.config import DataConfig
+from motionsynth.study.plan import StudyConfig
 
 __all__ = ["calibration_of", "plan_of"]
 
@@ -34,8 +34,6 @@ def calibration_of(
         ConfigError: a named one is damaged, or the plan cannot be read.
         CorpusError, ExtractorError: the clips or the judge cannot be used.
     """
-    from motionsynth.calibration.calibrate import Job, calibrate, open_job
-
     measure = study.measure
     config = plan_of(study)
     whole = data.model_copy(update={"keep": {}})
@@ -67,8 +65,6 @@ def plan_of(study: StudyConfig) -> CalibrationConfig:
     Raises:
         ConfigError: the plan cannot be read, or does not fit.
     """
-    from motionsynth.calibration.plan import load_plan, shipped_plan
-
     chosen = study.calibration
     changed = {"count": chosen.count or study.measure.count, "repeats": chosen.repeats}
     return load_plan(chosen.plan or shipped_plan(), **{key: value for key, value in changed.items() if value})
@@ -76,9 +72,6 @@ def plan_of(study: StudyConfig) -> CalibrationConfig:
 
 def _unfit(path: Path, corpus: str, extractor: str, count: int) -> str | None:
     """Why figures of a study cannot be read on a calibration; None where they can."""
-    from motionsynth.calibration.reading import misfit
-    from motionsynth.calibration.record import load_calibration
-
     if not path.exists():
         return "is not there"
     calibration = load_calibration(path)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from motionsynth.calibration.record import Calibration
-    from motionsynth.corpus.motions import MotionSet
-    from motionsynth.evaluation.reference import Reference
-    from motionsynth.extractors import Extractor
-    from motionsynth.run import Run
-    from motionsynth.study.plan import ArmConfig, MeasureConfig, ViewConfig
+from motionsynth.calibration.record import Calibration
+from motionsynth.corpus.motions import MotionSet
+from motionsynth.evaluation.reference import Reference
+from motionsynth.extractors import Extractor
+from motionsynth.run import Run
+from motionsynth.study.plan import ArmConfig, MeasureConfig, ViewConfig
 
 __all__ = ["Shown", "World"]
 
