@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from motionsynth.calibration.record import Calibration
 from motionsynth.report.numbers import number_text
 from motionsynth.report.page import Cell, figure_cell
 from motionsynth.study.outcomes import Doubt, not_useful
@@ -15,9 +15,6 @@ from motionsynth.study.plan import ArmConfig, StudyConfig
 from motionsynth.study.plan import Cell as PlannedCell
 from motionsynth.study.results import CellResult, DoseReading, ViewResult
 from motionsynth.study.statistics import t_interval
-
-if TYPE_CHECKING:
-    from motionsynth.calibration.record import Calibration
 
 __all__ = ["Entry", "Gathered", "Mean", "mean_cell", "mean_of", "p_text"]
 

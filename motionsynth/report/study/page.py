@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from motionsynth.calibration.record import Calibration
 from motionsynth.report.page import (
     Block,
     Picture,
@@ -30,9 +31,6 @@ from motionsynth.study.plan import Cell, StudyConfig
 from motionsynth.study.results import CLIPS, CellResult
 from motionsynth.study.verdicts import Verdict, statements
 from motionsynth.view.player import Drawn, player_html
-
-if TYPE_CHECKING:
-    from motionsynth.calibration.record import Calibration
 
 __all__ = ["HTML", "MARKDOWN", "write_report"]
 
@@ -142,7 +140,7 @@ def _exploration(gathered: Gathered, corpus: str) -> str:
     named = [
         name
         for name, hypothesis, where in statements(study)
-        if where == corpus and arms & {study.arm_view(side)[0] for side in (hypothesis.first, hypothesis.second)}
+        if where == corpus and arms & {arm for arm, _ in study.sides_of(hypothesis)}
     ]
     seeds = sorted({len(study.seeds_of(arm)) for arm in arms})
     told = " to ".join(map(str, dict.fromkeys((seeds[0], seeds[-1])))) + f" seed{'s' * (seeds[-1] > 1)} an arm"

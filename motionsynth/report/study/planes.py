@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from motionsynth.calibration.curve import amount_text
+from motionsynth.calibration.plan import KINDS, Dose
+from motionsynth.calibration.record import Calibration
 from motionsynth.report.numbers import number_text
 from motionsynth.report.page import Cell, Column, Picture, Row, Table
 from motionsynth.report.plane import Point, plane_chart
@@ -13,9 +16,6 @@ from motionsynth.report.study.gather import Entry, Gathered, Mean, mean_cell
 from motionsynth.report.study.shares import due_share
 from motionsynth.report.study.words import axis_words, dose_text
 from motionsynth.study.results import ViewResult
-
-if TYPE_CHECKING:
-    from motionsynth.calibration.record import Calibration
 
 __all__ = ["PRECISION", "QUARTER", "dose_picture", "missing_mass", "realism_picture", "realism_table", "signed_blur"]
 
@@ -193,8 +193,6 @@ def _ends(places: Sequence[float]) -> tuple[float, float]:
 
 def _ticks(calibration: Calibration | None, entries: Sequence[Entry], axis: str) -> list[tuple[float, str]]:
     """Amounts where they lie on the axis: by the calibration, or by what was read; none where neither tells."""
-    from motionsynth.calibration.curve import amount_text
-
     kind = next((reading.kind for entry in entries for reading in entry.readings(axis)), "")
     placed = _by_calibration(calibration, axis, kind) if calibration else _by_readings(entries, axis, kind)
     ticks = [
@@ -204,8 +202,6 @@ def _ticks(calibration: Calibration | None, entries: Sequence[Entry], axis: str)
 
 
 def _by_calibration(calibration: Calibration, axis: str, kind: str) -> list[tuple[float, float]]:
-    from motionsynth.calibration.plan import Dose
-
     headline = calibration.headlines.get(axis)
     verdict = calibration.verdict(headline.key, axis) if headline else None
     if verdict is None or calibration.config.axes[axis].dose != kind:
@@ -219,8 +215,6 @@ def _by_calibration(calibration: Calibration, axis: str, kind: str) -> list[tupl
 
 def _by_readings(entries: Sequence[Entry], axis: str, kind: str) -> list[tuple[float, float]]:
     """Shares are straight in the dose, or in its logarithm: two readings that lie apart tell all others."""
-    from motionsynth.calibration.plan import KINDS
-
     scale = math.log if kind in KINDS and KINDS[kind].scale == "log" else float
     readings = [reading for entry in entries for reading in entry.readings(axis)]
     known = sorted((scale(r.dose), r.share) for r in readings if r.dose is not None and (r.dose > 0 or scale is float))

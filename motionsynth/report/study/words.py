@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from motionsynth.calibration.curve import amount_text
+from motionsynth.calibration.plan import KINDS
+from motionsynth.metrics.likelihood import LIKELIHOOD
+from motionsynth.metrics.record import Metric
+from motionsynth.metrics.registry import MEASURES
+from motionsynth.report.evaluation import name_words
 from motionsynth.report.study.gather import Entry
-
-if TYPE_CHECKING:
-    from motionsynth.metrics.record import Metric
 
 __all__ = [
     "AXES",
@@ -79,8 +82,6 @@ def metric_of(key: str) -> Metric | None:
 
 def figure_words(key: str) -> str:
     """A figure in words: ``energy above 5 Hz, within cells``, ``frechet (pca)``."""
-    from motionsynth.report.evaluation import name_words
-
     group, _, figure = key.rpartition("/")
     name, _, space = figure.partition(".")
     words = name_words(name)
@@ -91,9 +92,6 @@ def figure_words(key: str) -> str:
 
 def dose_text(entry: Entry, axis: str) -> str:
     """What a dose amounts to over seeds: the mean where all are measured, else how many are what."""
-    from motionsynth.calibration.curve import amount_text
-    from motionsynth.calibration.plan import KINDS
-
     readings = entry.readings(axis)
     doses = [reading.dose for reading in readings if reading.dose is not None]
     if readings and len(doses) == len(readings) and readings[0].kind in KINDS:
@@ -125,8 +123,5 @@ _STATES: Final = {
 
 @cache
 def _metrics() -> dict[str, Metric]:
-    from motionsynth.metrics.likelihood import LIKELIHOOD
-    from motionsynth.metrics.registry import MEASURES
-
     metrics = [metric for measure in (*MEASURES, LIKELIHOOD) for metric in measure.metrics]
     return {f"{metric.group}/{metric.name}": metric for metric in metrics}
