@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from motionsynth.calibration.draws import COPIES, Repeat, changes_nothing, draw_
 from motionsynth.calibration.plan import KINDS, ZERO, CalibrationConfig, Dose
 from motionsynth.calibration.pool import Pool, open_pool
 from motionsynth.calibration.record import DoseFigures
+from motionsynth.metrics.cells import label_kls
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["Bench", "one_thread", "open_bench"]
 
 Indices = npt.NDArray[np.int64]
-
-_TRUTH: Final = "label_kl"
-"""Figures whose names begin so are also computed with the true cells in place of the judged ones."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,15 +161,9 @@ class Bench:
     def _score_truth(
         self, generated: Descriptors, reference: Descriptors, drawn_N: Indices, reference_N: Indices
     ) -> dict[str, float | str]:
-        """The divergence of labels with the cells that are written in the corpus."""
-        if not self.pool.cell_names:
-            return {}
-        chosen = [
-            (replace(measure, metrics=kept), space)
-            for measure, space in self._plain
-            if (kept := tuple(metric for metric in measure.metrics if metric.name.startswith(_TRUTH)))
-        ]
-        if not chosen:
+        """The divergence of labels with the cells that are written in the corpus, in place of the judged ones."""
+        chosen = [(measure, space) for measure, space in self._plain if measure.compute is label_kls]
+        if not chosen or not self.pool.cell_names:
             return {}
         told = [
             replace(windows, cell_N=_tensor(pool.cell_N[index_N]), cell_names=pool.cell_names)

@@ -183,11 +183,11 @@ def _written(
 
 def _place(error: ConfigError, study: StudyConfig, arm: str, corpus: str) -> list[str]:
     """Where the wrong key of a run stands in the study."""
-    key = str(error.key or "")
+    key = error.key.split(".") if error.key else []
     for place, section in ((["arms", arm, "set"], study.arms[arm].set), (["base"], study.base)):
         for written in section:
-            if key.startswith(written) or (key and written.startswith(key)):
+            if key and all(part == other for part, other in zip(key, written.split("."), strict=False)):
                 return [*place, written]
-    if key.startswith("data.") or not key:
+    if not key or key[0] == "data":
         return ["corpora", corpus, "data"]
     return ["arms", arm]
