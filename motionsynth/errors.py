@@ -11,6 +11,7 @@
     ├── RanksError                           processes that train one model have lost one another
     ├── RunError(path, reason)               a run directory is missing, damaged or of another kind
     ├── StudyError(path, reason)             a study's results are damaged, or it cannot go on
+    │   └── WorkerDiedError                  a process ended while a cell ran in it
     ├── TrackingError                        an MLflow store does not take what a run has to tell
     │   └── StoreError                       it will not before a person puts something right
     └── TrainingError(step, phase, reason)   training cannot go on
@@ -43,6 +44,7 @@ __all__ = [
     "StudyError",
     "TrackingError",
     "TrainingError",
+    "WorkerDiedError",
     "list_first",
     "unknown_word",
 ]
@@ -132,6 +134,12 @@ class StudyError(MotionSynthError):
     def __init__(self, path: str | Path | None, reason: str) -> None:
         self.path, self.reason = path, reason
         super().__init__(f"{path}: {reason}" if path is not None else reason)
+
+
+class WorkerDiedError(StudyError):
+    """A process ended while a cell ran in it: it was killed, or the machine had no memory left."""
+
+    exit_code = 1
 
 
 class TrackingError(MotionSynthError):

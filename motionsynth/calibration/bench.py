@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +21,7 @@ from motionsynth.calibration.record import DoseFigures
 from motionsynth.corpus.corpus import Corpus
 from motionsynth.corpus.split import SplitName
 from motionsynth.extractors.extractor import Extractor
+from motionsynth.metrics.cells import label_kls
 from motionsynth.metrics.descriptors import Descriptors
 from motionsynth.metrics.record import Sets
 from motionsynth.metrics.registry import Chosen, figure_keys
@@ -30,9 +30,6 @@ from motionsynth.metrics.suite import score
 __all__ = ["Bench", "one_thread", "open_bench"]
 
 Indices = npt.NDArray[np.int64]
-
-_TRUTH: Final = "label_kl"
-"""Figures whose names begin so are also computed with the true cells in place of the judged ones."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,15 +155,9 @@ class Bench:
     def _score_truth(
         self, generated: Descriptors, reference: Descriptors, drawn_N: Indices, reference_N: Indices
     ) -> dict[str, float | str]:
-        """The divergence of labels with the cells that are written in the corpus."""
-        if not self.pool.cell_names:
-            return {}
-        chosen = [
-            (replace(measure, metrics=kept), space)
-            for measure, space in self._plain
-            if (kept := tuple(metric for metric in measure.metrics if metric.name.startswith(_TRUTH)))
-        ]
-        if not chosen:
+        """The divergence of labels with the cells that are written in the corpus, in place of the judged ones."""
+        chosen = [(measure, space) for measure, space in self._plain if measure.compute is label_kls]
+        if not chosen or not self.pool.cell_names:
             return {}
         told = [
             replace(windows, cell_N=_tensor(pool.cell_N[index_N]), cell_names=pool.cell_names)

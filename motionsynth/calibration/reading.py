@@ -37,6 +37,7 @@ class Reading:
         sentence: the same in words.
         headline: whether this figure speaks for its axis.
         limited: the doses on which the figure is valid, where it is not valid on all.
+        opposite: on the ``other side`` the axis whose doses take the figure there; empty where none is known.
     """
 
     key: str
@@ -50,6 +51,7 @@ class Reading:
     sentence: str
     headline: bool
     limited: str = ""
+    opposite: str = ""
 
 
 def read_doses(figures: Mapping[str, Figure], calibration: Calibration) -> list[Reading]:
@@ -167,6 +169,7 @@ def read_figure(
     shown = [calibration.ground.shown(kind, s) for s in at]
     low, high = sorted((shown[0], shown[2]))
     measured = state == "measured"
+    opposite = _opposite(calibration, verdict) if state == "other side" else ""
     headline = calibration.headlines.get(verdict.axis)
     return Reading(
         key=verdict.key,
@@ -177,9 +180,10 @@ def read_figure(
         dose=shown[1] if measured else None,
         low=low if measured else None,
         high=high if measured else None,
-        sentence=_sentence(calibration, verdict, kind, state, shown),
+        sentence=_sentence(calibration, verdict, kind, state, shown, opposite),
         headline=headline is not None and headline.key == verdict.key,
         limited="" if verdict.kind == "valid" else verdict.reason,
+        opposite=opposite,
     )
 
 
@@ -200,8 +204,9 @@ def _widened(curve: Curve, severity: float, ends: tuple[float, float], error: fl
     return max(severity - below, first), severity, min(severity + above, last)
 
 
-def _sentence(calibration: Calibration, verdict: Verdict, kind: str, state: State, shown: list[float]) -> str:
-    axis = calibration.config.axes[verdict.axis]
+def _sentence(
+    calibration: Calibration, verdict: Verdict, kind: str, state: State, shown: list[float], opposite: str
+) -> str:
     phrase = KINDS[kind].phrase
     if state == "measured":
         ends = "-".join(amount_text(kind, end, unit=False) for end in sorted((shown[0], shown[2])))
@@ -209,8 +214,7 @@ def _sentence(calibration: Calibration, verdict: Verdict, kind: str, state: Stat
     if state == "none":
         return f"no {verdict.axis} beyond real motion"
     if state == "other side":
-        other = axis.opposite if axis.opposite and _moves_there(calibration, verdict, axis.opposite) else None
-        return f"outside the range: {other or f'off real motion, away from {verdict.axis}'}"
+        return f"outside the range: {opposite or f'off real motion, away from {verdict.axis}'}"
     first, last = (calibration.ground.severity(kind, dose) for dose in (verdict.doses[0], verdict.doses[-1]))
     rising = KINDS[kind].rising or KINDS[kind].scale == "dropped"
     if state == "weaker":
@@ -220,9 +224,10 @@ def _sentence(calibration: Calibration, verdict: Verdict, kind: str, state: Stat
     return f"{phrase.format(dose=amount)} (outside the range)"
 
 
-def _moves_there(calibration: Calibration, verdict: Verdict, axis: str) -> bool:
-    """Whether the doses of another axis take the figure to the other side of real motion."""
+def _opposite(calibration: Calibration, verdict: Verdict) -> str:
+    """The axis whose doses take the figure to the other side of real motion; empty where none is known."""
+    axis = calibration.config.axes[verdict.axis].opposite or ""
     other = calibration.verdict(verdict.key, axis)
     if other is None or other.rho is None or other.moved is None or verdict.rho is None:
-        return False
-    return other.rho * verdict.rho < 0 and other.moved > calibration.config.thresholds.spreads
+        return ""
+    return axis if other.rho * verdict.rho < 0 and other.moved > calibration.config.thresholds.spreads else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, get_args
 
@@ -16,7 +15,6 @@ __all__ = ["figure_notes", "print_scores"]
 
 _NAMED = 4
 """Figures with the same note that are named, rather than counted."""
-_RESAMPLES = re.compile(r"undefined in (\d+) of")
 
 
 def print_scores(scores: Scores) -> None:
@@ -40,33 +38,29 @@ def print_scores(scores: Scores) -> None:
     if scores.groups:
         out.print()
         print_table(classes_table(scores.figures, scores.real_figures, scores.groups), width=out.width)
-    notes = [*figure_notes(list(scores.figures.values())), *scores.notes]
+    notes = [*figure_notes(list(scores.figures.values()), scores.resamples), *scores.notes]
     if notes:
         out.print()
     for note in notes:
         out.print(f"[dim]{escaped(note)}[/dim]", soft_wrap=True)
 
 
-def figure_notes(figures: Sequence[Figure]) -> list[str]:
-    """Why figures have no value or interval, a line for each reason; the report says it beside every one of them."""
-    reasons: dict[str, list[Figure]] = {}
+def figure_notes(figures: Sequence[Figure], resamples: int) -> list[str]:
+    """Reasons why figures have no value or interval, a line each; the report has it beside every one of them."""
+    from motionsynth.metrics.suite import missing_note
+
+    reasons: dict[tuple[str, bool], list[Figure]] = {}
     for figure in figures:
         if figure.note:
-            reasons.setdefault(_RESAMPLES.sub("undefined in some of", figure.note), []).append(figure)
+            reasons.setdefault(("" if figure.missing else figure.note, figure.low is None), []).append(figure)
     lines = []
-    for members in reasons.values():
+    for (note, unbounded), members in reasons.items():
         within = [figure for figure in members if figure.metric.within]
         counted = [f"{len(within)} figures compared cell by cell"] if len(within) > _NAMED else []
         names = [figure.key.partition("/")[2] for figure in members if not counted or figure not in within]
         more = len(names) - _NAMED
         said = [*counted, *(names[:_NAMED] if more > 1 else names), *([f"{more} more"] if more > 1 else [])]
-        lines.append(f"{', '.join(said)}: {_one_note([str(figure.note) for figure in members])}")
+        counts = sorted({figure.missing or 0 for figure in members})
+        ends = " to ".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
+        lines.append(f"{', '.join(said)}: {note or missing_note(ends, resamples, not unbounded)}")
     return lines
-
-
-def _one_note(notes: Sequence[str]) -> str:
-    """One sentence for notes that differ at most in the number of their resamples."""
-    counts = [int(found[1]) for note in notes if (found := _RESAMPLES.search(note))]
-    if not counts or min(counts) == max(counts):
-        return notes[0]
-    return _RESAMPLES.sub(f"undefined in {min(counts)} to {max(counts)} of", notes[0])

@@ -115,11 +115,7 @@ class Scores:
         """Readings that speak for their axis; "outside the range: jitter" only where no reading of jitter is one."""
         speaking = [reading for reading in self.readings if reading.headline]
         told = {reading.axis for reading in speaking if reading.state != "other side"}
-        return tuple(
-            reading
-            for reading in speaking
-            if reading.state != "other side" or reading.sentence.rpartition(": ")[2] not in told
-        )
+        return tuple(reading for reading in speaking if reading.opposite not in told)
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -131,6 +127,9 @@ class Scores:
         """What ``scores.json`` holds."""
         from dataclasses import asdict
 
+        readings = [asdict(reading) for reading in self.readings]
+        for reading in readings:
+            del reading["opposite"]  # which its sentence names
         return {
             "format": FORMAT,
             **self.facts,
@@ -143,7 +142,7 @@ class Scores:
             "level": LEVEL if self.resamples else None,
             "extractor": dict(self.extractor),
             "headlines": list(self.sentences),
-            "readings": [asdict(reading) for reading in self.readings],
+            "readings": readings,
             "notes": list(self.notes),
             "figures": {key: _figure(figure, self.real_figures.get(key)) for key, figure in self.figures.items()},
             "by": self.groups.label if self.groups else None,

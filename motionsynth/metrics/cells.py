@@ -14,7 +14,7 @@ from torch import Tensor
 from motionsynth.metrics.descriptors import Descriptors
 from motionsynth.metrics.record import SHARE, Measure, Metric, Sets, UndefinedError
 
-__all__ = ["MEASURES", "RARE", "SMOOTHING", "cell_counts", "cells_covered", "label_kl", "rare_cell_recall"]
+__all__ = ["MEASURES", "RARE", "SMOOTHING", "cell_counts", "cells_covered", "label_kl", "label_kls", "rare_cell_recall"]
 
 SMOOTHING: Final = 0.5
 """Added to the count of every cell before KLs."""
@@ -129,7 +129,8 @@ def _covered(sets: Sets, space: str | None) -> Mapping[str, float]:
     }
 
 
-def _label_kls(sets: Sets, space: str | None) -> Mapping[str, float]:
+def label_kls(sets: Sets, space: str | None) -> Mapping[str, float]:
+    """Both divergences between the cells of generated and of real windows."""
     cells = _number_of_cells(sets)
     generated_C, reference_C = cell_counts(sets.generated, cells), cell_counts(sets.reference, cells)
     return {
@@ -187,7 +188,7 @@ MEASURES: Final = (
                 reference="Kullback & Leibler 1951",
             ),
         ),
-        compute=_label_kls,
+        compute=label_kls,
         resample="takes",
         needs=("cells",),
     ),

@@ -15,7 +15,7 @@ from motionsynth.metrics.registry import Chosen, figure_key
 from motionsynth.metrics.resampling import Interval, Takes, interval, resample_sets
 from motionsynth.progress import Progress
 
-__all__ = ["Figure", "Progress", "equal_sets", "score"]
+__all__ = ["Figure", "Progress", "equal_sets", "missing_note", "score"]
 
 
 _ROUNDING = 1e-6
@@ -36,6 +36,7 @@ class Figure:
         low: lower end of the 95 % interval, where one was computed.
         high: its upper end.
         note: why there is no value, or no interval.
+        missing: resamples that leave it undefined; None where none were drawn.
     """
 
     key: str
@@ -45,6 +46,7 @@ class Figure:
     low: float | None = None
     high: float | None = None
     note: str | None = None
+    missing: int | None = None
 
     @property
     def outcome(self) -> float | str:
@@ -147,20 +149,24 @@ def _figures(
         if isinstance(value, str):
             figures[key] = Figure(key, metric, space, None, note=value)
             continue
-        found, note = _interval(value, [row[metric.name] for row in rows], metric) if rows else (None, obstacle)
+        found, missing = _interval(value, [row[metric.name] for row in rows], metric) if rows else (None, None)
         low, high = (found.low, found.high) if found else (None, None)
-        figures[key] = Figure(key, metric, space, value, low, high, note)
+        note = missing_note(missing or 0, len(rows), found is not None) if missing or (rows and not found) else obstacle
+        figures[key] = Figure(key, metric, space, value, low, high, note, missing)
     return figures
 
 
-def _interval(value: float, rows: Sequence[float | str], metric: Metric) -> tuple[Interval | None, str | None]:
+def missing_note(missing: int | str, resamples: int, interval: bool) -> str:
+    """The note of a figure that so many resamples leave undefined, with an interval or too many for one."""
+    return f"{'' if interval else 'no interval: '}undefined in {missing} of {resamples} resamples"
+
+
+def _interval(value: float, rows: Sequence[float | str], metric: Metric) -> tuple[Interval | None, int]:
     defined = [row for row in rows if isinstance(row, float)]
     missing = len(rows) - len(defined)
     if missing > _UNDEFINED_SHARE * len(rows) or len(defined) < 2:
-        return None, f"no interval: undefined in {missing} of {len(rows)} resamples"
-    return interval(
-        value, defined, metric.bounds
-    ), f"undefined in {missing} of {len(rows)} resamples" if missing else None
+        return None, missing
+    return interval(value, defined, metric.bounds), missing
 
 
 def _compute(measure: Measure, space: str | None, sets: Sets) -> dict[str, float | str]:

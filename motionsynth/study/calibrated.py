@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from motionsynth.calibration.plan import CalibrationConfig
-    from motionsynth.corpus.config import DataConfig
-    from motionsynth.study.plan import StudyConfig
-    from motionsynth.study.runner import Places
+from motionsynth.calibration.calibrate import Job, calibrate, open_job
+from motionsynth.calibration.plan import CalibrationConfig, load_plan, shipped_plan
+from motionsynth.calibration.reading import misfit
+from motionsynth.calibration.record import load_calibration
+from motionsynth.corpus.config import DataConfig
+from motionsynth.study.plan import StudyConfig
 
 __all__ = ["calibration_of", "plan_of"]
 
@@ -20,13 +19,13 @@ def calibration_of(
     study: StudyConfig,
     corpus: str,
     data: DataConfig,
-    places: Places,
+    folder: Path,
     *,
     jobs: int = 1,
     told: Callable[[str, int, int], None] = lambda *_: None,
     announce: Callable[[str], None] = lambda _: None,
 ) -> Path:
-    """``calibration.json`` of a corpus, made in the folder of the runs where none that is named or kept fits.
+    """``calibration.json`` of a corpus, made in a folder where none that is named or kept there fits.
 
     One fits where it was made with the same clips, the same judge and as many windows; why one does not is announced,
     because another takes minutes.
@@ -35,8 +34,6 @@ def calibration_of(
         ConfigError: a named one is damaged, or the plan cannot be read.
         CorpusError, ExtractorError: the clips or the judge cannot be used.
     """
-    from motionsynth.calibration.calibrate import Job, calibrate, open_job
-
     measure = study.measure
     config = plan_of(study)
     whole = data.model_copy(update={"keep": {}})
@@ -46,7 +43,6 @@ def calibration_of(
         reading=lambda done, total: told(f"read {corpus}", done, total),
         training=lambda done, total: told(f"fit the judge of {corpus}", done, total),
     )
-    folder = places.runs / "calibration" / corpus
     kept, unfit = folder / "calibration.json", list[str]()
     for path in (study.corpora[corpus].calibration, kept if kept.exists() else None):
         if path is None:
@@ -69,8 +65,6 @@ def plan_of(study: StudyConfig) -> CalibrationConfig:
     Raises:
         ConfigError: the plan cannot be read, or does not fit.
     """
-    from motionsynth.calibration.plan import load_plan, shipped_plan
-
     chosen = study.calibration
     changed = {"count": chosen.count or study.measure.count, "repeats": chosen.repeats}
     return load_plan(chosen.plan or shipped_plan(), **{key: value for key, value in changed.items() if value})
@@ -78,9 +72,6 @@ def plan_of(study: StudyConfig) -> CalibrationConfig:
 
 def _unfit(path: Path, corpus: str, extractor: str, count: int) -> str | None:
     """Why figures of a study cannot be read on a calibration; None where they can."""
-    from motionsynth.calibration.reading import misfit
-    from motionsynth.calibration.record import load_calibration
-
     if not path.exists():
         return "is not there"
     calibration = load_calibration(path)

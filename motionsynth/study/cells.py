@@ -4,23 +4,38 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
+from torch import Tensor
+
+from motionsynth import __version__
+from motionsynth.calibration.bench import one_thread
+from motionsynth.corpus.motions import MotionSet, drawn_motions
+from motionsynth.corpus.windows import Batch
 from motionsynth.errors import DivergedError, MotionSynthError, RunError
-from motionsynth.study.plan import Cell, StudyConfig, placeless
+from motionsynth.families.base import Family
+from motionsynth.families.capabilities import Reconstructs, SampleOptions
+from motionsynth.provenance import git_commit
+from motionsynth.runs.run import Run, open_run
+from motionsynth.runs.sampling import draw_from
+from motionsynth.runs.train import SeedCase, train_once, train_seeds
+from motionsynth.study.clips import keep_clips
+from motionsynth.study.grids import measure_grid
+from motionsynth.study.landmarks import landmark
+from motionsynth.study.load import run_of
+from motionsynth.study.measure import measure_view, open_world
+from motionsynth.study.plan import Cell, StudyConfig, ViewConfig, placeless
 from motionsynth.study.results import CLIPS, CellResult, ViewResult, save_result
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from motionsynth.corpus.motions import MotionSet
-    from motionsynth.families.base import Family
-    from motionsynth.runs.run import Run
-    from motionsynth.study.plan import ViewConfig
-    from motionsynth.study.world import World
+from motionsynth.study.translation import brought_clips
+from motionsynth.study.world import Shown, World
+from motionsynth.tracking.sync import sync_run
+from motionsynth.training.determinism import torch_threads
+from motionsynth.training.journal import read_journal
+from motionsynth.training.machine import describe_machine
 
 __all__ = ["CellJob", "CellOutcome", "run_cell", "run_cells"]
 
@@ -89,8 +104,6 @@ def run_cells(jobs: Sequence[CellJob]) -> list[CellOutcome]:
 
 def _train_together(jobs: Sequence[CellJob]) -> int:
     """Train the runs of cells as one batch; 130 or 143 where a signal stopped them, 0 otherwise."""
-    from motionsynth.runs.train import SeedCase, train_seeds
-
     cases = [SeedCase(job.cell.config, job.run_dir, job.tags) for job in jobs if job.cell.config is not None]
     try:
         ends = train_seeds(cases, device=jobs[0].device, track=False)
@@ -114,8 +127,6 @@ def run_cell(job: CellJob) -> CellOutcome:
 
 
 def _grid(job: CellJob) -> CellResult:
-    from motionsynth.study.grids import measure_grid
-
     began, cell = time.monotonic(), job.cell
     figures = measure_grid(job.study.arms[cell.arm], job.study.corpora[cell.corpus], cell.seed)
     view = job.study.arms[cell.arm].main_view
@@ -123,8 +134,6 @@ def _grid(job: CellJob) -> CellResult:
 
 
 def _run_motion(job: CellJob) -> CellOutcome:
-    from motionsynth.runs.train import train_once
-
     cell, run, trained_s = job.cell, None, 0.0
     if cell.config is not None:
         try:
@@ -151,20 +160,14 @@ def _run_motion(job: CellJob) -> CellOutcome:
 
 def _keep_clips(job: CellJob, world: World, run: Run, shown: Mapping[str, MotionSet]) -> None:
     """Clips for the report: what views draw, or what has become of held-out motion where that is measured."""
-    from motionsynth.study.clips import keep_clips
-
     count = job.study.measure.clips
     if "translation" in job.study.measure.instruments:
-        from motionsynth.study.translation import brought_clips
-
         shown = brought_clips(world, run, count)
     job.results.mkdir(parents=True, exist_ok=True)
     keep_clips(shown, job.results / f"{job.cell.key}{CLIPS}", count)
 
 
 def _diverged(job: CellJob, error: str) -> CellOutcome:
-    from motionsynth.runs.run import open_run
-
     run = open_run(job.run_dir)
     result = _result(job, run=run, error=error)
     return _keep(job, result, _deliver(job, run))
@@ -176,15 +179,11 @@ def _keep(job: CellJob, result: CellResult, warning: str) -> CellOutcome:
 
 
 def _shown_views(job: CellJob, world: World, run: Run | None) -> dict[str, MotionSet]:
-    from motionsynth.study.landmarks import landmark
-
     cell, arm, corpus = job.cell, job.study.arms[job.cell.arm], world.reference.corpus
     if run is not None:
         return {name: _shown(job, world, run, view) for name, view in arm.views.items()}
     like = None
     if arm.landmark == "untrained":
-        from motionsynth.study.load import run_of
-
         like = run_of(job.study, str(arm.set["like"]), cell.corpus, folder=corpus.config.path)
     count = job.study.measure.draws or job.study.measure.count
     found = landmark(arm, corpus, count, cell.seed, like)
@@ -193,11 +192,6 @@ def _shown_views(job: CellJob, world: World, run: Run | None) -> dict[str, Motio
 
 def _shown(job: CellJob, world: World, run: Run, view: ViewConfig) -> MotionSet:
     """Windows of a run as a view shows them; the same latents in every arm, whatever the seed of the training."""
-    from motionsynth.corpus.motions import drawn_motions
-    from motionsynth.families.capabilities import SampleOptions
-    from motionsynth.runs.sampling import draw_from
-    from motionsynth.training.determinism import torch_threads
-
     measure = job.study.measure
     with torch_threads(run.config.train.threads):
         family = run.load_family(ema=view.ema)
@@ -210,13 +204,6 @@ def _shown(job: CellJob, world: World, run: Run, view: ViewConfig) -> MotionSet:
 
 def _reconstructed(world: World, run: Run, family: Family) -> MotionSet:
     """Held-out windows there and back, with the takes that they are of."""
-    from dataclasses import replace
-
-    import torch
-
-    from motionsynth.corpus.windows import Batch
-    from motionsynth.families.capabilities import Reconstructs
-
     if not isinstance(family, Reconstructs):
         raise RunError(run.path, f"{run.record.family} gives no window back: no view of it can reconstruct")
     held = world.reference.motions("test").draw(world.measure.count, world.measure.seed)
@@ -232,10 +219,6 @@ def _reconstructed(world: World, run: Run, family: Family) -> MotionSet:
 
 
 def _measured(job: CellJob, world: World, run: Run | None, shown: Mapping[str, MotionSet]) -> dict[str, ViewResult]:
-    from motionsynth.calibration.bench import one_thread
-    from motionsynth.study.measure import measure_view
-    from motionsynth.study.world import Shown
-
     arm = job.study.arms[job.cell.arm]
     with one_thread():
         return {
@@ -249,8 +232,6 @@ _worlds: dict[tuple[str, str, str], World] = {}
 
 
 def _world(job: CellJob) -> World:
-    from motionsynth.study.measure import open_world
-
     assert job.cell.data is not None
     key = (job.cell.data.model_dump_json(), str(job.calibration), job.study.measure.model_dump_json())
     if key not in _worlds:
@@ -263,8 +244,6 @@ def _deliver(job: CellJob, run: Run | None) -> str:
     """Bring the run to MLflow; one line where the store did not take it, which costs nothing of the result."""
     if run is None or not job.track:
         return ""
-    from motionsynth.tracking.sync import sync_run
-
     return sync_run(run.path).warning or ""
 
 
@@ -278,9 +257,6 @@ def _result(
     error: str = "",
 ) -> CellResult:
     """What is kept of a cell; of one that diverged where there is an error."""
-    from motionsynth import __version__
-    from motionsynth.provenance import git_commit
-
     cell, study = job.cell, job.study
     return CellResult(
         study=study.name,
@@ -309,18 +285,12 @@ def _result(
 
 
 def _machine(job: CellJob, run: Run | None) -> dict[str, Any]:
-    import torch
-
-    from motionsynth.training.machine import describe_machine
-
     machine = describe_machine("cuda" if job.device != "cpu" and torch.cuda.is_available() else "cpu")
     return {**machine, "cores": int(machine["cores"]), "threads": run.config.train.threads if run else 1}
 
 
 def _curve(run: Run, name: str) -> list[tuple[int, float, float]]:
     """(step, minutes, value) of a figure of the journal."""
-    from motionsynth.training.journal import read_journal
-
     return [
         (row.step, row.metrics.get("budget/minutes", 0.0), row.metrics[name])
         for row in read_journal(run.journal_path)

@@ -6,17 +6,35 @@ import difflib
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from motionsynth.calibration.record import load_calibration
+from motionsynth.config import RunConfig
+from motionsynth.corpus.shape import MotionShape
 from motionsynth.errors import ConfigError, MotionSynthError, unknown_word
+from motionsynth.evaluation.evaluate import SPACES
+from motionsynth.families import FAMILIES, family_class
+from motionsynth.families.base import Family
+from motionsynth.families.capabilities import Reconstructs
+from motionsynth.metrics.likelihood import LIKELIHOOD
+from motionsynth.metrics.registry import MEASURES, choose, figure_keys
 from motionsynth.printable import shown
-from motionsynth.study.plan import ArmConfig, HypothesisConfig, StudyConfig, ViewConfig, flat
-
-if TYPE_CHECKING:
-    from motionsynth.config import RunConfig
-    from motionsynth.families.base import Family
-    from motionsynth.study.plan import EndpointConfig, MeasureConfig
-    from motionsynth.yaml_files import YamlFile
+from motionsynth.study.calibrated import plan_of
+from motionsynth.study.grids import KEYS as MIXTURES
+from motionsynth.study.plan import (
+    ArmConfig,
+    EndpointConfig,
+    HypothesisConfig,
+    MeasureConfig,
+    StudyConfig,
+    ViewConfig,
+    flat,
+)
+from motionsynth.study.translation import translation_keys
+from motionsynth.study.walker_coordinates import KEYS as COORDINATES
+from motionsynth.theory.misspecification import MODES
+from motionsynth.training.determinism import build_family
+from motionsynth.yaml_files import YamlFile
 
 __all__ = [
     "check_arms",
@@ -53,8 +71,6 @@ def check_base(study: StudyConfig, document: YamlFile) -> None:
 
 def check_arms(study: StudyConfig, document: YamlFile) -> None:
     """Refuse unknown families and corpora, and what ``set`` cannot say."""
-    from motionsynth.families import FAMILIES
-
     for name, arm in study.arms.items():
         if arm.family is not None and arm.family not in FAMILIES:
             reason = unknown_word(f"family {arm.family!r}", arm.family, FAMILIES)
@@ -111,16 +127,10 @@ def _check_amounts(study: StudyConfig, name: str, arm: ArmConfig, document: Yaml
         if isinstance(amount, bool) or not isinstance(amount, kinds) or not 0 < amount < math.inf:
             number = "number" if key == "hz" else "whole number"
             raise document.wrong(["arms", name, "set", key], f"must be a {number} above 0 (got {shown(repr(amount))})")
-    if arm.objective and _modes() % arm.set["components"]:
-        raise document.wrong(["arms", name, "set", "components"], f"must divide {_modes()}, the modes of a grid")
+    if arm.objective and MODES % arm.set["components"]:
+        raise document.wrong(["arms", name, "set", "components"], f"must divide {MODES}, the modes of a grid")
     if list(arm.views.values()) != [ViewConfig()]:
         raise document.wrong(["arms", name, "views"], "only what is trained is shown in several ways")
-
-
-def _modes() -> int:
-    from motionsynth.theory.misspecification import MODES
-
-    return MODES
 
 
 def check_views(name: str, arm: ArmConfig, config: RunConfig, document: YamlFile) -> None:
@@ -131,9 +141,6 @@ def check_views(name: str, arm: ArmConfig, config: RunConfig, document: YamlFile
         config: its run.
         document: the study's text.
     """
-    from motionsynth.families import family_class
-    from motionsynth.families.capabilities import Reconstructs
-
     family = family_class(config.family.name)
     for view, how in arm.views.items():
         place = ["arms", name, "views", view]
@@ -154,10 +161,6 @@ def check_views(name: str, arm: ArmConfig, config: RunConfig, document: YamlFile
 
 def _priors(family: type[Family], config: RunConfig) -> tuple[str, ...]:
     """Names of a family's priors, which settings may decide; none where it cannot be built without the clips."""
-    from motionsynth.corpus.shape import MotionShape
-    from motionsynth.families.base import Family
-    from motionsynth.training.determinism import build_family
-
     if family.priors is Family.priors:
         return ("normal",)
     section = config.family.model_dump()
@@ -195,8 +198,6 @@ def check_measure(study: StudyConfig, document: YamlFile) -> None:
 
 def check_plan(study: StudyConfig, document: YamlFile) -> None:
     """Refuse a plan of calibrations that cannot be read, or does not fit the study."""
-    from motionsynth.study.calibrated import plan_of
-
     counted = ["calibration" if study.calibration.count else "measure", "count"]
     places = {"count": counted, "repeats": ["calibration", "repeats"]}
     try:
@@ -216,10 +217,6 @@ def suite_keys(measure: MeasureConfig) -> tuple[str, ...]:
 
 @cache
 def _keys(metrics: tuple[str, ...] | None, features: tuple[str, ...] | None) -> tuple[str, ...]:
-    from motionsynth.evaluation.evaluate import SPACES
-    from motionsynth.metrics.likelihood import LIKELIHOOD
-    from motionsynth.metrics.registry import MEASURES, choose, figure_keys
-
     return figure_keys(choose(metrics, features, SPACES, measures=(*MEASURES, LIKELIHOOD)))
 
 
@@ -239,19 +236,13 @@ def _not_found(study: StudyConfig, corpus: str, key: str) -> str | None:
 def _figures(study: StudyConfig, corpus: str) -> set[str]:
     """Keys of the figures of cells on a corpus."""
     if study.corpora[corpus].data is None:
-        from motionsynth.study.grids import KEYS as MIXTURES
-
         return set(MIXTURES)
     found: set[str] = set()
     if "suite" in study.measure.instruments:
         found |= set(suite_keys(study.measure))
     if "walker_coordinates" in study.measure.instruments:
-        from motionsynth.study.walker_coordinates import KEYS as COORDINATES
-
         found |= set(COORDINATES)
     if study.measure.between is not None:
-        from motionsynth.study.translation import translation_keys
-
         found |= set(translation_keys(study.measure.between))
     return found
 
@@ -267,7 +258,7 @@ def check_hypotheses(study: StudyConfig, document: YamlFile) -> None:
                 raise document.wrong([*place, "corpora"], unknown_word("corpus", corpus, study.corpora))
         for side in ("first", "second"):
             _check_side(study, hypothesis, side, [*place, side], document)
-        first, second = study.arm_view(hypothesis.first), study.arm_view(hypothesis.second)
+        first, second = study.sides_of(hypothesis)
         if first == second:
             raise document.wrong([*place, "second"], f"is {'@'.join(first)} as well: nothing is compared")
         shared = [name for name in study.corpora_of(first[0]) if name in study.corpora_of(second[0])]
@@ -337,9 +328,6 @@ def _axes(study: StudyConfig) -> set[str]:
 
     Empty where they are not known, or not asked for.
     """
-    from motionsynth.calibration.record import load_calibration
-    from motionsynth.study.calibrated import plan_of
-
     stated = (*study.hypotheses.values(), *study.cut.values())
     asked = {hypothesis.endpoint.dose or hypothesis.endpoint.axis for hypothesis in stated} - {None}
     if not asked or not _has_plan(study):

@@ -13,19 +13,18 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from motionsynth.array_files import read_arrays
+from motionsynth.corpus.motions import MotionSet
 from motionsynth.errors import StudyError
+from motionsynth.features.encode import decode_batch
 from motionsynth.files import parse_json, write_bytes
 from motionsynth.view.figure import Figure, stick_figure
 from motionsynth.view.player import Drawn
-
-if TYPE_CHECKING:
-    from motionsynth.corpus.motions import MotionSet
 
 __all__ = ["LARGEST_BYTES", "keep_clips", "read_clips"]
 
@@ -88,8 +87,6 @@ def read_clips(path: Path) -> dict[str, list[Drawn]]:
 
 
 def _drawn(motions: MotionSet, count: int) -> list[Drawn]:
-    from motionsynth.features.encode import decode_batch
-
     clips = decode_batch(motions.features_NTD[:count], motions.spec) if len(motions) and count else []
     scale = motions.spec.metres_per_unit
     return [Drawn(_in_metres(stick_figure(clip), scale), clip.frame_time) for clip in clips]

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
+from motionsynth.calibration.record import load_calibration
 from motionsynth.study.check import check_side
 from motionsynth.study.plan import CorpusEntry, EndpointConfig, StudyConfig
 from motionsynth.study.verdicts import statements
-
-if TYPE_CHECKING:
-    from motionsynth.yaml_files import YamlFile
+from motionsynth.yaml_files import YamlFile
 
 __all__ = ["check_contrast", "check_twice"]
 
@@ -31,7 +29,7 @@ def check_twice(study: StudyConfig, document: YamlFile) -> None:
     known = {name: _headlines(entry) for name, entry in study.corpora.items()}
     tests: dict[tuple[str, frozenset[tuple[str, str]], str], str] = {}
     for name, hypothesis, corpus in statements(study):
-        pair = frozenset(study.arm_view(side) for side in (hypothesis.first, hypothesis.second))
+        pair = frozenset(study.sides_of(hypothesis))
         figure = _figure(hypothesis.endpoint, known[corpus])
         other = tests.setdefault((corpus, pair, figure), name)
         if other != name:
@@ -48,8 +46,6 @@ def _figure(endpoint: EndpointConfig, headlines: Mapping[str, str]) -> str:
 
 def _headlines(entry: CorpusEntry) -> dict[str, str]:
     """Axis -> key of the figure that speaks for it, where the calibration is there."""
-    from motionsynth.calibration.record import load_calibration
-
     if entry.calibration is None or not entry.calibration.exists():
         return {}
     return {axis: headline.key for axis, headline in load_calibration(entry.calibration).headlines.items()}

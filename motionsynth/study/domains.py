@@ -8,21 +8,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from motionsynth.comparison.motions import as_one_kind
+from motionsynth.corpus.motions import MotionSet
+from motionsynth.corpus.split import SplitName
 from motionsynth.errors import StudyError, unknown_word
-
-if TYPE_CHECKING:
-    from motionsynth.corpus.motions import MotionSet
-    from motionsynth.corpus.split import SplitName
-    from motionsynth.extractors.extractor import Extractor
-    from motionsynth.metrics.descriptors import Descriptors
-    from motionsynth.study.world import World
+from motionsynth.extractors.extractor import Extractor
+from motionsynth.metrics.descriptors import Descriptors
+from motionsynth.study.world import World
 
 __all__ = ["Domain", "content_label", "described", "domains", "matched"]
 

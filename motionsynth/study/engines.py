@@ -16,20 +16,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Protocol, Self, TypeVar
 
-from motionsynth.errors import ConfigError, StudyError, unknown_word
+from motionsynth.errors import ConfigError, unknown_word
+from motionsynth.study.on_ray import RayEngine
+from motionsynth.study.on_slurm import SlurmEngine
+from motionsynth.study.workers import LocalWorkers
 
-__all__ = ["ENGINES", "Engine", "InProcess", "WorkerDiedError", "as_ended", "engine_for"]
+__all__ = ["ENGINES", "Engine", "InProcess", "as_ended", "engine_for"]
 
 ENGINES: Final = ("local", "ray", "slurm")
 
 T = TypeVar("T")
 A = TypeVar("A")
-
-
-class WorkerDiedError(StudyError):
-    """A process ended while a cell ran in it: it was killed, or the machine had no memory left."""
-
-    exit_code = 1
 
 
 class Engine(Protocol):
@@ -129,15 +126,9 @@ def engine_for(
     if jobs is not None and jobs < 1:
         raise ConfigError(None, "--jobs", f"must be at least 1 (got {jobs})")
     if name == "ray":
-        from motionsynth.study.on_ray import RayEngine
-
         return RayEngine(jobs, device=device, address=address)
     if name == "slurm":
-        from motionsynth.study.on_slurm import SlurmEngine
-
         return SlurmEngine(jobs or 32, device=device, partition=partition, minutes=minutes, logs=logs)
     if jobs is None or jobs == 1:
         return InProcess()
-    from motionsynth.study.workers import LocalWorkers
-
     return LocalWorkers(jobs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from motionsynth.errors import list_first
@@ -72,13 +72,15 @@ class OffAxis(NamedTuple):
     pairs: tuple[tuple[float, float], ...]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Evidence:
     """Pairs of one statement.
 
     Args:
+        sides: arm and view, of first and second.
         seeds: of the pairs, rising.
-        first, second: the endpoint's numbers, one a seed; their natural logarithms where these are compared.
+        pairs: the endpoint's numbers, first and second, one pair a seed; their natural logarithms where these are
+            compared.
         barred: why no verdict may be drawn; empty where one may.
         reservations: what a reader should know, as sentences.
         machines: where the cells ran.
@@ -86,13 +88,13 @@ class Evidence:
         off_axis: the figure itself, where in most pairs both doses lie off the calibrated axis.
     """
 
+    sides: tuple[tuple[str, str], tuple[str, str]]
     seeds: tuple[int, ...]
-    first: tuple[float, ...]
-    second: tuple[float, ...]
+    pairs: tuple[tuple[float, float], ...]
     barred: str = ""
     reservations: tuple[str, ...] = ()
     machines: tuple[str, ...] = ()
-    keys: tuple[str, ...] = field(default=())
+    keys: tuple[str, ...] = ()
     off_axis: OffAxis | None = None
 
 
@@ -122,7 +124,7 @@ def gather(study: StudyConfig, hypothesis: HypothesisConfig, corpus: str, cells:
         corpus: on which.
         cells: of :func:`index_cells`.
     """
-    sides = [_side(study, name, hypothesis.endpoint, corpus, cells) for name in (hypothesis.first, hypothesis.second)]
+    sides = [_side(study, *side, hypothesis.endpoint, corpus, cells) for side in study.sides_of(hypothesis)]
     first, second = _fix(study, sides[0], sides[1]), _fix(study, sides[1], sides[0])
     planned = [seed for seed in range(max(len(first.planned), len(second.planned))) if _both(first, second, seed)]
     seeds = tuple(s for s in planned if first.at(s) in first.values and second.at(s) in second.values)
@@ -139,9 +141,9 @@ def gather(study: StudyConfig, hypothesis: HypothesisConfig, corpus: str, cells:
         *_mixed(study, first, second, seeds, unique.values()),
     ]
     return Evidence(
+        ((first.arm, first.view), (second.arm, second.view)),
         seeds,
-        tuple(first.values[first.at(seed)] for seed in seeds),
-        tuple(second.values[second.at(seed)] for seed in seeds),
+        tuple((first.values[first.at(seed)], second.values[second.at(seed)]) for seed in seeds),
         barred,
         tuple(dict.fromkeys(said)),
         tuple(dict.fromkeys(machine_name(cell) for cell in unique.values())),
@@ -187,8 +189,7 @@ def machine_name(cell: CellResult) -> str:
     return str(cell.machine.get("processor", "unknown")) if device in ("", "CPU", "cpu") else device
 
 
-def _side(study: StudyConfig, name: str, endpoint: EndpointConfig, corpus: str, cells: Cells) -> _Side:
-    arm, view = study.arm_view(name)
+def _side(study: StudyConfig, arm: str, view: str, endpoint: EndpointConfig, corpus: str, cells: Cells) -> _Side:
     values: dict[int, float] = {}
     lost: dict[int, _Lost] = {}
     for seed in study.seeds_of(arm):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from motionsynth.study.plan import ArmConfig, CorpusEntry
+import torch
+
+from motionsynth.study.plan import ArmConfig, CorpusEntry
+from motionsynth.theory.misspecification import DIVERGENCES, MODES, fit_mixture, line_stage, ring_stage
 
 __all__ = ["KEYS", "measure_grid"]
 
@@ -38,10 +40,6 @@ def measure_grid(arm: ArmConfig, corpus: CorpusEntry, seed: int) -> dict[str, fl
     Raises:
         ValueError: the arm is no mixture on a grid, the corpus no grid, or the components do not divide eight.
     """
-    import torch
-
-    from motionsynth.theory.misspecification import DIVERGENCES, MODES, fit_mixture, line_stage, ring_stage
-
     stages = {"line": line_stage, "ring": ring_stage}
     if arm.objective is None or corpus.density is None:
         raise ValueError("a mixture is fitted by an arm with an objective, on a corpus with a density")

@@ -7,17 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
+import torch
 
+from motionsynth.calibration.doses import apply_dose
+from motionsynth.calibration.plan import Dose
+from motionsynth.calibration.pool import open_pool
+from motionsynth.comparison.reference import Reference
+from motionsynth.config import RunConfig
+from motionsynth.corpus.corpus import Corpus
+from motionsynth.corpus.motions import MotionSet, drawn_motions
 from motionsynth.errors import StudyError
-
-if TYPE_CHECKING:
-    from motionsynth.config import RunConfig
-    from motionsynth.corpus.corpus import Corpus
-    from motionsynth.corpus.motions import MotionSet
-    from motionsynth.study.plan import ArmConfig
+from motionsynth.families.capabilities import SampleOptions
+from motionsynth.runs.sampling import draw_from
+from motionsynth.study.plan import ArmConfig
+from motionsynth.training.determinism import build_family
 
 __all__ = ["landmark"]
 
@@ -47,8 +53,6 @@ def landmark(arm: ArmConfig, corpus: Corpus, count: int, seed: int, like: RunCon
 
 
 def _train(corpus: Corpus) -> MotionSet:
-    from motionsynth.comparison.reference import Reference
-
     return Reference(corpus, "test").motions("train")
 
 
@@ -57,22 +61,16 @@ def _real(arm: ArmConfig, corpus: Corpus, count: int, seed: int) -> MotionSet:
 
 
 def _held_out(arm: ArmConfig, corpus: Corpus, count: int, seed: int) -> MotionSet:
-    from motionsynth.comparison.reference import Reference
-
     return Reference(corpus, "test").motions("test").draw(count, seed)
 
 
 def _memoriser(arm: ArmConfig, corpus: Corpus, count: int, seed: int) -> MotionSet:
-    import torch
-
     known = _train(corpus).draw(int(arm.set["windows"]), seed)
     chosen_N = np.resize(np.random.default_rng(seed).permutation(len(known)), count)
     return _own_takes(known.subset(torch.from_numpy(chosen_N)))
 
 
 def _mean_clip(arm: ArmConfig, corpus: Corpus, count: int, seed: int) -> MotionSet:
-    import torch
-
     train = _train(corpus)
     windows = train.subset(torch.arange(count) % len(train))
     mean_TD = train.features_NTD.double().mean(0).float()
@@ -80,10 +78,6 @@ def _mean_clip(arm: ArmConfig, corpus: Corpus, count: int, seed: int) -> MotionS
 
 
 def _low_passed(corpus: Corpus, hz: float, count: int, seed: int) -> MotionSet:
-    from motionsynth.calibration.doses import apply_dose
-    from motionsynth.calibration.plan import Dose
-    from motionsynth.calibration.pool import open_pool
-
     pool = open_pool(corpus, "train")
     if hz >= pool.motions.nyquist_hz:
         raise StudyError(
@@ -95,11 +89,6 @@ def _low_passed(corpus: Corpus, hz: float, count: int, seed: int) -> MotionSet:
 
 
 def _untrained(like: RunConfig, corpus: Corpus, count: int, seed: int) -> MotionSet:
-    from motionsynth.corpus.motions import drawn_motions
-    from motionsynth.families.capabilities import SampleOptions
-    from motionsynth.runs.sampling import draw_from
-    from motionsynth.training.determinism import build_family
-
     basis, windows = corpus.basis(like.family.basis), corpus.windows("train")
     family = build_family(like.family, replace(corpus.shape, basis=basis), seed)
     family.begin(basis.project(windows) if basis else windows)
@@ -114,7 +103,7 @@ def _own_takes(motions: MotionSet) -> MotionSet:
     return replace(motions, takes=names, names=names)
 
 
-_Maker = Callable[["ArmConfig", "Corpus", int, int], "MotionSet"]
+_Maker = Callable[[ArmConfig, Corpus, int, int], MotionSet]
 _MAKERS: Final[dict[str, _Maker]] = {
     "real": _real,
     "nearest_other": _held_out,

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from pydantic import ValidationError
 
+from motionsynth.config import RunConfig, baseline, load_config, plain_config
+from motionsynth.corpus.config import DataConfig
 from motionsynth.errors import ConfigError, unknown_word
+from motionsynth.families import family_class
 from motionsynth.settings import Setting, config_error, located
 from motionsynth.study.check import check_arms, check_base, check_hypotheses, check_measure, check_views
 from motionsynth.study.contrasts import check_contrast, check_twice
 from motionsynth.study.plan import Cell, CorpusEntry, StudyConfig, cell_hash, flat
 from motionsynth.yaml_files import YAML_SUFFIXES, YamlFile, dotted, read_yaml
-
-if TYPE_CHECKING:
-    from motionsynth.config import RunConfig
 
 __all__ = ["load_study", "plan_cells", "read_study", "run_of"]
 
@@ -60,9 +60,6 @@ def load_study(path: str | Path) -> StudyConfig:
 
 def _locate_data(study: StudyConfig, folder: Path) -> None:
     """Put right the paths of data sections, which the model of a study holds as they are written."""
-    from motionsynth.config import RunConfig
-    from motionsynth.corpus.config import DataConfig
-
     for entry in study.corpora.values():
         if isinstance(entry.data, dict):
             entry.data.update(located(entry.data, DataConfig, folder))
@@ -80,8 +77,6 @@ def plan_cells(study: StudyConfig, path: Path, *, data: Mapping[str, Path] | Non
         path: its file, which errors name.
         data: corpus -> folder of its clips, where that is another than the YAML says.
     """
-    from motionsynth.config import plain_config
-
     document = read_study(path)
     if stranger := next((name for name in data or {} if name not in study.corpora), None):
         raise ConfigError("--data", stranger, unknown_word("corpus", stranger, study.corpora))
@@ -134,9 +129,6 @@ _PINNED: Final = {"threads": 1, "precision": "float32"}
 def _config(
     study: StudyConfig, name: str, corpus: str, entry: CorpusEntry, document: YamlFile | None, folder: Path | None
 ) -> RunConfig:
-    from motionsynth.config import baseline, load_config
-    from motionsynth.families import family_class
-
     arm = study.arms[name]
 
     named = entry.data if isinstance(entry.data, Path) else None
@@ -147,11 +139,8 @@ def _config(
     base = _written(document, ["base"], study.base)
     reading += [setting for setting in base if setting.key[0] == "data"]
 
-    def loaded(family: str, chosen: Sequence[Setting]) -> RunConfig:
-        return load_config(baseline(family), data=file, overrides=chosen)
-
     try:
-        landmark = loaded("vae", reading)  # reads motion as the others do, and trains nothing
+        landmark = load_config(baseline(), data=file, overrides=reading)  # reads motion as others do, trains nothing
         if arm.family is None:
             return landmark
         # the YAML of a family may cut motion in a way of its own; here all see the same windows, and have one judge
@@ -162,10 +151,10 @@ def _config(
         pinned = [Setting(("train", key), value, "studies") for key, value in _PINNED.items()]
         unused = {("train", key) for key in family_class(arm.family).Config.UNUSED}
         used = [setting for setting in base if setting.key not in unused]
-        chosen = _written(document, ["arms", name, "set"], arm.set)
-        return _same_everywhere(loaded(arm.family, [*pinned, *reading, *used, *windows, *chosen]))
+        chosen = [*pinned, *reading, *used, *windows, *_written(document, ["arms", name, "set"], arm.set)]
+        return _same_everywhere(load_config(baseline(arm.family), data=file, overrides=chosen))
     except ConfigError as error:
-        if document is not None and str(error.path).startswith(str(baseline("vae").parent)):
+        if document is not None and str(error.path).startswith(str(baseline().parent)):
             reason = f"{error.key or ''} {error.reason}".strip()
             raise document.wrong(_place(error, study, name, corpus), reason) from error
         if document is not None and file and str(error.path).startswith(str(file)):
@@ -174,8 +163,6 @@ def _config(
 
 
 def _same_everywhere(config: RunConfig) -> RunConfig:
-    from motionsynth.config import baseline
-
     if key := next((key for key in _PINNED if getattr(config.train, key) == "auto"), None):
         reason = "must be said: a cell is the same on every machine"
         raise ConfigError(baseline(config.family.name), f"train.{key}", reason)
@@ -196,11 +183,11 @@ def _written(
 
 def _place(error: ConfigError, study: StudyConfig, arm: str, corpus: str) -> list[str]:
     """Where the wrong key of a run stands in the study."""
-    key = str(error.key or "")
+    key = error.key.split(".") if error.key else []
     for place, section in ((["arms", arm, "set"], study.arms[arm].set), (["base"], study.base)):
         for written in section:
-            if key.startswith(written) or (key and written.startswith(key)):
+            if key and all(part == other for part, other in zip(key, written.split("."), strict=False)):
                 return [*place, written]
-    if key.startswith("data.") or not key:
+    if not key or key[0] == "data":
         return ["corpora", corpus, "data"]
     return ["arms", arm]

@@ -8,21 +8,33 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
+import numpy as np
+import torch
+
+from motionsynth.calibration.curve import Curve
+from motionsynth.calibration.reading import read_figure
+from motionsynth.calibration.record import Calibration, calibration_bytes, load_calibration
+from motionsynth.comparison.likelihood import log_density_figures
+from motionsynth.comparison.motions import as_one_kind
+from motionsynth.comparison.reference import Reference
+from motionsynth.corpus.config import DataConfig
+from motionsynth.corpus.corpus import open_corpus
+from motionsynth.extractors.store import extractor_for
 from motionsynth.hashes import hash_bytes
+from motionsynth.metrics.descriptors import Descriptors
+from motionsynth.metrics.likelihood import LIKELIHOOD
+from motionsynth.metrics.record import Sets
+from motionsynth.metrics.registry import MEASURES, Chosen, choose
+from motionsynth.metrics.spectra import ENERGY_FLOOR, frequencies_hz, log_energy, window_energy
+from motionsynth.metrics.suite import score
+from motionsynth.study.plan import MeasureConfig
 from motionsynth.study.results import DoseReading, ViewResult
+from motionsynth.study.translation import translation
+from motionsynth.study.walker_coordinates import walker_coordinates
 from motionsynth.study.world import Found, Shown, World
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from motionsynth.calibration.curve import Curve
-    from motionsynth.calibration.record import Calibration
-    from motionsynth.corpus.config import DataConfig
-    from motionsynth.metrics.descriptors import Descriptors
-    from motionsynth.metrics.registry import Chosen
-    from motionsynth.study.plan import MeasureConfig
 
 __all__ = ["INSTRUMENTS", "measure_view", "open_world", "read_dose"]
 
@@ -33,11 +45,6 @@ def open_world(data: DataConfig, measure: MeasureConfig, calibration: Path | Non
     Raises:
         CorpusError, ExtractorError: they cannot be used.
     """
-    from motionsynth.calibration.record import calibration_bytes, load_calibration
-    from motionsynth.comparison.reference import Reference
-    from motionsynth.corpus.corpus import open_corpus
-    from motionsynth.extractors.store import extractor_for
-
     corpus = open_corpus(data)
     curves = load_calibration(calibration) if calibration else None
     identity = hash_bytes(calibration_bytes(calibration)) if calibration else ""
@@ -62,10 +69,6 @@ def measure_view(world: World, shown: Shown) -> ViewResult:
 
 def _suite(world: World, shown: Shown) -> tuple[Found, dict[str, list[float]], dict[str, dict[str, float]]]:
     """Every figure that was chosen, without intervals: those of a study are over training seeds."""
-    from motionsynth.comparison.motions import as_one_kind
-    from motionsynth.metrics.record import Sets
-    from motionsynth.metrics.suite import score
-
     reference, train = _held(world)
     motions = as_one_kind(shown.motions.draw(len(reference.motion_NTD), world.measure.seed))
     generated = world.judge.describe(motions)
@@ -76,9 +79,6 @@ def _suite(world: World, shown: Shown) -> tuple[Found, dict[str, list[float]], d
 
 def _likelihood(world: World, shown: Shown) -> Found:
     """How probable held-out windows are to the model, where it has a density and the figure was asked for."""
-    from motionsynth.comparison.likelihood import log_density_figures
-    from motionsynth.metrics.likelihood import LIKELIHOOD
-
     wanted = {metric.name for measure, _ in _chosen(world, densities=True) for metric in measure.metrics}
     # of the model as it is drawn from, whatever is shown of it: told once, with the arm's own view
     is_main = shown.view == shown.arm.views[shown.arm.main_view]
@@ -93,8 +93,6 @@ def _likelihood(world: World, shown: Shown) -> Found:
 @lru_cache(maxsize=2)
 def _held(world: World) -> tuple[Descriptors, Descriptors | None]:
     """The held-out windows of a world, and its training split where a figure asks what was copied; kept a process."""
-    from motionsynth.comparison.motions import as_one_kind
-
     measure = world.measure
     reference = as_one_kind(world.reference.motions("test").draw(measure.count, measure.seed))
     asks = [space for of, space in _chosen(world) if "train" in of.needs and space]
@@ -106,9 +104,6 @@ def _held(world: World) -> tuple[Descriptors, Descriptors | None]:
 
 
 def _chosen(world: World, *, densities: bool = False) -> list[Chosen]:
-    from motionsynth.metrics.likelihood import LIKELIHOOD
-    from motionsynth.metrics.registry import MEASURES, choose
-
     measures = (*MEASURES, LIKELIHOOD)
     chosen = choose(world.measure.metrics, world.measure.features, world.judge.spaces, measures=measures)
     names = {metric.name for metric in LIKELIHOOD.metrics}
@@ -120,8 +115,6 @@ def _spectrum(generated: Descriptors, reference: Descriptors) -> dict[str, list[
 
     The first weighs windows by their energy, the second all windows alike.
     """
-    from motionsynth.metrics.spectra import ENERGY_FLOOR, frequencies_hz, window_energy
-
     ours_NF, theirs_NF = (window_energy(windows) + ENERGY_FLOOR for windows in (generated, reference))
     means_F = 10 * (ours_NF.mean(0).log10() - theirs_NF.mean(0).log10())
     logs_F = 10 * (ours_NF.log10().mean(0) - theirs_NF.log10().mean(0))
@@ -134,10 +127,6 @@ def _by_cell(generated: Descriptors, reference: Descriptors) -> dict[str, dict[s
 
     Figures within cells are means over the cells that an arm draws; what is calm and what is brisk may differ apart.
     """
-    import torch
-
-    from motionsynth.metrics.spectra import log_energy
-
     if generated.cell_N is None or reference.cell_N is None:
         return {}
     limit_hz = min(generated.nyquist_hz, reference.nyquist_hz)
@@ -170,11 +159,6 @@ def read_dose(calibration: Calibration, axis: str, figures: Mapping[str, float])
     motion, above 1 past the strongest dose. So arms that are off the curve can still be told apart, though no dose
     stands behind such numbers.
     """
-    import numpy as np
-
-    from motionsynth.calibration.curve import Curve
-    from motionsynth.calibration.reading import read_figure
-
     key = calibration.headlines[axis].key
     verdict = calibration.verdict(key, axis)
     if key not in figures or verdict is None:
@@ -201,20 +185,8 @@ def _beyond(curve: Curve, figure: float) -> float:
     return float(off * (severities[end] - severities[other]) / (levels[end] - levels[other]))
 
 
-def _walker_coordinates(world: World, shown: Shown) -> Found:
-    from motionsynth.study.walker_coordinates import walker_coordinates
-
-    return walker_coordinates(world, shown)
-
-
-def _translation(world: World, shown: Shown) -> Found:
-    from motionsynth.study.translation import translation
-
-    return translation(world, shown)
-
-
 INSTRUMENTS: Final[dict[str, Callable[[World, Shown], Found]]] = {
-    "walker_coordinates": _walker_coordinates,
-    "translation": _translation,
+    "walker_coordinates": walker_coordinates,
+    "translation": translation,
 }
 """Name -> what it finds in a view, beside the suite of ``motionsynth evaluate``."""

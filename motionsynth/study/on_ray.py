@@ -10,19 +10,15 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
 from contextlib import chdir, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import Any, Self, TypeVar
 
-from motionsynth.errors import ConfigError, StudyError
+from motionsynth.errors import ConfigError, StudyError, WorkerDiedError
 from motionsynth.processes import safe_children
-from motionsynth.study.engines import WorkerDiedError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 __all__ = ["RayEngine"]
 

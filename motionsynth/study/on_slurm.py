@@ -15,9 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
-from motionsynth.errors import StudyError
+from motionsynth.errors import StudyError, WorkerDiedError
 from motionsynth.processes import safe_children
-from motionsynth.study.engines import WorkerDiedError
 
 __all__ = ["SlurmEngine"]
 

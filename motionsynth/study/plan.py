@@ -18,16 +18,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, model_validator
 
+from motionsynth.config import RunConfig, plain_config
+from motionsynth.corpus.config import DataConfig
 from motionsynth.hashes import hash_json
 from motionsynth.settings import FrozenConfig
-
-if TYPE_CHECKING:
-    from motionsynth.config import RunConfig
-    from motionsynth.corpus.config import DataConfig
 
 __all__ = [
     "ArmConfig",
@@ -274,7 +272,7 @@ class StudyConfig(FrozenConfig):
             hypothesis["first"], hypothesis["second"] = (
                 "@".join(self.arm_view(hypothesis[side])) for side in ("first", "second")
             )
-        named = {self.arm_view(side)[0] for of in self.hypotheses.values() for side in (of.first, of.second)}
+        named = {arm for hypothesis in self.hypotheses.values() for arm, _ in self.sides_of(hypothesis)}
         seeds = {name: len(self.seeds_of(name)) for name in named if name in self.arms}
         useful = self.useful.model_dump(mode="json") if self.useful else None
         return hash_json([said, seeds, useful, self.confidence])
@@ -283,6 +281,10 @@ class StudyConfig(FrozenConfig):
         """Arm and view that ``ARM`` or ``ARM@VIEW`` names; the arm's main view where none is named."""
         arm, _, view = side.partition("@")
         return arm, view or self.arms[arm].main_view
+
+    def sides_of(self, hypothesis: HypothesisConfig) -> tuple[tuple[str, ViewName], tuple[str, ViewName]]:
+        """Arm and view of ``first`` and of ``second``."""
+        return self.arm_view(hypothesis.first), self.arm_view(hypothesis.second)
 
     def measure_sha256(self, arm: str) -> str:
         """Identity of how the cells of an arm are measured."""
@@ -344,8 +346,6 @@ _PLACES: Final = ("path", "second")
 
 def placeless(config: RunConfig) -> dict[str, Any]:
     """The resolved run as plain values, without where clips lie."""
-    from motionsynth.config import plain_config
-
     plain = plain_config(config)
     return {**plain, "data": {key: value for key, value in plain["data"].items() if key not in _PLACES}}
 

@@ -7,6 +7,7 @@ study that is published keeps all of them in one file, ``cells.jsonl.xz``.
 from __future__ import annotations
 
 import json
+import lzma
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -157,8 +158,6 @@ def pack_results(folder: Path) -> Path:
         StudyError: a result is damaged; nothing is changed.
         OSError: the file cannot be written.
     """
-    import lzma
-
     found = read_results(folder)
     lines = "".join(_text(found[key]) + "\n" for key in sorted(found))
     write_bytes(folder / PACK, lzma.compress(lines.encode()))

@@ -7,23 +7,19 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from motionsynth.calibration.record import Calibration, calibration_bytes, load_calibration
 from motionsynth.corpus.offers import OFFERS
 from motionsynth.errors import ConfigError, MotionSynthError, StudyError, unknown_word
 from motionsynth.hashes import hash_bytes
+from motionsynth.study.calibrated import calibration_of
 from motionsynth.study.cells import CellJob, CellOutcome, run_cells
 from motionsynth.study.check import check_plan, suite_keys
-from motionsynth.study.engines import as_ended
+from motionsynth.study.engines import Engine, as_ended
 from motionsynth.study.load import plan_cells, read_study
-from motionsynth.study.plan import Cell, StudyConfig
+from motionsynth.study.plan import Cell, EndpointConfig, StudyConfig
 from motionsynth.study.results import CellResult, read_results
-
-if TYPE_CHECKING:
-    from motionsynth.calibration.record import Calibration
-    from motionsynth.study.engines import Engine
-    from motionsynth.study.plan import EndpointConfig
-    from motionsynth.yaml_files import YamlFile
+from motionsynth.yaml_files import YamlFile
 
 __all__ = ["Places", "Plan", "StudyOutcome", "batched", "make_plan", "prepare", "read_on", "run_study"]
 
@@ -155,8 +151,6 @@ def prepare(
             read from a figure that is not computed; names file and line.
         StudyError: the clips of a corpus are missing.
     """
-    from motionsynth.study.calibrated import calibration_of
-
     study, document = plan.study, read_study(places.yaml)
     found: dict[str, Path] = {}
     for corpus, path in read_on(plan, places).items():
@@ -169,15 +163,14 @@ def prepare(
             raise document.wrong(["corpora", corpus], f"{absent} is not there: {how_to_get(corpus, absent)}")
         if "suite" in study.measure.instruments:
             check_plan(study, document)
-            found[corpus] = calibration_of(study, corpus, data, places, jobs=jobs, told=told, announce=announce)
+            kept = places.runs / "calibration" / corpus
+            found[corpus] = calibration_of(study, corpus, data, kept, jobs=jobs, told=told, announce=announce)
             _check_endpoints(study, corpus, found[corpus], document)
     return found
 
 
 def read_on(plan: Plan, places: Places) -> dict[str, Path]:
     """Corpus -> the calibration that its finished cells were read on, where that very file is at hand."""
-    from motionsynth.calibration.record import calibration_bytes
-
     found: dict[str, Path] = {}
     for corpus, entry in plan.study.corpora.items():
         used = {result.calibration for result in plan.done.values() if result.corpus == corpus and result.calibration}
@@ -198,14 +191,11 @@ def how_to_get(corpus: str, path: Path) -> str:
 
 
 def _check_endpoints(study: StudyConfig, corpus: str, path: Path, document: YamlFile) -> None:
-    from motionsynth.calibration.record import load_calibration
-
     calibration, computed = load_calibration(path), suite_keys(study.measure)
     for name, hypothesis in study.hypotheses.items():
         if hypothesis.corpora is not None and corpus not in hypothesis.corpora:
             continue
-        arms = (study.arm_view(side)[0] for side in (hypothesis.first, hypothesis.second))
-        if any(corpus not in study.corpora_of(arm) for arm in arms):
+        if any(corpus not in study.corpora_of(arm) for arm, _ in study.sides_of(hypothesis)):
             continue
         if reason := _unfit(calibration, hypothesis.endpoint, computed):
             raise document.wrong(["hypotheses", name, "endpoint"], f"{reason} on {corpus}, says {path}")

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
+from motionsynth.config import TrainConfig
 from motionsynth.errors import RunError
 from motionsynth.run_files import holds_run
 from motionsynth.study.plan import Cell
-
-if TYPE_CHECKING:
-    from motionsynth.config import TrainConfig
-    from motionsynth.study.runner import Places, Plan
+from motionsynth.study.runner import Places, Plan
+from motionsynth.tracking.journal import JOURNAL, last_values
+from motionsynth.tracking.liveness import run_state
+from motionsynth.tracking.record import read_record
 
 __all__ = ["CellState", "CellStatus", "TimeLeft", "cell_statuses", "time_left"]
 
@@ -126,10 +127,6 @@ def _status(cell: Cell, plan: Plan, run_dir: Path, paces: Mapping[tuple[str, ...
 
 
 def _run(run_dir: Path) -> tuple[CellState, str, int, dict[str, float]]:
-    from motionsynth.tracking.journal import JOURNAL, last_values
-    from motionsynth.tracking.liveness import run_state
-    from motionsynth.tracking.record import read_record
-
     record = read_record(run_dir)
     states: Mapping[str, CellState] = {"finished": "trained", "running": "running", "failed": "failed"}
     step, values = last_values(run_dir / JOURNAL)

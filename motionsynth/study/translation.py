@@ -12,29 +12,27 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor
 
+from motionsynth.corpus.motions import MotionSet
 from motionsynth.corpus.windows import Batch
 from motionsynth.errors import RunError, StudyError
 from motionsynth.evaluation.evaluate import SPACES
+from motionsynth.extractors.extractor import Extractor
+from motionsynth.families.base import Family
 from motionsynth.families.capabilities import Decodes, Encodes, Translates
+from motionsynth.metrics.descriptors import Descriptors
 from motionsynth.metrics.neighbours import nearest
 from motionsynth.metrics.record import Sets
 from motionsynth.metrics.registry import choose
 from motionsynth.metrics.suite import score
+from motionsynth.runs.run import Run
 from motionsynth.study.domains import Domain, content_label, described, domains
+from motionsynth.study.world import Found, Shown, World
 from motionsynth.training.determinism import torch_threads
-
-if TYPE_CHECKING:
-    from motionsynth.corpus.motions import MotionSet
-    from motionsynth.extractors.extractor import Extractor
-    from motionsynth.families.base import Family
-    from motionsynth.metrics.descriptors import Descriptors
-    from motionsynth.runs.run import Run
-    from motionsynth.study.world import Found, Shown, World
 
 __all__ = ["Translator", "brought_clips", "translation", "translation_keys"]
 

@@ -13,18 +13,15 @@ YAML count in them, tested or not: what runs well or badly does not change how s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
 
-from motionsynth.study.evidence import Evidence, OffAxis, gather, index_cells
-from motionsynth.study.outcomes import Cells
+from motionsynth.calibration.record import Calibration
+from motionsynth.study.evidence import Evidence, gather, index_cells
 from motionsynth.study.plan import HypothesisConfig, StudyConfig
-from motionsynth.study.statistics import Comparison, Decision, Direction, Effect, Kind, compare, decide
-
-if TYPE_CHECKING:
-    from motionsynth.calibration.record import Calibration
-    from motionsynth.study.results import CellResult
+from motionsynth.study.results import CellResult
+from motionsynth.study.statistics import Comparison, Decision, compare, decide
 
 __all__ = ["Verdict", "judge", "judge_cut", "statements"]
 
@@ -39,46 +36,23 @@ class Verdict:
     """One hypothesis on one corpus.
 
     Args:
-        name, says: of the hypothesis.
+        name, hypothesis: the statement.
         corpus: on which.
-        endpoint: key of the figure; of a dose ``dose.AXIS``.
-        log: whether natural logarithms are compared: values, mean, interval and margin are then logarithms.
-        valid: why it may carry a verdict.
-        first, second: ``ARM@VIEW``.
-        direction: of ``first - second``, as stated.
-        margin: smallest difference of interest.
-        kind: the verdict.
-        seeds: of the pairs.
-        values: of ``first`` and ``second``, one pair a seed.
-        comparison: what the pairs say by themselves; None where no verdict may be drawn from them.
-        decision: what they say among the other statements.
+        evidence: pairs of numbers by seed, and all that speaks against them.
+        valid: why its figure may carry a verdict; empty where it may not.
+        comparison: what the pairs come to by themselves; None where no verdict may be drawn from them.
+        decision: what they come to among the other statements.
         alpha: what each family of tests is held at; intervals have 1 - alpha.
-        barred: why no verdict may be drawn; empty where one may.
-        reservations: what a reader should know, as sentences.
-        machines: where the runs were made.
-        off_axis: the figure behind doses, where in most pairs both lie off the calibrated axis; else None.
     """
 
     name: str
-    says: str
+    hypothesis: HypothesisConfig
     corpus: str
-    endpoint: str
-    log: bool
+    evidence: Evidence
     valid: str
-    first: str
-    second: str
-    direction: Direction
-    margin: float
-    kind: Kind
-    seeds: tuple[int, ...]
-    values: tuple[tuple[float, float], ...]
     comparison: Comparison | None
     decision: Decision
     alpha: float
-    barred: str
-    reservations: tuple[str, ...]
-    machines: tuple[str, ...]
-    off_axis: OffAxis | None = None
 
     @property
     def mean(self) -> float | None:
@@ -91,23 +65,19 @@ class Verdict:
         known = self.comparison
         return (known.low, known.high) if known and known.low is not None and known.high is not None else None
 
-    @property
-    def effect(self) -> Effect | None:
-        """Hedges' g with its interval; None where there is no spread to build one from."""
-        return self.comparison.effect if self.comparison else None
 
-
-def statements(study: StudyConfig) -> Iterator[tuple[str, HypothesisConfig, str]]:
-    """Name, hypothesis and corpus of all that is tested; where no corpus is named, those that both arms run on."""
-    yield from _on_corpora(study, study.hypotheses)
-
-
-def _on_corpora(
-    study: StudyConfig, hypotheses: Mapping[str, HypothesisConfig]
+def statements(
+    study: StudyConfig, hypotheses: Mapping[str, HypothesisConfig] | None = None
 ) -> Iterator[tuple[str, HypothesisConfig, str]]:
-    for name, hypothesis in hypotheses.items():
-        both = [set(study.corpora_of(study.arm_view(side)[0])) for side in (hypothesis.first, hypothesis.second)]
-        for corpus in hypothesis.corpora or [corpus for corpus in study.corpora if corpus in both[0] & both[1]]:
+    """Name, hypothesis and corpus of all that is tested; where no corpus is named, those that both arms run on.
+
+    Args:
+        study: the plan.
+        hypotheses: those of the plan where None.
+    """
+    for name, hypothesis in (study.hypotheses if hypotheses is None else hypotheses).items():
+        both = [study.corpora_of(arm) for arm, _ in study.sides_of(hypothesis)]
+        for corpus in hypothesis.corpora or [corpus for corpus in study.corpora if all(corpus in of for of in both)]:
             yield name, hypothesis, corpus
 
 
@@ -125,9 +95,10 @@ def judge(
     Raises:
         ValueError: two results are of one arm, corpus and seed.
     """
-    cases = _cases(study, study.hypotheses, index_cells(study, results), calibrations)
-    decisions = _decided(study, cases)
-    return tuple(_verdict(study, case, decision) for case, decision in zip(cases, decisions, strict=True))
+    alone = _judged(study, study.hypotheses, results, calibrations)
+    directions = [verdict.hypothesis.direction for verdict in alone]
+    decisions = decide([verdict.comparison for verdict in alone], directions, alpha=_alpha(study))
+    return tuple(replace(verdict, decision=decision) for verdict, decision in zip(alone, decisions, strict=True))
 
 
 def judge_cut(
@@ -142,72 +113,42 @@ def judge_cut(
     Raises:
         ValueError: two results are of one arm, corpus and seed.
     """
-    cases = _cases(study, study.cut, index_cells(study, results), calibrations)
-    return tuple(_verdict(study, case, _decided(study, [case])[0]) for case in cases)
+    return tuple(_judged(study, study.cut, results, calibrations))
 
 
-def _cases(
+def _judged(
     study: StudyConfig,
     hypotheses: Mapping[str, HypothesisConfig],
-    cells: Cells,
+    results: Mapping[str, CellResult],
     calibrations: Mapping[str, Calibration] | None,
-) -> list[_Case]:
-    return [
-        _case(
-            study, name, hypothesis, corpus, gather(study, hypothesis, corpus, cells), (calibrations or {}).get(corpus)
-        )
-        for name, hypothesis, corpus in _on_corpora(study, hypotheses)
-    ]
-
-
-def _decided(study: StudyConfig, cases: Sequence[_Case]) -> tuple[Decision, ...]:
-    return decide(
-        [case.comparison for case in cases], [case.hypothesis.direction for case in cases], alpha=_alpha(study)
-    )
+) -> list[Verdict]:
+    """The verdict of each statement by itself."""
+    cells, found = index_cells(study, results), []
+    for name, hypothesis, corpus in statements(study, hypotheses):
+        evidence = gather(study, hypothesis, corpus, cells)
+        valid, invalid = _validity(hypothesis, evidence, corpus, (calibrations or {}).get(corpus))
+        pairs = len(evidence.seeds)
+        few = f"{pairs or 'no'} seed pair{'s' * (pairs != 1)}, where two are the least" if pairs < 2 else ""
+        evidence = replace(evidence, barred=evidence.barred or invalid or few)
+        comparison = None if evidence.barred else _compared(study, hypothesis, evidence)
+        (decision,) = decide([comparison], [hypothesis.direction], alpha=_alpha(study))
+        found.append(Verdict(name, hypothesis, corpus, evidence, valid, comparison, decision, _alpha(study)))
+    return found
 
 
 def _alpha(study: StudyConfig) -> float:
     return round(1 - study.confidence, 12)
 
 
-@dataclass(frozen=True, eq=False)
-class _Case:
-    """One statement with what is known of it by itself."""
-
-    name: str
-    hypothesis: HypothesisConfig
-    corpus: str
-    evidence: Evidence
-    barred: str
-    valid: str
-    comparison: Comparison | None
-
-
-def _case(
-    study: StudyConfig,
-    name: str,
-    hypothesis: HypothesisConfig,
-    corpus: str,
-    found: Evidence,
-    calibration: Calibration | None,
-) -> _Case:
-    valid, invalid = _validity(hypothesis, found, corpus, calibration)
-    barred = found.barred or invalid
-    if not barred and len(found.seeds) < 2:
-        barred = f"{len(found.seeds) or 'no'} seed pair{'s' * (len(found.seeds) != 1)}, where two are the least"
-    comparison = None
-    if not barred:
-        size = 1.0 if hypothesis.endpoint.log else max(map(abs, (*found.first, *found.second)))
-        difference = [one - two for one, two in zip(found.first, found.second, strict=True)]
-        sides = [study.arms[study.arm_view(side)[0]] for side in (hypothesis.first, hypothesis.second)]
-        comparison = compare(
-            difference,
-            margin=hypothesis.margin,
-            confidence=study.confidence,
-            resolution=_ROUNDING * size,
-            computed=all(arm.objective is not None for arm in sides),
-        )
-    return _Case(name, hypothesis, corpus, found, barred, valid, comparison)
+def _compared(study: StudyConfig, hypothesis: HypothesisConfig, evidence: Evidence) -> Comparison:
+    size = 1.0 if hypothesis.endpoint.log else max(abs(value) for pair in evidence.pairs for value in pair)
+    return compare(
+        [first - second for first, second in evidence.pairs],
+        margin=hypothesis.margin,
+        confidence=study.confidence,
+        resolution=_ROUNDING * size,
+        computed=all(study.arms[arm].objective is not None for arm, _ in evidence.sides),
+    )
 
 
 def _validity(
@@ -230,30 +171,3 @@ def _validity(
         return "", f"{endpoint.metric} is {kind} for {endpoint.axis} on {corpus} by calibration"
     limits = f" ({known.reason})" if known.kind == "range" else ""
     return f"valid for {endpoint.axis} by calibration{limits}", ""
-
-
-def _verdict(study: StudyConfig, case: _Case, decision: Decision) -> Verdict:
-    hypothesis, found = case.hypothesis, case.evidence
-    endpoint = hypothesis.endpoint
-    return Verdict(
-        case.name,
-        hypothesis.says,
-        case.corpus,
-        endpoint.metric or f"dose.{endpoint.dose}",
-        endpoint.log,
-        case.valid,
-        "@".join(study.arm_view(hypothesis.first)),
-        "@".join(study.arm_view(hypothesis.second)),
-        hypothesis.direction,
-        hypothesis.margin,
-        decision.kind,
-        found.seeds,
-        tuple(zip(found.first, found.second, strict=True)),
-        case.comparison,
-        decision,
-        _alpha(study),
-        case.barred,
-        found.reservations,
-        found.machines,
-        found.off_axis,
-    )

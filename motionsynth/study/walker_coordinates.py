@@ -25,24 +25,24 @@ Shapes: N windows, C cells, P parameters.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
+from motionsynth.comparison.motions import as_one_kind
+from motionsynth.corpus.motions import MotionSet
 from motionsynth.corpus.walker_body import FRAME_RATE, SKELETON
 from motionsynth.corpus.walker_cells import CELLS, Cell
+from motionsynth.extractors.extractor import Extractor
+from motionsynth.features.spec import FeatureSpec
 from motionsynth.motion.skeleton import FloatArray
 from motionsynth.study.divergences import Pair, cell_divergences, inside_divergences
 from motionsynth.study.walker_fit import Judge, Judged, Places, WalkerFit, fit_for, residuals_cm
 from motionsynth.study.walker_reader import slow_part
 from motionsynth.study.walker_windows import PHASE, exact_weights, seen_names
-
-if TYPE_CHECKING:
-    from motionsynth.corpus.motions import MotionSet
-    from motionsynth.extractors.extractor import Extractor
-    from motionsynth.features.spec import FeatureSpec
-    from motionsynth.study.world import Shown, World
+from motionsynth.study.world import Shown, World
 
 __all__ = ["KEYS", "judge_of", "measure_walkers", "not_walkers", "walker_coordinates"]
 
@@ -96,8 +96,6 @@ def walker_coordinates(world: World, shown: Shown) -> dict[str, float | str]:
     """
     if reason := not_walkers(world):
         return dict.fromkeys(KEYS, reason)
-    from motionsynth.comparison.motions import as_one_kind
-
     motions = as_one_kind(shown.motions)
     return measure_walkers(_fit(world), judge_of(world.judge), motions, world.measure.count, world.measure.seed)
 
@@ -159,10 +157,6 @@ def not_walkers(world: World) -> str:
 
 def judge_of(extractor: Extractor) -> Judge:
     """An extractor as a judge of windows of its corpus."""
-    import torch
-
-    from motionsynth.corpus.motions import MotionSet
-
     place_C = np.array([_NAMES.index(name) for name in extractor.cell_names])
     rate = extractor.spec.frame_rate
 

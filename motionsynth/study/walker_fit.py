@@ -17,24 +17,25 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from motionsynth.array_files import read_arrays
+from motionsynth.corpus.cache import default_cache
 from motionsynth.corpus.walker_body import FRAME_RATE
 from motionsynth.corpus.walker_cells import CELLS, Cell
 from motionsynth.corpus.walker_plan import VERSION as CORPUS_VERSION
+from motionsynth.features.geometry import joint_positions_m
+from motionsynth.features.spec import FeatureSpec
 from motionsynth.files import locked, write_bytes
 from motionsynth.hashes import hash_json
 from motionsynth.motion.skeleton import FloatArray
 from motionsynth.study.divergences import Expected
 from motionsynth.study.walker_reader import Basis, Reader, determination, phase_error, slow_part
 from motionsynth.study.walker_windows import PHASE, exact_weights, fresh_windows, seen_names, walker_window
-
-if TYPE_CHECKING:
-    from motionsynth.features.spec import FeatureSpec
 
 __all__ = ["IDENTIFIABLE", "Judge", "Judged", "Places", "WalkerFit", "fit_for", "fit_walkers", "residuals_cm"]
 
@@ -171,8 +172,6 @@ def fit_for(judge: Judge, identity: str, spec: FeatureSpec, *, frames: int, stri
         frames: T.
         stride: of the corpus' windows.
     """
-    from motionsynth.corpus.cache import default_cache
-
     content = [VERSION, CORPUS_VERSION, WINDOWS, identity, spec.to_dict(), frames, stride]
     key = hash_json(content)[:32]
     place = default_cache() / "walkers" / f"{key}.npz"
@@ -246,10 +245,6 @@ def _within(cell: Cell, seen: Mapping[str, float], frames: int) -> dict[str, flo
 
 def _local_cm(features_NTD: npt.NDArray[np.float32], spec: FeatureSpec) -> FloatArray:
     """(N, T, J, 3) joints where the moving joint neither travels nor turns about the vertical."""
-    import torch
-
-    from motionsynth.features.geometry import joint_positions_m
-
     still = torch.from_numpy(np.array(features_NTD))
     still[..., spec.slices["root_velocity_m_s"]] = 0.0
     still[..., spec.slices["root_yaw_velocity_rad_s"]] = 0.0

@@ -14,16 +14,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final, NamedTuple, Self
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from motionsynth.features.spec import FeatureSpec
 from motionsynth.motion.skeleton import FloatArray
 from motionsynth.study.walker_windows import PHASE
-
-if TYPE_CHECKING:
-    from motionsynth.features.spec import FeatureSpec
 
 __all__ = ["Basis", "Reader", "determination", "phase_error", "slow_part"]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +16,8 @@ from motionsynth.corpus.walker_body import FRAME_RATE
 from motionsynth.corpus.walker_cells import CELLS, Cell, WalkerParameters
 from motionsynth.corpus.walker_motion import walker_clip
 from motionsynth.features.encode import encode_array
+from motionsynth.features.spec import FeatureSpec
 from motionsynth.motion.skeleton import FloatArray
-
-if TYPE_CHECKING:
-    from motionsynth.features.spec import FeatureSpec
 
 __all__ = ["PHASE", "FreshWindows", "exact_weights", "fresh_windows", "seen_names", "walker_window"]
 

@@ -13,8 +13,8 @@ from multiprocessing import get_context
 from types import FrameType, TracebackType
 from typing import Any, Final, Self, TypeVar
 
+from motionsynth.errors import WorkerDiedError
 from motionsynth.processes import follow_parent, safe_children
-from motionsynth.study.engines import WorkerDiedError
 
 __all__ = ["LocalWorkers"]
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from motionsynth.calibration.record import Calibration
-    from motionsynth.comparison.reference import Reference
-    from motionsynth.corpus.motions import MotionSet
-    from motionsynth.extractors.extractor import Extractor
-    from motionsynth.runs.run import Run
-    from motionsynth.study.plan import ArmConfig, MeasureConfig, ViewConfig
+from motionsynth.calibration.record import Calibration
+from motionsynth.comparison.reference import Reference
+from motionsynth.corpus.motions import MotionSet
+from motionsynth.extractors.extractor import Extractor
+from motionsynth.runs.run import Run
+from motionsynth.study.plan import ArmConfig, MeasureConfig, ViewConfig
 
 __all__ = ["Shown", "World"]
 

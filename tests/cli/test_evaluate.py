@@ -47,20 +47,24 @@ def test_figures_with_one_reason_are_counted_where_they_are_many() -> None:
     within = [metric for metric, _ in records() if metric.within][:6]
     other = [metric for metric, _ in records() if not metric.within][:7]
     rare, none = "no interval: undefined in {} of 100 resamples", "no cell has 8 windows in both sets"
+    counts = {rare.format(count): count for count in (7, 12, 40)}
     unsaid = Figure("x/unsaid", other[0], None, 1.0)
 
     def noted(metrics: Sequence[Metric], *notes: str) -> list[Figure]:
-        return [Figure(f"x/{m.name}", m, None, None, note=n) for m, n in zip(metrics, cycle(notes), strict=False)]
+        return [
+            Figure(f"x/{m.name}", m, None, None, note=n, missing=counts.get(n))
+            for m, n in zip(metrics, cycle(notes), strict=False)
+        ]
 
-    assert figure_notes([*noted(within, none), *noted(other[:1], none), unsaid]) == [
+    assert figure_notes([*noted(within, none), *noted(other[:1], none), unsaid], 100) == [
         f"6 figures compared cell by cell, {other[0].name}: {none}"
     ]
-    assert figure_notes(noted(within[:3], none)) == [f"{', '.join(m.name for m in within[:3])}: {none}"]
+    assert figure_notes(noted(within[:3], none), 100) == [f"{', '.join(m.name for m in within[:3])}: {none}"]
     first = ", ".join(m.name for m in other[:4])
-    assert figure_notes(noted(other, rare.format(40), rare.format(12), rare.format(7))) == [
+    assert figure_notes(noted(other, rare.format(40), rare.format(12), rare.format(7)), 100) == [
         f"{first}, 3 more: {rare.format('7 to 40')}"
     ]
-    assert figure_notes(noted(other[:2], rare.format(40), none)) == [
+    assert figure_notes(noted(other[:2], rare.format(40), none), 100) == [
         f"{other[0].name}: {rare.format(40)}",
         f"{other[1].name}: {none}",
     ]

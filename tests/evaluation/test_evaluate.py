@@ -249,6 +249,7 @@ def test_figures_are_read_as_doses_on_the_curves_of_a_calibration(tmp_path: Path
     assert headlines[0].key == "smoothness/energy_above_3hz"
     document = json.loads((tmp_path / "out" / "scores.json").read_text())
     assert document["headlines"] == list(scores.sentences)
+    assert all("opposite" not in reading for reading in document["readings"]), "the format of the file is as it was"
     assert scores.sentences[0].startswith(headlines[0].sentence)
     assert len(document["readings"]) == len(scores.readings)
     assert headlines[0].sentence[1:] in (tmp_path / "out" / "report.html").read_text()

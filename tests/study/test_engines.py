@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from motionsynth.errors import BvhError, ConfigError, StudyError, TrainingError
+from motionsynth.errors import BvhError, ConfigError, StudyError, TrainingError, WorkerDiedError
 from motionsynth.study.cells import CellJob
-from motionsynth.study.engines import Engine, InProcess, WorkerDiedError, as_ended, engine_for
+from motionsynth.study.engines import Engine, InProcess, as_ended, engine_for
 from motionsynth.study.plan import Cell
 from motionsynth.study.runner import batched
 from motionsynth.study.workers import LocalWorkers

@@ -64,7 +64,7 @@ def test_doses_off_the_axis_are_told_as_the_ratio_that_was_measured() -> None:
         return place[result.arm] - 0.01 * result.seed**2, "other side", figures[result.arm][result.seed], 1.0
 
     of, verdict = verdict_of("blur", doses("blur", off))
-    assert verdict.off_axis is not None and verdict.off_axis.key == ENERGY
+    assert verdict.evidence.off_axis is not None and verdict.evidence.off_axis.key == ENERGY
     logs = np.log(figures["vae"]) - np.log(figures["gan"])
     low, high = np.exp(stats.t.interval(0.95, 4, logs.mean(), stats.sem(logs)))
     told = verdict_sentence(of, verdict)
@@ -76,9 +76,9 @@ def test_doses_off_the_axis_are_told_as_the_ratio_that_was_measured() -> None:
 @pytest.mark.parametrize("state", ["measured", "none"])
 def test_doses_on_the_axis_are_told_as_doses(state: str) -> None:
     of, verdict = verdict_of("blur", doses("blur", lambda r: (0.6 if r.arm == "vae" else 0.2, state, 1.0, 1.0)))
-    assert verdict.off_axis is None and "times as much" not in verdict_sentence(of, verdict)
+    assert verdict.evidence.off_axis is None and "times as much" not in verdict_sentence(of, verdict)
     half = doses("blur", lambda r: (0.6, "beyond" if r.arm == "vae" else state, 1.0, 1.0))
-    assert verdict_of("blur", half)[1].off_axis is None, "one of the two was measured"
+    assert verdict_of("blur", half)[1].evidence.off_axis is None, "one of the two was measured"
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_no_verdict_calls_unreal_windows_few(axis: str, spread: float, state: st
         return (1.2, state, 0.2, spread) if vae else (0.5 + 0.01 * result.seed, "measured", 0.4, 0.8)
 
     of, verdict = verdict_of(axis, doses(axis, read))
-    assert (verdict.kind == "none") == barred
+    assert (verdict.decision.kind == "none") == barred
     told = verdict_sentence(of, verdict)
     assert ("5 of 5 runs of VAE are off real motion" in told) == barred
 
@@ -152,7 +152,7 @@ def grid(modes: dict[str, list[float]], **hypothesis: Any) -> tuple[StudyConfig,
 )
 def test_a_theorem_on_a_grid_carries_no_p(reverse: list[float], kind: str, says: str) -> None:
     _, verdict, told = grid({"forward": [8.0] * 3, "reverse": reverse})
-    assert verdict.kind == kind and says in told
+    assert verdict.decision.kind == kind and says in told
     assert "the same from all 3 starts: exact" in told and "p =" not in told and "p <" not in told
 
 
@@ -220,7 +220,7 @@ def test_a_changed_hypothesis_says_how_it_stood() -> None:
         verdicts = verdicts_of(gathered)
         texts = verdict_blocks(gathered, verdicts)
         assert ("Changed after results had been seen. The margin was 0.5." in texts) == says
-        doubts = {sentence for verdict in verdicts for sentence in verdict.reservations}
+        doubts = {sentence for verdict in verdicts for sentence in verdict.evidence.reservations}
         assert ("hypotheses of the study changed after all runs had ended" in doubts) == says
 
 

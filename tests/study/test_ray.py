@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from motionsynth.corpus.walkers import make_walkers
-from motionsynth.errors import BvhError, MotionSynthError
+from motionsynth.errors import BvhError, MotionSynthError, WorkerDiedError
 from motionsynth.runs.run import open_run
 from motionsynth.study.cells import CellJob, run_cells
-from motionsynth.study.engines import WorkerDiedError, as_ended, engine_for
+from motionsynth.study.engines import as_ended, engine_for
 from motionsynth.study.load import load_study, plan_cells
 from motionsynth.study.runner import batched
 from tests.hostile import fill_with_modules, modules_run

@@ -103,7 +103,7 @@ def test_the_rule_of_usefulness_is_that_of_the_verdicts(text: str) -> None:
     no_scale = Gathered(of, {k: r for k, r in found.items() if r.arm != "mean_clip"}, planned(of))
     unknown = no_scale.not_useful("gan", "walkers")
     assert unknown is not None and not unknown.measured
-    assert all(verdict.kind == "none" for verdict in verdicts_of(no_scale))
+    assert all(verdict.decision.kind == "none" for verdict in verdicts_of(no_scale))
     told = {row[0]: row[1] for row in ledger_rows(no_scale)}
     assert told["gan/walkers"] == "quality not known" and "mean_clip/walkers" not in told
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from motionsynth.errors import BvhError
-from motionsynth.study.engines import Engine, WorkerDiedError, as_ended
+from motionsynth.errors import BvhError, WorkerDiedError
+from motionsynth.study.engines import Engine, as_ended
 from motionsynth.study.on_slurm import SlurmEngine
 from tests.hostile import fill_with_modules, modules_run
 from tests.study.tasks import die_at_two, square, train_until_stopped, unusable

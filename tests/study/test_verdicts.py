@@ -104,14 +104,15 @@ def at(arm: str, seed: int, **changed: Any) -> Callable[[CellResult], CellResult
 def test_a_supported_statement_says_all_that_its_row_must_name() -> None:
     found = only(plan())
     difference = 0.4 + NOISE[0] - NOISE[1]
-    assert (found.kind, found.seeds, found.reservations) == ("supported", tuple(range(10)), ())
-    assert (found.first, found.second, found.endpoint) == ("vae@mean", "gan@samples", "dose.blur")
+    assert (found.decision.kind, found.evidence.seeds) == ("supported", tuple(range(10)))
+    assert found.evidence.reservations == ()
+    assert found.evidence.sides == (("vae", "mean"), ("gan", "samples")) and found.hypothesis.endpoint.dose == "blur"
     assert found.mean == pytest.approx(difference.mean())
     assert found.interval == pytest.approx(stats.ttest_1samp(difference, 0).confidence_interval(0.95))
     assert found.decision.p == pytest.approx(stats.ttest_1samp(difference, 0, alternative="greater").pvalue)
     assert found.decision.p_adjusted == pytest.approx(2 * found.decision.p)
-    assert found.effect is not None and found.effect.g > 2
-    assert found.machines == ("Xeon",)
+    assert found.comparison and found.comparison.effect and found.comparison.effect.g > 2
+    assert found.evidence.machines == ("Xeon",)
     assert found.valid == f"{FIGURE}, which speaks for blur by calibration"
     assert sentence(found).startswith(
         "Supported on Walkers: VAE is above GAN in the blur dose by 0.411 of its axis (95%"
@@ -132,7 +133,7 @@ def test_a_supported_statement_says_all_that_its_row_must_name() -> None:
 )
 def test_kinds(direction: str, gap: float, kind: str, says: str) -> None:
     found = only(plan({"direction": direction}), levels={**LEVELS, "vae": 0.5 + gap, "gan": 0.5})
-    assert found.kind == kind
+    assert found.decision.kind == kind
     assert says in sentence(found)
 
 
@@ -144,14 +145,14 @@ def test_more_of_a_dose_is_not_told_as_damage_where_both_are_off_real_motion_the
 
 def test_a_difference_too_small_to_matter_is_equivalence() -> None:
     found = only(plan({"margin": 0.3}), levels={**LEVELS, "vae": 0.6, "gan": 0.5})
-    assert found.decision.p_adjusted < 0.05 and found.kind == "equivalent"
+    assert found.decision.p_adjusted < 0.05 and found.decision.kind == "equivalent"
     assert "less than 0.3, the smallest difference of interest, though not 0" in sentence(found)
 
 
 def test_too_noisy_is_undecided() -> None:
     noisy = {**LEVELS, "vae": 0.2, "gan": 0.2}
     found = only(plan({"margin": 0.001}), levels=noisy)
-    assert found.kind == "undecided"
+    assert found.decision.kind == "undecided"
     assert "excludes neither 0 nor 0.001" in sentence(found)
 
 
@@ -163,7 +164,7 @@ def test_what_is_significant_alone_may_be_one_among_many() -> None:
     others = {f"h{i}": flat for i in range(1, 40)}
     many = StudyConfig.model_validate({**PLAN, "hypotheses": {**alone.hypotheses, **others}})
     first, crowd = judge(alone, cells_of(alone, gap))[0], judge(many, cells_of(many, gap))
-    assert first.kind == "supported" and crowd[0].kind == "undecided"
+    assert first.decision.kind == "supported" and crowd[0].decision.kind == "undecided"
     assert crowd[0].decision.p == first.decision.p and crowd[0].decision.tests == 80
     assert "one among 80 tests" in sentence(crowd[0])
 
@@ -171,26 +172,28 @@ def test_what_is_significant_alone_may_be_one_among_many() -> None:
 def test_a_metric_is_read_from_figures_of_the_view_that_is_named() -> None:
     hypothesis = {"endpoint": {"metric": FIGURE, "axis": "blur"}, "first": "vae@prior_sample", "second": "vae"}
     found = only(plan(hypothesis))
-    assert found.endpoint == FIGURE and found.first == "vae@prior_sample" and found.second == "vae@mean"
-    assert found.values[3] == pytest.approx((-0.7 - NOISE[0, 3], -0.6 - NOISE[0, 3]))
+    assert found.hypothesis.endpoint.metric == FIGURE
+    assert found.evidence.sides == (("vae", "prior_sample"), ("vae", "mean"))
+    assert found.evidence.pairs[3] == pytest.approx((-0.7 - NOISE[0, 3], -0.6 - NOISE[0, 3]))
     assert found.valid == "valid for blur by calibration"
     assert "VAE (prior sample) is below VAE" in sentence(found)
     # the same difference in every seed: no spread to build an interval from
-    assert found.interval is None and found.effect is None and "judged by its sign alone" in sentence(found)
-    assert found.kind == "refuted" and found.decision.p_opposite == pytest.approx(2 * 2**-10)
+    assert found.comparison and found.interval is None and found.comparison.effect is None
+    assert "judged by its sign alone" in sentence(found)
+    assert found.decision.kind == "refuted" and found.decision.p_opposite == pytest.approx(2 * 2**-10)
 
 
 def test_seeds_without_a_partner_are_said_to_be_unused() -> None:
     found = only(plan({"second": "ae"}))
-    assert found.seeds == (0, 1, 2, 3, 4)
-    assert found.reservations == ("VAE has 10 seeds, ae 5: its seeds 5 to 9 have no partner and are not used",)
+    assert found.evidence.seeds == (0, 1, 2, 3, 4)
+    assert found.evidence.reservations == ("VAE has 10 seeds, ae 5: its seeds 5 to 9 have no partner and are not used",)
 
 
 def test_a_landmark_with_one_cell_is_held_against_every_seed() -> None:
     found = only(plan({"second": "mean_clip", "direction": "less"}))
-    assert len(found.seeds) == 10 and {second for _, second in found.values} == {1.0}
-    assert found.kind == "supported"
-    assert any("held against every seed" in text for text in found.reservations)
+    assert len(found.evidence.seeds) == 10 and {second for _, second in found.evidence.pairs} == {1.0}
+    assert found.decision.kind == "supported"
+    assert any("held against every seed" in text for text in found.evidence.reservations)
 
 
 @pytest.mark.parametrize(
@@ -203,30 +206,32 @@ def test_a_landmark_with_one_cell_is_held_against_every_seed() -> None:
 )
 def test_lost_seeds_are_counted_and_named(changed: dict[str, Any], says: str) -> None:
     found = only(plan(), change=at("gan", 3, **changed))
-    assert 3 not in found.seeds and len(found.seeds) == 9 == len(found.values)
-    assert any(says in text for text in found.reservations)
-    assert found.kind == "supported"
+    assert 3 not in found.evidence.seeds and len(found.evidence.seeds) == 9 == len(found.evidence.pairs)
+    assert any(says in text for text in found.evidence.reservations)
+    assert found.decision.kind == "supported"
 
 
 def test_seeds_that_have_not_run_make_a_verdict_provisional() -> None:
     found = only(plan(), change=lambda cell: None if cell.arm == "gan" and cell.seed > 6 else cell)
-    assert found.seeds == tuple(range(7))
-    assert found.reservations == ("GAN, seeds 7 to 9 of 10: has not run; provisional until then",)
+    assert found.evidence.seeds == tuple(range(7))
+    assert found.evidence.reservations == ("GAN, seeds 7 to 9 of 10: has not run; provisional until then",)
 
 
 def test_an_undefined_figure_says_why() -> None:
     found = only(plan({"endpoint": {"metric": "modes/ndb", "because": "of a test"}}))
-    assert found.kind == "none" and found.valid == "of a test"
+    assert found.decision.kind == "none" and found.valid == "of a test"
     assert "no seed pairs" in sentence(found)
-    assert "VAE, seeds 0 to 9 of 10: has no modes/ndb (too few bins); not among the pairs" in found.reservations
+    assert (
+        "VAE, seeds 0 to 9 of 10: has no modes/ndb (too few bins); not among the pairs" in found.evidence.reservations
+    )
 
 
 def test_nothing_run_is_no_verdict() -> None:
     study = plan(useful=None)
     found = judge(study, {})[0]
-    assert (found.kind, found.mean, found.interval, found.effect) == ("none", None, None, None)
+    assert (found.decision.kind, found.mean, found.interval, found.comparison) == ("none", None, None, None)
     one = only(study, change=lambda cell: cell if cell.seed == 0 else None)
-    assert one.kind == "none" and "1 seed pair, where two" in sentence(one)
+    assert one.decision.kind == "none" and "1 seed pair, where two" in sentence(one)
 
 
 def worse(cell: CellResult) -> CellResult:
@@ -235,18 +240,18 @@ def worse(cell: CellResult) -> CellResult:
 
 def test_no_verdict_is_drawn_from_an_arm_that_is_not_trained() -> None:
     found = only(plan(), change=worse)
-    assert found.kind == "none" and found.comparison is None
+    assert found.decision.kind == "none" and found.comparison is None
     assert (
         "GAN is not trained to a useful quality: its fidelity/frechet.pca is 51, not below 0.5 of the 100"
         in sentence(found)
     )
-    assert only(plan(useful=None), change=worse).kind == "supported"
-    assert only(plan(useful={"share": 0.6}), change=worse).kind == "supported"
+    assert only(plan(useful=None), change=worse).decision.kind == "supported"
+    assert only(plan(useful={"share": 0.6}), change=worse).decision.kind == "supported"
 
 
 def test_an_arm_of_unknown_quality_gives_no_verdict() -> None:
     found = only(plan(), change=lambda cell: None if cell.arm == "mean_clip" else cell)
-    assert found.kind == "none" and "is not known: no fidelity/frechet.pca of mean_clip" in sentence(found)
+    assert found.decision.kind == "none" and "is not known: no fidelity/frechet.pca of mean_clip" in sentence(found)
 
 
 @pytest.mark.parametrize(
@@ -262,8 +267,8 @@ def test_an_arm_of_unknown_quality_gives_no_verdict() -> None:
 )
 def test_what_does_not_belong_together_is_said(changed: dict[str, Any], says: str) -> None:
     found = only(plan(), change=at("vae", 2, **changed))
-    assert any(says in text for text in found.reservations) and len(found.reservations) == 1
-    assert found.kind == "supported"
+    assert any(says in text for text in found.evidence.reservations) and len(found.evidence.reservations) == 1
+    assert found.decision.kind == "supported"
 
 
 def test_readings_off_the_curve_are_said() -> None:
@@ -275,12 +280,14 @@ def test_readings_off_the_curve_are_said() -> None:
         return replace(cell, views=dict.fromkeys(cell.views, shown))
 
     found = only(plan(), change=off)
-    assert found.values[4] == (1.3, -0.2)
-    assert found.reservations[:2] == (
+    assert found.evidence.pairs[4] == (1.3, -0.2)
+    assert found.evidence.reservations[:2] == (
         "VAE, seed 4: the blur dose lies beyond the strongest dose that was calibrated",
         "GAN, seed 4: the blur dose lies on the other side of real motion",
     )
-    assert len(found.reservations) == 3 and "no dose stands behind the number" in found.reservations[2]
+    assert (
+        len(found.evidence.reservations) == 3 and "no dose stands behind the number" in found.evidence.reservations[2]
+    )
 
 
 def ratios(first: Any, second: Any) -> Callable[[CellResult], CellResult]:
@@ -301,9 +308,9 @@ LOG = {"endpoint": {"metric": FIGURE, "axis": "blur", "log": True}, "margin": 0.
 
 def test_logarithms_are_compared_where_the_endpoint_says_so() -> None:
     found = only(plan(LOG), change=ratios(2.0, 1.0))
-    assert found.mean == pytest.approx(0.693147, abs=1e-6) and found.log
-    assert found.values == ((pytest.approx(np.log(2)), 0.0),) * 10
-    assert found.interval is None and found.kind == "supported"
+    assert found.mean == pytest.approx(0.693147, abs=1e-6) and found.hypothesis.endpoint.log
+    assert found.evidence.pairs == ((pytest.approx(np.log(2)), 0.0),) * 10
+    assert found.interval is None and found.decision.kind == "supported"
     assert "VAE has 2 times as much energy above 5 Hz, within cells, as GAN (the same in all 10" in sentence(found)
     assert "more than a factor of 1.49, the smallest difference of interest" in sentence(found)
     assert only(plan({**LOG, "endpoint": {"metric": FIGURE, "axis": "blur"}}), change=ratios(2.0, 1.0)).mean == 1.0
@@ -311,11 +318,11 @@ def test_logarithms_are_compared_where_the_endpoint_says_so() -> None:
     spread = np.exp(NOISE[0])
     found = only(plan({**LOG, "direction": "less"}), change=ratios(spread, 4 * np.exp(NOISE[1])))
     interval = stats.ttest_1samp(NOISE[0] - NOISE[1] - np.log(4), 0).confidence_interval(0.95)
-    assert found.kind == "supported" and found.interval == pytest.approx(interval)
+    assert found.decision.kind == "supported" and found.interval == pytest.approx(interval)
     low, high = np.exp(interval)
     assert f"VAE has {np.exp(found.mean or 0):.3g} times" in sentence(found)
     assert f"(95% interval {low:.3g} to {high:.3g} times, 10 seed pairs)" in sentence(found)
-    assert only(plan(LOG), change=ratios(spread, spread * 1.1)).kind == "equivalent"
+    assert only(plan(LOG), change=ratios(spread, spread * 1.1)).decision.kind == "equivalent"
 
 
 @pytest.mark.parametrize("size", [1e-9, 1.0, 1e9])
@@ -330,18 +337,17 @@ def test_ratios_that_are_kept_rounded_are_the_same_whatever_their_size(size: flo
 def test_what_has_no_logarithm_loses_its_seed(value: float) -> None:
     second = np.where(np.arange(10) == 3, value, 1.0)
     found = only(plan(LOG), change=ratios(2.0, second))
-    assert 3 not in found.seeds and len(found.seeds) == 9
-    assert found.reservations == (
+    assert 3 not in found.evidence.seeds and len(found.evidence.seeds) == 9
+    assert found.evidence.reservations == (
         f"GAN, seed 3 of 10: {FIGURE} is {value:.3g}, which has no logarithm; not among the pairs",
     )
-    assert (
-        len(only(plan({**LOG, "endpoint": {"metric": FIGURE, "axis": "blur"}}), change=ratios(2.0, second)).seeds) == 10
-    )
+    plain = only(plan({**LOG, "endpoint": {"metric": FIGURE, "axis": "blur"}}), change=ratios(2.0, second))
+    assert len(plain.evidence.seeds) == 10
 
 
 def test_an_exploratory_arm_is_said_to_be_one() -> None:
     arms = {**PLAN["arms"], "ae": {"family": "ae", "tier": "B", "seeds": 10}}
-    assert only(plan({"second": "ae"}, arms=arms)).reservations == ("ae is an exploratory arm",)
+    assert only(plan({"second": "ae"}, arms=arms)).evidence.reservations == ("ae is an exploratory arm",)
 
 
 def calibration(kind: str) -> Any:
@@ -353,9 +359,9 @@ def test_a_figure_that_calibration_does_not_call_valid_gives_no_verdict() -> Non
     study = plan({"endpoint": {"metric": FIGURE, "axis": "blur"}, "direction": "less"})
     cells = cells_of(study)
     blind = judge(study, cells, {"walkers": cast("Any", calibration("blind"))})[0]
-    assert blind.kind == "none" and f"{FIGURE} is blind for blur on walkers" in sentence(blind)
+    assert blind.decision.kind == "none" and f"{FIGURE} is blind for blur on walkers" in sentence(blind)
     limited = judge(study, cells, {"walkers": cast("Any", calibration("range"))})[0]
-    assert limited.kind == "supported" and limited.valid == "valid for blur by calibration (from 4 to 1 Hz)"
+    assert limited.decision.kind == "supported" and limited.valid == "valid for blur by calibration (from 4 to 1 Hz)"
 
 
 def test_results_of_an_older_plan_are_refused() -> None:

@@ -140,7 +140,7 @@ def _exploration(gathered: Gathered, corpus: str) -> str:
     named = [
         name
         for name, hypothesis, where in statements(study)
-        if where == corpus and arms & {study.arm_view(side)[0] for side in (hypothesis.first, hypothesis.second)}
+        if where == corpus and arms & {arm for arm, _ in study.sides_of(hypothesis)}
     ]
     seeds = sorted({len(study.seeds_of(arm)) for arm in arms})
     told = " to ".join(map(str, dict.fromkeys((seeds[0], seeds[-1])))) + f" seed{'s' * (seeds[-1] > 1)} an arm"

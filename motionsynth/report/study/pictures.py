@@ -15,6 +15,7 @@ from motionsynth.report.page import Picture
 from motionsynth.report.study.gather import Entry, Gathered
 from motionsynth.report.study.statements import TONES, contrast, factor_text
 from motionsynth.report.study.words import figure_words
+from motionsynth.study.plan import EndpointConfig
 from motionsynth.study.verdicts import Verdict
 
 __all__ = ["curve_pictures", "forest_picture", "spectra_pictures"]
@@ -51,19 +52,19 @@ def forest_picture(gathered: Gathered, verdicts: Sequence[Verdict]) -> Picture |
 
 
 def _effect(gathered: Gathered, verdict: Verdict) -> Effect:
-    unit = (-1.0 if verdict.direction == "less" else 1.0) / verdict.margin
-    words = _endpoint(gathered, verdict)
-    name = f"{contrast(gathered, verdict)} ({words})"
-    dots = [unit * (first - second) for first, second in verdict.values]
+    hypothesis = verdict.hypothesis
+    unit = (-1.0 if hypothesis.direction == "less" else 1.0) / hypothesis.margin
+    name = f"{contrast(gathered, verdict)} ({_short_words(hypothesis.endpoint)})"
+    dots = [unit * (first - second) for first, second in verdict.evidence.pairs]
     if verdict.mean is None:
         return Effect(name, None, text="no verdict", tone="none")
     low, high = sorted(unit * edge for edge in verdict.interval) if verdict.interval else (None, None)
-    return Effect(name, unit * verdict.mean, low, high, _size(verdict), TONES[verdict.kind], dots)
+    return Effect(name, unit * verdict.mean, low, high, _size(verdict), TONES[verdict.decision.kind], dots)
 
 
 def _size(verdict: Verdict) -> str:
     """The difference in its own unit, or the ratio."""
-    if verdict.log:
+    if verdict.hypothesis.endpoint.log:
         return f"× {factor_text(verdict)}"
     if verdict.interval is None:
         return number_text(verdict.mean)
@@ -71,9 +72,8 @@ def _size(verdict: Verdict) -> str:
     return f"{value} ({start} to {end})"
 
 
-def _endpoint(gathered: Gathered, verdict: Verdict) -> str:
+def _short_words(endpoint: EndpointConfig) -> str:
     """The endpoint in as few words as a row has room for."""
-    endpoint = gathered.study.hypotheses[verdict.name].endpoint
     if endpoint.dose is not None:
         words = f"{endpoint.dose} dose"
     else:

@@ -21,20 +21,21 @@ def verdict_sentence(study: StudyConfig, verdict: Verdict) -> str:
         study: the plan, for the titles of arms and corpora.
         verdict: of one of its hypotheses.
     """
-    head = _HEADS[verdict.kind].format(study.corpora[verdict.corpus].title or verdict.corpus)
+    head = _HEADS[verdict.decision.kind].format(study.corpora[verdict.corpus].title or verdict.corpus)
     known = verdict.comparison
     if known is None or known.mean is None:
-        return f"{head}{verdict.barred}."
-    first, second = (_shown(study, side) for side in (verdict.first, verdict.second))
-    says = _off_axis if verdict.off_axis else _ratio if verdict.log else _difference
+        return f"{head}{verdict.evidence.barred}."
+    first, second = (_shown(study, *side) for side in verdict.evidence.sides)
+    says = _off_axis if verdict.evidence.off_axis else _ratio if verdict.hypothesis.endpoint.log else _difference
     side = "; both are off real motion the other way" if on_other_side(verdict) else ""
     return f"{head}{says(first, second, verdict, known)}, {_consequence(verdict, known)}{side}."
 
 
 def on_other_side(verdict: Verdict) -> bool:
     """Whether both have less than none of a dose: who has more of it is only less far off real motion the other way."""
-    pairs = verdict.values if verdict.endpoint.startswith("dose.") else ()
-    return bool(pairs) and all(sum(values) / len(pairs) < -verdict.margin for values in zip(*pairs, strict=True))
+    hypothesis = verdict.hypothesis
+    pairs = verdict.evidence.pairs if hypothesis.endpoint.dose is not None else ()
+    return bool(pairs) and all(sum(values) / len(pairs) < -hypothesis.margin for values in zip(*pairs, strict=True))
 
 
 def factor(difference: float) -> float:
@@ -71,8 +72,8 @@ def _times(difference: float | None, what: str) -> str:
 
 def _off_axis(first: str, second: str, verdict: Verdict, known: Comparison) -> str:
     """The figure itself, as a ratio, of doses that lie off the calibrated axis, before what the axis goes on to."""
-    assert verdict.off_axis is not None
-    key, pairs = verdict.off_axis
+    assert verdict.evidence.off_axis is not None
+    key, pairs = verdict.evidence.off_axis
     ratio = compare([one - two for one, two in pairs], margin=1.0, confidence=1 - verdict.alpha)
     ends = f" ({_ratio_interval(verdict, ratio.low, ratio.high)})" if ratio.low is not None else ""
     return (
@@ -92,41 +93,41 @@ def _interval(verdict: Verdict, known: Comparison) -> str:
     pairs = f"{known.count} seed pairs"
     if known.low is None or known.high is None:
         return f"the same in all {pairs}, so judged by its sign alone"
-    ends = [factor(end) if verdict.log else end for end in (known.low, known.high)]
-    return f"{1 - verdict.alpha:.0%} interval {ends[0]:.3g} to {ends[1]:.3g}{' times' * verdict.log}, {pairs}"
+    log = verdict.hypothesis.endpoint.log
+    ends = [factor(end) if log else end for end in (known.low, known.high)]
+    return f"{1 - verdict.alpha:.0%} interval {ends[0]:.3g} to {ends[1]:.3g}{' times' * log}, {pairs}"
 
 
 def _what(verdict: Verdict) -> tuple[str, str]:
     """The endpoint in words, and what an amount of it is of."""
-    kind, _, axis = verdict.endpoint.partition(".")
-    if kind == "dose":
-        return f"the {axis} dose", " of its axis"
-    return figure_words(verdict.endpoint), ""
+    endpoint = verdict.hypothesis.endpoint
+    if endpoint.dose is not None:
+        return f"the {endpoint.dose} dose", " of its axis"
+    return figure_words(endpoint.metric or ""), ""
 
 
-def _shown(study: StudyConfig, side: str) -> str:
-    arm, view = study.arm_view(side)
+def _shown(study: StudyConfig, arm: str, view: str) -> str:
     title = study.arms[arm].title or arm
     return title if view == study.arms[arm].main_view else f"{title} ({view.replace('_', ' ')})"
 
 
 def _consequence(verdict: Verdict, known: Comparison) -> str:
     """What the difference means against the margin and among the other statements."""
-    decision, log = verdict.decision, verdict.log
-    amount = f"a factor of {factor(verdict.margin):.3g}" if log else f"{verdict.margin:g}"
+    decision, log, least_of_interest = verdict.decision, verdict.hypothesis.endpoint.log, verdict.hypothesis.margin
+    amount = f"a factor of {factor(least_of_interest):.3g}" if log else f"{least_of_interest:g}"
     margin = f"{amount}, the smallest difference of interest"
     mean = known.mean or 0.0
     ends = sorted((known.low, known.high)) if known.low is not None and known.high is not None else [mean, mean]
     differs = min(decision.p_adjusted, decision.p_opposite) <= verdict.alpha
     if known.method == "exact":
-        return _exact(verdict, mean, margin)
+        return _exact(mean, least_of_interest, margin)
     if decision.kind == "equivalent":
         zero = f", though not {'equal' if log else 0}" if differs else ""
         return f"less than {margin}{zero} (TOST, adjusted {_p(decision.p_equivalent)})"
     if decision.kind in ("supported", "refuted"):
         told = _p(decision.p_adjusted if decision.kind == "supported" else decision.p_opposite)
         least = min(abs(end) for end in ends) if ends[0] * ends[1] > 0 else 0.0
-        limit = verdict.margin * (1 - 1e-9)  # as numbers are rounded
+        limit = least_of_interest * (1 - 1e-9)  # as numbers are rounded
         if least >= limit:
             return f"more than {margin} (adjusted {told})"
         if abs(mean) >= limit:
@@ -137,7 +138,7 @@ def _consequence(verdict: Verdict, known: Comparison) -> str:
     if ends[0] * ends[1] > 0:
         told = _p(min(decision.p_adjusted, decision.p_opposite))
         return f"which by itself is no chance, but may be one among {decision.tests} tests (adjusted {told})"
-    if max(abs(end) for end in ends) < verdict.margin:
+    if max(abs(end) for end in ends) < least_of_interest:
         return (
             f"which by itself is less than {margin}, but not surely so among {decision.tests // 2} statements "
             f"(TOST, adjusted {_p(decision.p_equivalent)})"
@@ -146,10 +147,10 @@ def _consequence(verdict: Verdict, known: Comparison) -> str:
     return f"which excludes neither {'equality' if log else 0} nor {margin}{seen}"
 
 
-def _exact(verdict: Verdict, mean: float, margin: str) -> str:
-    if abs(mean) < verdict.margin * (1 - 1e-9):
+def _exact(mean: float, least_of_interest: float, margin: str) -> str:
+    if abs(mean) < least_of_interest * (1 - 1e-9):
         return f"less than {margin}"
-    return f"{'more than' if abs(mean) > verdict.margin * (1 + 1e-9) else 'which reaches'} {margin}"
+    return f"{'more than' if abs(mean) > least_of_interest * (1 + 1e-9) else 'which reaches'} {margin}"
 
 
 def _detectable(verdict: Verdict, known: Comparison) -> str:
@@ -157,7 +158,7 @@ def _detectable(verdict: Verdict, known: Comparison) -> str:
     if known.method != "t" or not known.deviation:
         return ""
     least = detectable(known.deviation, known.count, verdict.alpha / verdict.decision.tests)
-    amount = f"a factor of {factor(least):.3g}" if verdict.log else f"{least:.2g}"
+    amount = f"a factor of {factor(least):.3g}" if verdict.hypothesis.endpoint.log else f"{least:.2g}"
     return f"; {amount} is what so many pairs with this spread would find in four studies of five"
 
 

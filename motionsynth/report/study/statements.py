@@ -54,7 +54,7 @@ def summary(gathered: Gathered, verdicts: Sequence[Verdict]) -> list[str]:
     if not verdicts:
         done = sum(result.state == "finished" for result in gathered.cells)
         return [f"This study states no hypothesis: it describes. {done} of its cells are finished."]
-    counts = Counter(verdict.kind for verdict in verdicts)
+    counts = Counter(verdict.decision.kind for verdict in verdicts)
     words = {**_WORDS, "none": "without verdict"}
     told = ", ".join(f"{counts[kind]} {words[kind]}" for kind in TONES if counts[kind])
     statements = (
@@ -71,9 +71,9 @@ def glance(gathered: Gathered, verdicts: Sequence[Verdict]) -> list[str]:
         where: dict[tuple[Kind, str], list[str]] = {}
         for verdict in mine:
             side = ", where both are off real motion the other way" if on_other_side(verdict) else ""
-            where.setdefault((verdict.kind, side), []).append(gathered.corpus_title(verdict.corpus))
+            where.setdefault((verdict.decision.kind, side), []).append(gathered.corpus_title(verdict.corpus))
         told = "; ".join(f"{_WORDS[kind]} on {' and '.join(titles)}{side}" for (kind, side), titles in where.items())
-        lines.append(f"{mine[0].says.rstrip('.')}: {told}.")
+        lines.append(f"{mine[0].hypothesis.says.rstrip('.')}: {told}.")
     return lines
 
 
@@ -82,8 +82,8 @@ def verdict_blocks(gathered: Gathered, verdicts: Sequence[Verdict]) -> list[Bloc
     blocks: list[Block] = []
     for name in dict.fromkeys(verdict.name for verdict in verdicts):
         mine = [verdict for verdict in verdicts if verdict.name == name]
-        blocks.append(plain(mine[0].says))
-        if was := gathered.study.hypotheses[name].was:
+        blocks.append(plain(mine[0].hypothesis.says))
+        if was := mine[0].hypothesis.was:
             blocks.append(plain(f"Changed after results had been seen. {was}"))
         blocks.append(bullets([verdict_sentence(gathered.study, verdict) for verdict in mine]))
     return [*blocks, _table(gathered, verdicts), *_reservations(gathered, verdicts)]
@@ -109,19 +109,19 @@ def cut_blocks(gathered: Gathered) -> list[Block]:
 
 def _cut_row(gathered: Gathered, verdict: Verdict) -> Row:
     name, where = Cell(contrast(gathered, verdict), note=verdict.name), gathered.corpus_title(verdict.corpus)
-    known = verdict.comparison
+    known, endpoint = verdict.comparison, verdict.hypothesis.endpoint
     if known is None or known.mean is None:
-        return [name, where, Cell("–", note=verdict.barred, tone="dim"), "–", "", verdict.endpoint]
+        barred = Cell("–", note=verdict.evidence.barred, tone="dim")
+        return [name, where, barred, "–", "", endpoint.metric or f"dose.{endpoint.dose}"]
     low, high = verdict.interval or (None, None)
     way = (
         ""
         if low is None or high is None or low <= 0 <= high
-        else _WAYS[(known.mean > 0) == (verdict.direction == "greater")]
+        else _WAYS[(known.mean > 0) == (verdict.hypothesis.direction == "greater")]
     )
     p = min(1.0, 2 * min(known.greater, known.less))
-    figure = verdict.valid if verdict.endpoint.startswith("dose.") else ""
     return [name, where, figure_cell(known.mean, low, high), p_text(p), way or "neither way",
-            Cell(_endpoint_words(gathered.study.cut[verdict.name].endpoint), note=figure)]  # fmt: skip
+            Cell(endpoint_words(endpoint), note=verdict.valid if endpoint.dose is not None else "")]  # fmt: skip
 
 
 _WAYS: Final = {True: "as it says", False: "the other way"}
@@ -129,19 +129,15 @@ _WAYS: Final = {True: "as it says", False: "the other way"}
 
 def contrast(gathered: Gathered, verdict: Verdict) -> str:
     """Such as ``VAE − GAN``, or ``VAE: prior mean − fitted prior`` of one arm's views."""
-    (arm, _, view), (other, _, other_view) = (side.partition("@") for side in (verdict.first, verdict.second))
+    (arm, view), (other, other_view) = verdict.evidence.sides
     if arm == other:
         views = " − ".join(name.replace("_", " ") for name in (view, other_view))
         return f"{gathered.study.arms[arm].title or arm}: {views}"
-    return " − ".join(_side(gathered, side) for side in (verdict.first, verdict.second))
+    return " − ".join(_side(gathered, *side) for side in verdict.evidence.sides)
 
 
-def endpoint_words(gathered: Gathered, verdict: Verdict) -> str:
+def endpoint_words(endpoint: EndpointConfig) -> str:
     """The endpoint in words."""
-    return _endpoint_words(gathered.study.hypotheses[verdict.name].endpoint)
-
-
-def _endpoint_words(endpoint: EndpointConfig) -> str:
     words = axis_words(endpoint.dose) if endpoint.dose is not None else figure_words(endpoint.metric or "")
     return f"log of {words}" if endpoint.log else words
 
@@ -152,8 +148,7 @@ def factor_text(verdict: Verdict) -> str:
     return f"{mean} ({' to '.join(ends)})" if ends else mean
 
 
-def _side(gathered: Gathered, side: str) -> str:
-    arm, _, view = side.partition("@")
+def _side(gathered: Gathered, arm: str, view: str) -> str:
     config = gathered.study.arms[arm]
     title = config.title or arm
     return title if view == config.main_view else f"{title}, {view.replace('_', ' ')}"
@@ -177,7 +172,7 @@ def _table(gathered: Gathered, verdicts: Sequence[Verdict]) -> Table:
         "statement as it stands, where it is refuted of its opposite; corrected by Holm's rule for all statements of "
         "the study in both directions. Intervals are not corrected."
     ]
-    if any(verdict.log for verdict in verdicts):
+    if any(verdict.hypothesis.endpoint.log for verdict in verdicts):
         notes.append("Of a log the difference and its margin are natural logarithms; × stands before the ratio itself.")
     if key:
         rule = gathered.study.useful
@@ -190,21 +185,21 @@ def _table(gathered: Gathered, verdicts: Sequence[Verdict]) -> Table:
 
 def _row(gathered: Gathered, verdict: Verdict) -> Row:
     low, high = verdict.interval or (None, None)
-    tested = verdict.comparison is not None and verdict.kind != "none"
-    effect = verdict.effect
-    machines = f"on {', '.join(verdict.machines)}" if verdict.machines else "no pair is measured"
+    known, evidence, hypothesis, kind = verdict.comparison, verdict.evidence, verdict.hypothesis, verdict.decision.kind
+    tested = known is not None and kind != "none"
+    machines = f"on {', '.join(evidence.machines)}" if evidence.machines else "no pair is measured"
     where = f"{verdict.valid}; {machines}"
-    ratio = f"× {factor_text(verdict)}; " if verdict.log and verdict.mean is not None else ""
+    ratio = f"× {factor_text(verdict)}; " if hypothesis.endpoint.log and verdict.mean is not None else ""
     p, equal = _probabilities(verdict)
     return [
         Cell(contrast(gathered, verdict), note=verdict.name),
-        Cell(_WORDS[verdict.kind], tone=_MARKS.get(verdict.kind, "")),
-        figure_cell(verdict.mean, low, high, f"{ratio}margin {number_text(verdict.margin, padded=False)}"),
+        Cell(_WORDS[kind], tone=_MARKS.get(kind, "")),
+        figure_cell(verdict.mean, low, high, f"{ratio}margin {number_text(hypothesis.margin, padded=False)}"),
         p if tested else "–",
         equal if tested else "–",
-        number_text(effect.g, 2) if effect else "–",
-        str(len(verdict.seeds)),
-        Cell(endpoint_words(gathered, verdict), note=where),
+        number_text(known.effect.g, 2) if known and known.effect else "–",
+        str(len(evidence.seeds)),
+        Cell(endpoint_words(hypothesis.endpoint), note=where),
         *([_quality(gathered, verdict, key)] if (key := _quality_key(gathered)) else []),
     ]
 
@@ -214,7 +209,7 @@ def _probabilities(verdict: Verdict) -> tuple[str, str]:
     decision, known = verdict.decision, verdict.comparison
     if known is not None and known.method == "exact":
         return "exact", "exact"
-    p = decision.p_opposite if verdict.kind == "refuted" else decision.p_adjusted
+    p = decision.p_opposite if decision.kind == "refuted" else decision.p_adjusted
     return p_text(p), p_text(decision.p_equivalent)
 
 
@@ -238,9 +233,7 @@ def _quality(gathered: Gathered, verdict: Verdict, key: str) -> Cell:
     held = gathered.entry(rule.of, verdict.corpus) if rule and rule.of in study.arms else None
     if rule and held and (most := held.figure(key)):
         notes.append(f"limit {number_text(rule.share * most.value)}")
-    return Cell(
-        " and ".join(told(*side.split("@", 1)) for side in (verdict.first, verdict.second)), note="; ".join(notes)
-    )
+    return Cell(" and ".join(told(*side) for side in verdict.evidence.sides), note="; ".join(notes))
 
 
 def _reservations(gathered: Gathered, verdicts: Sequence[Verdict]) -> list[Block]:
@@ -248,7 +241,7 @@ def _reservations(gathered: Gathered, verdicts: Sequence[Verdict]) -> list[Block
     touched: dict[str, list[str]] = {}
     for verdict in verdicts:
         where = f"{verdict.name} on {gathered.corpus_title(verdict.corpus)}"
-        for sentence in verdict.reservations:
+        for sentence in verdict.evidence.reservations:
             touched.setdefault(sentence, []).append(where)
     if not touched:
         return []
