@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import hashlib
 import math
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from motionsynth.calibration.plan import KINDS, Dose
 from motionsynth.calibration.pool import Pool
@@ -25,10 +26,6 @@ from motionsynth.features.normalise import Normaliser
 from motionsynth.features.spec import FeatureSpec
 from motionsynth.metrics.components import PrincipalComponents
 from motionsynth.motion.rotations import matrices_from_6d, matrices_to_6d
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
 
 __all__ = [
     "apply_dose",

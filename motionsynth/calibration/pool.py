@@ -7,21 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from motionsynth.comparison.reference import Reference
 from motionsynth.corpus.corpus import Corpus
 from motionsynth.corpus.motions import MotionSet
 from motionsynth.corpus.split import SplitName
 from motionsynth.errors import CorpusError
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
 
 __all__ = ["Pool", "open_pool"]
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from motionsynth.errors import RunError
 from motionsynth.run_files import RunFiles
+from motionsynth.tracking.store import find_experiment, open_client, store_errors, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -85,8 +86,6 @@ def sweep_dead_runs(uri: str | None = None) -> list[str]:
     Raises:
         TrackingError: the store does not answer.
     """
-    from motionsynth.tracking.store import find_experiment, open_client, store_errors, tracking_uri
-
     uri = uri or tracking_uri()
     with store_errors():
         client = open_client(uri)

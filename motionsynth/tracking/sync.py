@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from motionsynth.errors import StoreError, TrackingError
 from motionsynth.files import locked
+from motionsynth.journal_rows import JournalLine, JournalRow
 from motionsynth.tracking.artifacts import digest_of, run_artifacts
 from motionsynth.tracking.cursor import Cursor
 from motionsynth.tracking.journal import JOURNAL, count_rows, line_digest, read_rows
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric, Run
     from mlflow.tracking import MlflowClient
 
-    from motionsynth.journal_rows import JournalLine, JournalRow
 
 __all__ = ["Delivery", "SyncReport", "is_tracked", "sync_run"]
 
