@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from motionsynth.corpus.convert import convert_path
     from motionsynth.corpus.corpus import open_corpus
     from motionsynth.corpus.inspect import inspect_path
-    from motionsynth.corpus.walkers import make_walkers
     from motionsynth.errors import (
         AmcError,
         BvhError,
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from motionsynth.tracking.sync import sync_run
     from motionsynth.view.gif import write_gif
     from motionsynth.view.player import write_player
+    from motionsynth.walkers.corpus import make_walkers
 
 __version__ = "0.1.0"
 
@@ -69,7 +69,7 @@ _HOMES = {
     "inspect_path": "corpus.inspect",
     "list_runs": "tracking.local",
     "load_config": "config",
-    "make_walkers": "corpus.walkers",
+    "make_walkers": "walkers.corpus",
     "mirror": "motion.mirror",
     "open_corpus": "corpus.corpus",
     "open_run": "runs.run",

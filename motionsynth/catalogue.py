@@ -12,8 +12,6 @@ from torch import nn
 from motionsynth.config import baseline, load_config
 from motionsynth.corpus.config import DataConfig
 from motionsynth.corpus.shape import MotionShape
-from motionsynth.corpus.walker_body import SKELETON
-from motionsynth.corpus.walker_cells import CELLS
 from motionsynth.docstrings import docstring
 from motionsynth.families import FAMILIES
 from motionsynth.families.base import Family
@@ -21,6 +19,8 @@ from motionsynth.families.capabilities import Encodes, LearnsByEM, Reconstructs,
 from motionsynth.features.spec import FeatureSpec
 from motionsynth.motion.clip import Clip
 from motionsynth.training.determinism import build_family
+from motionsynth.walkers.body import SKELETON
+from motionsynth.walkers.cells import CELLS
 
 __all__ = ["Entry", "catalogue", "walkers_shape"]
 

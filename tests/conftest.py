@@ -26,7 +26,7 @@ def shared_mocap() -> Path:
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """60 walkers; tests leave them as they are."""
-    from motionsynth.corpus.walkers import make_walkers
+    from motionsynth.walkers.corpus import make_walkers
 
     folder = tmp_path_factory.mktemp("data") / "walkers"
     make_walkers(folder, clips=60, seed=3)

@@ -22,7 +22,7 @@ LAYERS = (
     ("comparison",),
     ("catalogue", "extractors", "runs"),
     ("training",),
-    ("config",),
+    ("config", "walkers"),
     ("families", "report"),
     ("corpus", "metrics", "tracking"),
     ("features", "output", "run_files", "settings", "view"),

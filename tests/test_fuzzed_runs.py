@@ -21,7 +21,6 @@ from safetensors.torch import save
 
 from motionsynth import run_files
 from motionsynth.config import RunConfig, baseline, load_config
-from motionsynth.corpus.walker_body import SKELETON
 from motionsynth.errors import MotionSynthError, RunError
 from motionsynth.families import FAMILIES
 from motionsynth.features.normalise import Normaliser
@@ -33,6 +32,7 @@ from motionsynth.runs.generation import generate
 from motionsynth.runs.run import Run, create_run, open_run
 from motionsynth.training.checkpoint import Checkpoint, load_newest, save_checkpoint
 from motionsynth.training.determinism import build_family
+from motionsynth.walkers.body import SKELETON
 from tests.bases import plain_basis
 from tests.damage import (
     MOST_MIB,

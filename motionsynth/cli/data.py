@@ -36,7 +36,7 @@ def make(
     Example: `motionsynth data make walkers --clips 200 --out /tmp/walkers`
     """
     from motionsynth.cli.progress import bar
-    from motionsynth.corpus.walkers import make_walkers
+    from motionsynth.walkers.corpus import make_walkers
 
     if corpus != "walkers":
         raise typer.BadParameter(f"unknown corpus {corpus!r}; known: walkers", param_hint="CORPUS")

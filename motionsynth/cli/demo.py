@@ -33,9 +33,9 @@ def demo(
     """
     from motionsynth.cli.progress import CorpusBar, TrainingBar, bar
     from motionsynth.config import resolve_config
-    from motionsynth.corpus.walkers import make_walkers
     from motionsynth.runs import generation
     from motionsynth.runs.train import train_once
+    from motionsynth.walkers.corpus import make_walkers
 
     refuse_unwritable(out, "player.html")
     refuse_unwritable(out / "runs")

@@ -33,16 +33,16 @@ import torch
 
 from motionsynth.comparison.motions import as_one_kind
 from motionsynth.corpus.motions import MotionSet
-from motionsynth.corpus.walker_body import FRAME_RATE, SKELETON
-from motionsynth.corpus.walker_cells import CELLS, Cell
 from motionsynth.extractors.extractor import Extractor
 from motionsynth.features.spec import FeatureSpec
 from motionsynth.motion.skeleton import FloatArray
-from motionsynth.study.divergences import Pair, cell_divergences, inside_divergences
-from motionsynth.study.walker_fit import Judge, Judged, Places, WalkerFit, fit_for, residuals_cm
-from motionsynth.study.walker_reader import slow_part
-from motionsynth.study.walker_windows import PHASE, exact_weights, seen_names
 from motionsynth.study.world import Shown, World
+from motionsynth.walkers.body import FRAME_RATE, SKELETON
+from motionsynth.walkers.cells import CELLS, Cell
+from motionsynth.walkers.divergences import Pair, cell_divergences, inside_divergences
+from motionsynth.walkers.fit import Judge, Judged, Places, WalkerFit, fit_for, residuals_cm
+from motionsynth.walkers.reader import slow_part
+from motionsynth.walkers.windows import PHASE, exact_weights, seen_names
 
 __all__ = ["KEYS", "judge_of", "measure_walkers", "not_walkers", "walker_coordinates"]
 

@@ -9,9 +9,9 @@ import torch
 
 from motionsynth.calibration.pool import Pool
 from motionsynth.corpus.motions import MotionSet
-from motionsynth.corpus.walkers import CELLS, plan_walkers, walker_clip
 from motionsynth.features.encode import encode
 from motionsynth.features.spec import FeatureSpec
+from motionsynth.walkers.corpus import CELLS, plan_walkers, walker_clip
 
 FRAMES = 64
 

@@ -23,12 +23,12 @@ from motionsynth.calibration.record import Calibration, load_calibration
 from motionsynth.cli.app import app
 from motionsynth.corpus.config import DataConfig
 from motionsynth.corpus.corpus import open_corpus
-from motionsynth.corpus.walkers import make_walkers
 from motionsynth.errors import ConfigError, ExtractorError
 from motionsynth.extractors.fitting import train_extractor
 from motionsynth.extractors.store import save_extractor
 from motionsynth.report.calibration import calibration_sections, write_report
 from motionsynth.report.page import Table
+from motionsynth.walkers.corpus import make_walkers
 
 FIGURES = (
     "energy_above_3hz_within",

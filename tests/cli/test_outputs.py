@@ -18,7 +18,7 @@ LONG_WORK = (
     "motionsynth.cli.theory._measure",
     "motionsynth.corpus.corpus.open_corpus",
     "motionsynth.corpus.fetch.fetch_missing",
-    "motionsynth.corpus.walkers.walker_clip",
+    "motionsynth.walkers.corpus.walker_clip",
     "motionsynth.comparison.reference.open_reference",
     "motionsynth.runs.generation.read_features",
     "motionsynth.runs.latent_walks._decoded",

@@ -32,7 +32,7 @@ SMALL = ("train.steps=2", "train.batch_size=8", "train.threads=1", "family.backb
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Clips whose folder, names, joints, takes and classes are hostile, a broken one among them."""
-    from motionsynth.corpus.walkers import make_walkers
+    from motionsynth.walkers.corpus import make_walkers
 
     folder = tmp_path_factory.mktemp("data")
     make_walkers(folder / "walkers", clips=24, seed=3)

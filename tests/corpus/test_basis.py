@@ -12,13 +12,13 @@ from scipy.fft import dct
 import motionsynth.corpus.basis as basis_module
 from motionsynth.corpus.basis import WindowBasis, free_modes
 from motionsynth.corpus.motion_metric import MotionMetric
-from motionsynth.corpus.walkers import plan_walkers, walker_clip
 from motionsynth.corpus.windows import WindowSet, cut_windows
 from motionsynth.features.encode import encode
 from motionsynth.features.geometry import joint_positions_m
 from motionsynth.features.normalise import Normaliser
 from motionsynth.features.spec import FeatureSpec
 from motionsynth.motion.feet import find_legs
+from motionsynth.walkers.corpus import plan_walkers, walker_clip
 
 FRAMES = 16
 

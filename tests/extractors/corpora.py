@@ -10,10 +10,10 @@ import pytest
 
 from motionsynth.corpus.config import DataConfig
 from motionsynth.corpus.corpus import Corpus, open_corpus
-from motionsynth.corpus.walkers import make_walkers
 from motionsynth.extractors.extractor import Extractor
 from motionsynth.extractors.fitting import train_extractor
 from motionsynth.extractors.recipe import STEPS
+from motionsynth.walkers.corpus import make_walkers
 
 FEW_STEPS = {"classifier": 120, "ae": 60}
 

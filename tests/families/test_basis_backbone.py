@@ -9,7 +9,6 @@ import torch
 
 from motionsynth.config import resolve_config
 from motionsynth.corpus.basis import WindowBasis
-from motionsynth.corpus.walkers import make_walkers
 from motionsynth.errors import ConfigError, RunError
 from motionsynth.families import FAMILIES, family_class
 from motionsynth.families.capabilities import Encodes, Reconstructs
@@ -19,6 +18,7 @@ from motionsynth.runs.generation import generate, reconstruct
 from motionsynth.runs.run import Run, open_run
 from motionsynth.runs.sampling import draw_samples
 from motionsynth.runs.train import resume, train
+from motionsynth.walkers.corpus import make_walkers
 from tests.records import change_record
 
 SMALL = (

@@ -10,7 +10,6 @@ import torch
 from motionsynth.config import RunConfig, config_hash, resolve_config
 from motionsynth.corpus.corpus import Corpus, open_corpus
 from motionsynth.corpus.motion_metric import MotionMetric
-from motionsynth.corpus.walkers import make_walkers
 from motionsynth.corpus.weighted_features import WeightedFeatures
 from motionsynth.errors import ConfigError
 from motionsynth.families.base import StepContext
@@ -19,6 +18,7 @@ from motionsynth.features.geometry import joint_positions_m
 from motionsynth.runs.run import Run, open_run
 from motionsynth.runs.sampling import draw_from, draw_samples
 from motionsynth.runs.train import train
+from motionsynth.walkers.corpus import make_walkers
 
 KINDS = {
     "conv": "widths: [8, 8]",

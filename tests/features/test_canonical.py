@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from motionsynth.corpus.walkers import plan_walkers, walker_clip
 from motionsynth.features.canonical import canonical
 from motionsynth.features.encode import decode_batch, encode
 from motionsynth.features.spec import FeatureSpec
+from motionsynth.walkers.corpus import plan_walkers, walker_clip
 
 
 def noisy_windows(velocities: bool) -> tuple[torch.Tensor, FeatureSpec]:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from motionsynth.corpus.walkers import plan_walkers, walker_clip
 from motionsynth.features.encode import decode_batch, encode
 from motionsynth.features.geometry import joint_positions_m, joint_rotations
 from motionsynth.features.spec import FeatureSpec
+from motionsynth.walkers.corpus import plan_walkers, walker_clip
 
 
 @pytest.fixture(scope="module")

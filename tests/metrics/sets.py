@@ -8,10 +8,10 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from motionsynth.corpus.walkers import CELLS, plan_walkers, walker_clip
 from motionsynth.features.encode import encode
 from motionsynth.features.spec import FeatureSpec
 from motionsynth.metrics.descriptors import Descriptors
+from motionsynth.walkers.corpus import CELLS, plan_walkers, walker_clip
 
 FRAMES = 64
 

@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from motionsynth.corpus.walkers import plan_walkers, walker_clip
 from motionsynth.motion.clip import Clip
 from motionsynth.motion.convert import Conversion
 from motionsynth.motion.feet import clean_feet, find_legs, hold_feet
 from motionsynth.motion.kinematics import world_transforms
 from motionsynth.motion.skeleton import Skeleton
 from motionsynth.motion.transform import turn
+from motionsynth.walkers.corpus import plan_walkers, walker_clip
 from tests.motion.clips import human, walk
 
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from motionsynth.corpus.motions import MotionSet
-from motionsynth.corpus.walkers import plan_walkers, walker_clip
 from motionsynth.features.encode import encode
 from motionsynth.features.spec import FeatureSpec
 from motionsynth.study.plan import Cell, StudyConfig
 from motionsynth.study.results import CellResult, DoseReading, ViewResult
+from motionsynth.walkers.corpus import plan_walkers, walker_clip
 
 NASTY = '<b>x</b> | *y* & "z"'
 

@@ -71,7 +71,7 @@ hypotheses:
 
 def make_small(folder: Path) -> Path:
     """The study's YAML in a folder with its corpus, whose extractor is kept already; a cache must be set before."""
-    from motionsynth.corpus.walkers import make_walkers
+    from motionsynth.walkers.corpus import make_walkers
 
     make_walkers(folder / "walkers", clips=120)
     (folder / "calibration.yaml").write_text(CALIBRATION)

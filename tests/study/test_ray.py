@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from motionsynth.corpus.walkers import make_walkers
 from motionsynth.errors import BvhError, MotionSynthError, WorkerDiedError
 from motionsynth.runs.run import open_run
 from motionsynth.study.cells import CellJob, run_cells
 from motionsynth.study.engines import as_ended, engine_for
 from motionsynth.study.load import load_study, plan_cells
 from motionsynth.study.runner import batched
+from motionsynth.walkers.corpus import make_walkers
 from tests.hostile import fill_with_modules, modules_run
 from tests.study.small import fit_judge
 from tests.study.tasks import cells_at_once, die_at_two, node_of, square, train_until_stopped, unusable

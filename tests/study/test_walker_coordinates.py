@@ -17,16 +17,16 @@ import pytest
 import torch
 
 from motionsynth.corpus.motions import MotionSet
-from motionsynth.corpus.walker_cells import CELLS, Cell
 from motionsynth.extractors.cells import Cells
 from motionsynth.features.canonical import canonical
 from motionsynth.features.spec import FeatureSpec
-from motionsynth.study import walker_fit
 from motionsynth.study.plan import ArmConfig, MeasureConfig, ViewConfig
 from motionsynth.study.walker_coordinates import KEYS, measure_walkers, walker_coordinates
-from motionsynth.study.walker_fit import Judge, Judged, WalkerFit, fit_for, fit_walkers, residuals_cm
-from motionsynth.study.walker_windows import exact_weights, fresh_windows, seen_names, walker_window
 from motionsynth.study.world import Shown, World
+from motionsynth.walkers import fit as walker_fit
+from motionsynth.walkers.cells import CELLS, Cell
+from motionsynth.walkers.fit import Judge, Judged, WalkerFit, fit_for, fit_walkers, residuals_cm
+from motionsynth.walkers.windows import exact_weights, fresh_windows, seen_names, walker_window
 from tests.extractors.corpora import walkers_corpus, walkers_extractor
 
 FRAMES, STRIDE, FIT, DRAWN = 32, 16, 130, 300

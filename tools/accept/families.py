@@ -113,7 +113,7 @@ def corpora(arguments: argparse.Namespace) -> list[tuple[str, Path, list[str]]]:
     if real:
         chosen.append((REAL.stem, REAL, [*arguments.overrides, f"data.path={json.dumps(str(arguments.real))}"]))
     if any(place == WALKERS for _, place, _ in chosen) and not WALKERS.exists():
-        from motionsynth.corpus.walkers import make_walkers
+        from motionsynth.walkers.corpus import make_walkers
 
         make_walkers(WALKERS)
     return chosen

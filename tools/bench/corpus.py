@@ -20,9 +20,9 @@ import torch
 from motionsynth.corpus.config import DataConfig
 from motionsynth.corpus.corpus import Corpus, open_corpus
 from motionsynth.corpus.store import refuse_changed
-from motionsynth.corpus.walkers import make_walkers
 from motionsynth.features.encode import decode, encode
 from motionsynth.motion.measure import skeleton_height
+from motionsynth.walkers.corpus import make_walkers
 
 __all__ = ["main"]
 

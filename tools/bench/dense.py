@@ -25,13 +25,13 @@ from torch import Tensor
 
 from motionsynth.config import RunConfig, load_config
 from motionsynth.corpus.corpus import Corpus, open_corpus
-from motionsynth.corpus.walkers import make_walkers
 from motionsynth.corpus.windows import WindowSet
 from motionsynth.families.base import Family, StepContext
 from motionsynth.nn.critic import minibatch_stddev
 from motionsynth.training.determinism import build_family, torch_threads
 from motionsynth.training.journal import Journal
 from motionsynth.training.trainer import Trainer
+from motionsynth.walkers.corpus import make_walkers
 
 __all__ = ["LOSSES", "main"]
 

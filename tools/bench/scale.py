@@ -18,8 +18,8 @@ import torch
 
 from motionsynth.corpus.config import DataConfig
 from motionsynth.corpus.corpus import Corpus, open_corpus
-from motionsynth.corpus.walkers import make_walkers
 from motionsynth.corpus.windows import WindowSet
+from motionsynth.walkers.corpus import make_walkers
 
 __all__ = ["main"]
 

@@ -23,12 +23,12 @@ from motionsynth.comparison.compared import Compared, Described
 from motionsynth.comparison.reference import Reference
 from motionsynth.corpus.config import DataConfig
 from motionsynth.corpus.corpus import Corpus, open_corpus
-from motionsynth.corpus.walkers import make_walkers
 from motionsynth.extractors.fitting import train_extractor
 from motionsynth.extractors.recipe import STEPS
 from motionsynth.metrics.record import Sets
 from motionsynth.metrics.registry import MEASURES, choose, figure_keys
 from motionsynth.metrics.suite import score
+from motionsynth.walkers.corpus import make_walkers
 
 __all__ = ["main"]
 

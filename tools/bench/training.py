@@ -86,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _make_walkers(folder: Path) -> Path:
-    from motionsynth.corpus.walkers import make_walkers
+    from motionsynth.walkers.corpus import make_walkers
 
     make_walkers(folder, clips=200)
     return folder

@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import norm
 
 from motionsynth.motion.skeleton import FloatArray
-from motionsynth.study.divergences import Expected, Pair, cell_divergences, inside_divergences
+from motionsynth.walkers.divergences import Expected, Pair, cell_divergences, inside_divergences
 
 WIDTH, EXPECTED = 12, 1000
 

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from motionsynth.features.spec import FeatureSpec
 from motionsynth.motion.skeleton import FloatArray
-from motionsynth.study.walker_windows import PHASE
+from motionsynth.walkers.windows import PHASE
 
 __all__ = ["Basis", "Reader", "determination", "phase_error", "slow_part"]
 

@@ -7,8 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from motionsynth.corpus.walker_cells import CELLS, Cell, WalkerParameters
 from motionsynth.motion.skeleton import FloatArray
+from motionsynth.walkers.cells import CELLS, Cell, WalkerParameters
 
 __all__ = ["DRIFT", "SERIES", "VERSION", "SharedStretch", "Walker", "count_clips", "plan_walkers"]
 

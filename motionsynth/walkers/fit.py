@@ -25,17 +25,17 @@ import torch
 
 from motionsynth.array_files import read_arrays
 from motionsynth.corpus.cache import default_cache
-from motionsynth.corpus.walker_body import FRAME_RATE
-from motionsynth.corpus.walker_cells import CELLS, Cell
-from motionsynth.corpus.walker_plan import VERSION as CORPUS_VERSION
 from motionsynth.features.geometry import joint_positions_m
 from motionsynth.features.spec import FeatureSpec
 from motionsynth.files import locked, write_bytes
 from motionsynth.hashes import hash_json
 from motionsynth.motion.skeleton import FloatArray
-from motionsynth.study.divergences import Expected
-from motionsynth.study.walker_reader import Basis, Reader, determination, phase_error, slow_part
-from motionsynth.study.walker_windows import PHASE, exact_weights, fresh_windows, seen_names, walker_window
+from motionsynth.walkers.body import FRAME_RATE
+from motionsynth.walkers.cells import CELLS, Cell
+from motionsynth.walkers.divergences import Expected
+from motionsynth.walkers.plan import VERSION as CORPUS_VERSION
+from motionsynth.walkers.reader import Basis, Reader, determination, phase_error, slow_part
+from motionsynth.walkers.windows import PHASE, exact_weights, fresh_windows, seen_names, walker_window
 
 __all__ = ["IDENTIFIABLE", "Judge", "Judged", "Places", "WalkerFit", "fit_for", "fit_walkers", "residuals_cm"]
 

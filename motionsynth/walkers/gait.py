@@ -6,9 +6,9 @@ from typing import Final
 
 import numpy as np
 
-from motionsynth.corpus.walker_body import TOE_HEIGHT, UPPER, Pose, about
-from motionsynth.corpus.walker_cells import WalkerParameters
 from motionsynth.motion.skeleton import FloatArray
+from motionsynth.walkers.body import TOE_HEIGHT, UPPER, Pose, about
+from motionsynth.walkers.cells import WalkerParameters
 
 __all__ = ["bell", "carry_trunk", "gait_pose", "glide", "landings", "upright", "walked_path"]
 

@@ -6,12 +6,12 @@ from typing import Final
 
 import numpy as np
 
-from motionsynth.corpus.gait import gait_pose, landings
-from motionsynth.corpus.gestures import kick_leg, kicking, standing_pose, stops
-from motionsynth.corpus.walker_body import FRAME_RATE, UPPER, Pose, reachable_height, to_clip
-from motionsynth.corpus.walker_cells import WalkerParameters
 from motionsynth.motion.clip import Clip
 from motionsynth.motion.skeleton import FloatArray
+from motionsynth.walkers.body import FRAME_RATE, UPPER, Pose, reachable_height, to_clip
+from motionsynth.walkers.cells import WalkerParameters
+from motionsynth.walkers.gait import gait_pose, landings
+from motionsynth.walkers.gestures import kick_leg, kicking, standing_pose, stops
 
 __all__ = ["TREMOR_SLOPE", "walker_clip"]
 

@@ -14,10 +14,14 @@ from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any, Final
 
-from motionsynth.corpus.walker_body import FRAME_RATE, SKELETON, TOE_HEIGHT
-from motionsynth.corpus.walker_cells import CELLS, OVERLAPPING, WalkerParameters
-from motionsynth.corpus.walker_motion import TREMOR_SLOPE, walker_clip
-from motionsynth.corpus.walker_plan import (
+from motionsynth.errors import CorpusError
+from motionsynth.files import new_folder, write_synced
+from motionsynth.motion.bvh import write_bvh
+from motionsynth.progress import Progress
+from motionsynth.walkers.body import FRAME_RATE, SKELETON, TOE_HEIGHT
+from motionsynth.walkers.cells import CELLS, OVERLAPPING, WalkerParameters
+from motionsynth.walkers.motion import TREMOR_SLOPE, walker_clip
+from motionsynth.walkers.plan import (
     DRIFT,
     SERIES,
     VERSION,
@@ -26,10 +30,6 @@ from motionsynth.corpus.walker_plan import (
     count_clips,
     plan_walkers,
 )
-from motionsynth.errors import CorpusError
-from motionsynth.files import new_folder, write_synced
-from motionsynth.motion.bvh import write_bvh
-from motionsynth.progress import Progress
 
 __all__ = [
     "CELLS",

@@ -12,12 +12,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from motionsynth.corpus.walker_body import FRAME_RATE
-from motionsynth.corpus.walker_cells import CELLS, Cell, WalkerParameters
-from motionsynth.corpus.walker_motion import walker_clip
 from motionsynth.features.encode import encode_array
 from motionsynth.features.spec import FeatureSpec
 from motionsynth.motion.skeleton import FloatArray
+from motionsynth.walkers.body import FRAME_RATE
+from motionsynth.walkers.cells import CELLS, Cell, WalkerParameters
+from motionsynth.walkers.motion import walker_clip
 
 __all__ = ["PHASE", "FreshWindows", "exact_weights", "fresh_windows", "seen_names", "walker_window"]
 

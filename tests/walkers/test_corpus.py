@@ -17,8 +17,12 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare, kstest
 
-from motionsynth.corpus.walker_body import TOE_HEIGHT
-from motionsynth.corpus.walkers import (
+from motionsynth.errors import CorpusError
+from motionsynth.motion.bvh import read_bvh
+from motionsynth.motion.clip import Clip
+from motionsynth.motion.skeleton import FloatArray
+from motionsynth.walkers.body import TOE_HEIGHT
+from motionsynth.walkers.corpus import (
     CELLS,
     OVERLAPPING,
     SKELETON,
@@ -28,10 +32,6 @@ from motionsynth.corpus.walkers import (
     plan_walkers,
     walker_clip,
 )
-from motionsynth.errors import CorpusError
-from motionsynth.motion.bvh import read_bvh
-from motionsynth.motion.clip import Clip
-from motionsynth.motion.skeleton import FloatArray
 
 SMALL = 60
 TOES = [SKELETON.names.index(side + "Toes") for side in ("Left", "Right")]
@@ -148,7 +148,7 @@ def test_an_error_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_kill_leaves_nothing_under_the_final_name(tmp_path: Path) -> None:
     program = (
-        "import os, signal, sys; from pathlib import Path; from motionsynth.corpus.walkers import make_walkers\n"
+        "import os, signal, sys; from pathlib import Path; from motionsynth.walkers.corpus import make_walkers\n"
         "make_walkers(Path(sys.argv[1]), clips=40, progress=lambda done, total: done == 5 and os.kill(os.getpid(), 9))"
     )
     ended = subprocess.run([sys.executable, "-c", program, str(tmp_path / "walkers")], check=False)

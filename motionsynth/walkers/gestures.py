@@ -6,10 +6,10 @@ from typing import Final
 
 import numpy as np
 
-from motionsynth.corpus.gait import carry_trunk, glide, hermite, upright
-from motionsynth.corpus.walker_body import ANKLE, HIP_JOINT, LEG_LENGTH, TOE_HEIGHT, UPPER, Pose, about
-from motionsynth.corpus.walker_cells import WalkerParameters
 from motionsynth.motion.skeleton import FloatArray
+from motionsynth.walkers.body import ANKLE, HIP_JOINT, LEG_LENGTH, TOE_HEIGHT, UPPER, Pose, about
+from motionsynth.walkers.cells import WalkerParameters
+from motionsynth.walkers.gait import carry_trunk, glide, hermite, upright
 
 __all__ = ["kick_leg", "kicking", "standing_pose", "stops"]
 
