@@ -69,7 +69,7 @@ class TrainConfig(FrozenConfig):
     """``bf16`` runs the networks under autocast; ``auto`` does so where the processor multiplies it natively, and the
     run then says which it is."""
     compile: bool = False
-    """Whether networks go through ``torch.compile``: minutes at the start, for faster steps afterwards."""
+    """Put networks through ``torch.compile``: minutes at the start, for faster steps afterwards."""
     ema_decay: float | None = Field(None, gt=0, lt=1)
     """Decay of the moving average of all weights that samples are drawn from; null for none."""
     clip_norm: float | None = Field(None, gt=0)
@@ -190,7 +190,7 @@ def resolve_config(
 
 
 def resolve_data(corpus: Path | None, *, settings: Path | None = None, overrides: Sequence[str] = ()) -> DataConfig:
-    """Which clips, and what becomes of them, for commands that train no family.
+    """Resolve the choice and treatment of clips for commands that train no family.
 
     Args:
         corpus: folder of clips, or a YAML of the data section; the folder that ``settings`` names where None.

@@ -84,7 +84,7 @@ class Compared:
         )
 
     def described(self, judge: Extractor, chosen: Sequence[Chosen], device: str, stage: Stage) -> Described:
-        """What metrics may know of each set; of the training split only where a chosen measure needs it."""
+        """Describe each set for the metrics; the training split only where a chosen measure needs it."""
         in_training = [(measure, space) for measure, space in chosen if "train" in measure.needs]
         total = 4 + bool(in_training)
         done = 0

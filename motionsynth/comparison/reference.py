@@ -46,7 +46,7 @@ class Reference:
 
     @property
     def name(self) -> str:
-        """What a person calls the corpus: by its YAML where it was named by one, or else by its folder."""
+        """Readable name of the corpus: by its YAML where it was named by one, or else by its folder."""
         return readable_name(self.yaml or self.corpus.config.path)
 
     def motions(self, split: SplitName, *, mirrored: bool = False) -> MotionSet:

@@ -174,7 +174,7 @@ def _density_figures(
 
 
 def _curve_notes(curves: Calibration | None, path: str, compared: Compared, judge: Extractor) -> list[str]:
-    """What is to be said of the curves to read figures on; refused before anything is computed."""
+    """Check the curves to read figures on, before anything is computed; a note where they fit in part."""
     if curves is None:
         return []
 

@@ -128,7 +128,7 @@ class Scores:
         return tuple(f"{reading.sentence} ({others})" if others else reading.sentence for reading, others in told)
 
     def to_dict(self) -> dict[str, Any]:
-        """What ``scores.json`` holds."""
+        """Contents of ``scores.json``."""
         from dataclasses import asdict
 
         return {
