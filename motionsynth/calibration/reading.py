@@ -27,7 +27,7 @@ class Reading:
     Args:
         key: of the figure.
         axis: what it is read as: ``blur``, ``drop``, ...
-        state: ``measured``: on the curve; ``none``: not distinguished from real motion; ``weaker``: weaker than the doses
+        state: ``measured``: on the curve; ``none``: not told apart from real motion; ``weaker``: weaker than the doses
             on which the figure is valid; ``beyond``: stronger than the strongest; ``other side``: off real motion, the
             other way.
         kind: of dose.

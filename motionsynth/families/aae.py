@@ -84,7 +84,7 @@ class AAE(Autoencoding):
 
         name: Literal["aae"] = "aae"
         prior: Literal["normal", "mixture"] = "normal"
-        """What codes are to follow."""
+        """Target distribution of codes."""
         mixture: MixtureConfig = MixtureConfig()
         """The prior where it is a mixture."""
         posterior: PosteriorKind = "point"
