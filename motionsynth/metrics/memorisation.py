@@ -1,4 +1,4 @@
-"""Whether generated windows are copies of training windows: their distance to the training set against the test set.
+"""Copies of training windows among generated ones: their distance to the training set against the test set.
 
 Shapes: N generated windows, M reference windows (held out), L training windows, E features.
 """

@@ -1,4 +1,4 @@
-"""Which set a window's nearest neighbour is of: the two-sample test of a 1-nearest-neighbour classifier.
+"""Set of a window's nearest neighbour: the two-sample test of a 1-nearest-neighbour classifier.
 
 Shapes: N generated windows, M reference windows, E features, P pairs drawn, C cells.
 """
