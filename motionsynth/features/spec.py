@@ -1,4 +1,4 @@
-"""What the columns of a feature row mean, known before any data is seen.
+"""Columns of a feature row, known before any data is seen.
 
 | columns | unit | meaning |
 |---|---|---|
@@ -223,7 +223,7 @@ class FeatureSpec:
         return f"its joints hang on other parents ({list_first(hung, 4)})" if hung else None
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON-able types; :meth:`from_dict` gives back an equal spec."""
+        """JSON-able copy; :meth:`from_dict` gives back an equal spec."""
         return asdict(self)
 
     @classmethod
@@ -285,7 +285,7 @@ def descendants(parents: tuple[int, ...], joint: int) -> tuple[int, ...]:
 
 
 def _joint_difference(names: tuple[str, ...], own: tuple[str, ...]) -> str:
-    """What joints lack, and have beyond what they should."""
+    """Difference of joints from those they should be, in words."""
     lacking, strange = (sorted(set(a) - set(b)) for a, b in ((own, names), (names, own)))
     parts = [
         f"{what} {list_first(joints, 4)}" for what, joints in (("it lacks", lacking), ("it has", strange)) if joints

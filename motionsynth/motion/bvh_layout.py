@@ -1,4 +1,4 @@
-"""Which column of a MOTION row goes where: the channel layout that the reader and the writer share."""
+"""Channel layout of a MOTION row, which the reader and the writer share."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def channel_fault(channels: tuple[str, ...]) -> str | None:
 
 @dataclass(frozen=True)
 class ChannelLayout:
-    """Where the C columns of a row stand in (J * 3) angles and (J * 3) translations.
+    """Places of the C columns of a row in (J * 3) angles and (J * 3) translations.
 
     Args:
         angle_columns, angle_slots: row columns of rotation channels and their places in a frame's flat angles.

@@ -47,7 +47,7 @@ class NodeSeen:
     """Closing braces between the statement before this node and the node."""
     position: int
     offset: int | tuple[float, float, float] = -1
-    """Which masked OFFSET line is its own, or the OFFSET itself; -1 until one is read."""
+    """Number of its masked OFFSET line, or the OFFSET itself; -1 until one is read."""
     channels: tuple[str, ...] = ()
     has_channels: bool = False
 

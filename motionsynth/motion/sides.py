@@ -1,4 +1,4 @@
-"""Which joint is the counterpart of which, by their names."""
+"""Counterparts of joints on the other side, by their names."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MARKS: Final = tuple(
         r"[左右]",
     )
 )
-"""How a name shows its side, the surest first."""
+"""Marks of a side in a name, the surest first."""
 _WEAK_MARKS: Final = tuple(
     re.compile(pattern)
     for pattern in (
@@ -30,7 +30,7 @@ _WEAK_MARKS: Final = tuple(
         r"^[LR](?=[A-Z])",  # LARM; but also ROOT
     )
 )
-"""What shows a side only if the other one is there."""
+"""Marks of a side only if the other one is there."""
 
 
 def left_right_pairs(names: Sequence[str]) -> tuple[int, ...]:
