@@ -20,7 +20,7 @@ _RESAMPLES = re.compile(r"undefined in (\d+) of")
 
 
 def print_scores(scores: Scores) -> None:
-    """What was compared, dose sentences, a table for each group, why figures are undefined, and notes."""
+    """Print the sets, dose sentences, a table for each group, reasons of undefined figures, and notes."""
     from motionsynth.metrics.record import Group
     from motionsynth.report.evaluation import classes_table, figures_table
 
@@ -48,7 +48,7 @@ def print_scores(scores: Scores) -> None:
 
 
 def figure_notes(figures: Sequence[Figure]) -> list[str]:
-    """Why figures have no value or interval, a line for each reason; the report says it beside every one of them."""
+    """Reasons why figures have no value or interval, a line each; the report has them beside every one of them."""
     reasons: dict[str, list[Figure]] = {}
     for figure in figures:
         if figure.note:

@@ -1,4 +1,4 @@
-"""How far a study is, on the terminal: a bar that looks into the run directories, whoever trains; a table; JSON."""
+"""Progress of a study on the terminal: a bar that looks into the run directories, whoever trains; a table; JSON."""
 
 from __future__ import annotations
 

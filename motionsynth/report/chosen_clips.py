@@ -73,7 +73,7 @@ class _Ranking(NamedTuple):
 
     generated_N: np.ndarray
     reference_M: np.ndarray | None
-    """None where the generated ones are held against the reference itself."""
+    """Those of the reference; None where the generated ones are held against the reference itself."""
     nearest_what: str
 
 

@@ -67,7 +67,7 @@ class Cell:
 
 
 Row = Sequence[Cell | str | float | None]
-"""As many cells as columns, or a single one: a heading over the rows below it. Text may stand for a cell, and a number
+"""Cells, as many as columns, or a single one: a heading over the rows below it. Text may stand for a cell, and a number
 for ``figure_cell`` of it."""
 
 

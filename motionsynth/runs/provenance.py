@@ -1,4 +1,4 @@
-"""Which code it was that ran."""
+"""Commit of the code that ran."""
 
 from __future__ import annotations
 

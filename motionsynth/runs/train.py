@@ -38,7 +38,7 @@ __all__ = ["Outcome", "SeedCase", "fit_run", "resume", "seed_cases", "train", "t
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a training ended."""
+    """End of a training."""
 
     run: Run
     step: int

@@ -125,7 +125,7 @@ def least_squares(*, cases: int = 3) -> Outcome:
 
 
 def drawing() -> Drawing:
-    """What a sample costs each generator, over log p/q there."""
+    """Cost of a sample for each generator, over log p/q there."""
     ratio = torch.linspace(-3, 3, 61, dtype=torch.float64)
     series = []
     for name in ("forward_kl", "minimax", "nonsaturating", "reverse_kl"):

@@ -39,7 +39,7 @@ _MISFITS = (RuntimeError, KeyError, ValueError, TypeError, AttributeError, Index
 
 
 class ProgressListener(Protocol):
-    """Who is told how training goes, at every row of the journal."""
+    """Listener to the progress of training, called at every row of the journal."""
 
     def on_log(
         self, step: int, total: int, metrics: Mapping[str, float], steps_per_second: float, seconds_left: float
@@ -52,7 +52,7 @@ Score = Callable[[Family, Mapping[str, Tensor]], Mapping[str, float]]
 
 
 class TrainingResult(NamedTuple):
-    """How training ended, and with which weights."""
+    """End of a training, and its weights."""
 
     outcome: Literal["finished", "converged", "copying", "stopped"]
     step: int
