@@ -224,7 +224,7 @@ def baseline(family: str = "gmm") -> Path:
 
 def dump_config(config: RunConfig) -> str:
     """The resolved configuration as YAML; reads back to an equal one."""
-    return dump_yaml(_said(config))
+    return dump_yaml(_without_defaults(config))
 
 
 def config_hash(config: RunConfig) -> str:
@@ -233,14 +233,14 @@ def config_hash(config: RunConfig) -> str:
 
 
 def plain_config(config: RunConfig) -> dict[str, Any]:
-    """Identity of a run, as plain values without keys that say nothing.
+    """Identity of a run, as plain values without keys at defaults that once were missing.
 
     A list of clips counts by its names, a file of bones by its bytes.
 
     Raises:
         ConfigError: the list of clips, or the file of bones, cannot be read.
     """
-    plain = _said(config)
+    plain = _without_defaults(config)
     for sigma in (plain["family"].get("sigma"), plain["family"].get("described")):
         # ``value`` was the floor too before there was a key for it: what is as it was then keeps its hash
         if (
@@ -256,10 +256,10 @@ def plain_config(config: RunConfig) -> dict[str, Any]:
     return plain
 
 
-def _said(config: RunConfig) -> dict[str, Any]:
+def _without_defaults(config: RunConfig) -> dict[str, Any]:
     plain: dict[str, Any] = config.model_dump(mode="json")
     for key, default in (("second", None), ("keep", {}), ("clips", None), ("bones", "same"), ("hold_out", "take")):
-        if plain["data"][key] == default:  # not said where they say nothing: runs from before they were keep their hash
+        if plain["data"][key] == default:  # left out at their defaults: runs from before they were keep their hash
             del plain["data"][key]
     if plain["train"]["stop_when_copying"] is None:
         del plain["train"]["stop_when_copying"]

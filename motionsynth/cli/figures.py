@@ -59,8 +59,8 @@ def figure_notes(figures: Sequence[Figure]) -> list[str]:
         counted = [f"{len(within)} figures compared cell by cell"] if len(within) > _NAMED else []
         names = [figure.key.partition("/")[2] for figure in members if not counted or figure not in within]
         more = len(names) - _NAMED
-        said = [*counted, *(names[:_NAMED] if more > 1 else names), *([f"{more} more"] if more > 1 else [])]
-        lines.append(f"{', '.join(said)}: {_one_note([str(figure.note) for figure in members])}")
+        parts = [*counted, *(names[:_NAMED] if more > 1 else names), *([f"{more} more"] if more > 1 else [])]
+        lines.append(f"{', '.join(parts)}: {_one_note([str(figure.note) for figure in members])}")
     return lines
 
 

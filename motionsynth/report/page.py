@@ -190,12 +190,12 @@ def write_markdown(
         drawn[folder / name] = block.svg
         return f"![{plain(block.title)}](figures/{name})\n\n**{plain(block.title)}** {plain(block.caption)}"
 
-    told = _markdown(title, sections, place, subtitle=subtitle, remark=remark)
+    text = _markdown(title, sections, place, subtitle=subtitle, remark=remark)
     if drawn:
         folder.mkdir(parents=True, exist_ok=True)
     for file, svg in drawn.items():
         write_bytes(file, standalone_svg(svg).encode())
-    write_bytes(path, told.encode("utf-8", errors="replace"))
+    write_bytes(path, text.encode("utf-8", errors="replace"))
     return list(drawn)
 
 

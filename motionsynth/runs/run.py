@@ -363,10 +363,10 @@ def open_run(path: str | Path) -> Run:
         config = load_config(files.path / CONFIG)
     except ConfigError as error:
         raise RunError(files.path / CONFIG, f"{error.key or ''} {error.reason}".strip()) from error
-    for key, said, meant in (
+    for key, noted, meant in (
         ("family", record.family, config.family.name),
         ("frames", record.frames, config.data.window_frames),
     ):
-        if said != meant:
-            raise RunError(files.path / RECORD, f"is damaged: its {key} is {said}, but that of {CONFIG} is {meant}")
+        if noted != meant:
+            raise RunError(files.path / RECORD, f"is damaged: its {key} is {noted}, but that of {CONFIG} is {meant}")
     return Run(files, record, config)

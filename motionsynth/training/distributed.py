@@ -35,7 +35,7 @@ PATIENCE = timedelta(hours=1)
 """Time that a rank waits for the others: rank 0 validates, reads clips and writes while they wait."""
 
 _STARTED_BY = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-_TOLD = "motionsynth/told"
+_REPORTED = "motionsynth/reported"
 _T = TypeVar("_T")
 
 
@@ -210,7 +210,7 @@ class Ranks:
         if self._store is None:
             return True
         try:
-            return self._store.add(_TOLD, 1) == 1
+            return self._store.add(_REPORTED, 1) == 1
         except RuntimeError:  # the process that kept the store is gone
             return True
 
@@ -254,9 +254,9 @@ def _losses_named(ranks: Ranks) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        said = re.sub(r"^\[[^\]]*\] *", "", str(error).strip().splitlines()[0]).partition(". ")[0]
+        cause = re.sub(r"^\[[^\]]*\] *", "", str(error).strip().splitlines()[0]).partition(". ")[0]
         lost = f"rank {ranks.rank} of {ranks.size} has lost another process of this training"
-        raise RanksError(f"{lost}, which was killed or failed ({said})") from error
+        raise RanksError(f"{lost}, which was killed or failed ({cause})") from error
 
 
 def _digest(tensor: Tensor) -> str:

@@ -100,7 +100,7 @@ class Trainer:
         device: such as ``cpu`` or ``cuda``.
         journal: where rows go; None for nowhere.
         checkpoints: folder of checkpoints; None for none.
-        listener: told of every row.
+        listener: called at every row.
         score: called where the validation losses are computed; what it returns is journalled beside them.
         ranks: the processes that train this family; this one alone where None.
 
@@ -294,7 +294,7 @@ class Trainer:
         if self.journal:
             self.journal.write(self.step, metrics)
         if self.listener and logs:
-            self._tell(metrics)
+            self._notify_listener(metrics)
 
     def _measure(self) -> dict[str, float]:
         metrics = {f"train/{name}": value for name, value in self.rule.collect(self.progress).items()}
@@ -305,7 +305,7 @@ class Trainer:
         metrics["budget/minutes"] = self.elapsed / 60
         return metrics
 
-    def _tell(self, metrics: Mapping[str, float]) -> None:
+    def _notify_listener(self, metrics: Mapping[str, float]) -> None:
         assert self.listener
         rate = (self.step - self._began[1]) / max(time.monotonic() - self._began[0], 1e-9)
         total = max(self.step, round(self.step / self.progress)) if self.train.minutes else self._budget_steps
