@@ -106,7 +106,7 @@ class Verdict:
 def judge(
     series: Series, axis: str, ladder: Sequence[Dose], rivals: Sequence[Dose], thresholds: Thresholds, seed: int = 0
 ) -> Verdict:
-    """Say what a figure is worth on an axis.
+    """Judge what a figure is worth on an axis.
 
     Args:
         series: the figure in all doses.
@@ -164,7 +164,7 @@ def _bearable(against: Mapping[Dose, float], thresholds: Thresholds) -> tuple[Do
 
 
 def moved(series: Series, dose: Dose) -> float:
-    """By how many spreads a dose moves a figure; see the text of this module."""
+    """Spreads by which a dose moves a figure; see the text of this module."""
     values = series.values[dose]
     shift = float(np.sqrt(np.nanmean(np.square(values - series.mean(ZERO)))))
     spread = spread_at(series, dose)

@@ -134,7 +134,7 @@ def status(
     jobs: Annotated[int, typer.Option("-j", "--jobs", min=1, help="Cells at once, for the time left.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
-    """Tell which cells are done, running, stopped or failed, and the time left.
+    """Show which cells are done, running, stopped or failed, and the time left.
 
     Example: `motionsynth study status configs/study/smoke.yaml`
     """

@@ -96,7 +96,7 @@ class CorpusReport:
 
 
 def short_takes(lengths: Sequence[int], window: int) -> str:
-    """Say how much lies in clips shorter than a window, and which window would be shorter than nearly all of them.
+    """Describe how much lies in clips shorter than a window, and which window would be shorter than nearly all of them.
 
     Args:
         lengths: frames of each clip, at the rate of the features.

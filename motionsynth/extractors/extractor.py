@@ -162,7 +162,7 @@ class Extractor:
         )
 
     def mismatch(self, spec: FeatureSpec, frames: int) -> str | None:
-        """Say why windows of another kind cannot be judged, or None where they can.
+        """Explain why windows of another kind cannot be judged, or return None where they can.
 
         Args:
             spec: what their rows hold.

@@ -93,7 +93,7 @@ def critic_loss(
     penalise: bool,
     calibrate: bool = False,
 ) -> Loss:
-    """Tell real from generated; both go through the critic in one pass.
+    """Classify real and generated; both go through the critic in one pass.
 
     Args:
         critic: it learns.

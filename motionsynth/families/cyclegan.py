@@ -162,7 +162,7 @@ class CycleGAN(Family):
         self.bank.fill(windows)
 
     def critics_loss(self, batch: Batch, context: StepContext) -> Loss:
-        """Tell motion of a domain from what was translated to it, now and earlier."""
+        """Classify motion of a domain and what was translated to it, now and earlier."""
         pair = self._pair(batch)
         a, b = pair.a, pair.b
         with torch.no_grad():

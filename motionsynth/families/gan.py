@@ -127,7 +127,7 @@ class AdversarialFamily(LatentFamily):
         return context.normal(count, self.latent_dim)
 
     def critic_loss(self, batch: Batch, context: StepContext) -> Loss:
-        """Tell real from generated, both with the labels of the real ones."""
+        """Classify real and generated, both with the labels of the real ones."""
         config, side_BS = self.config, self.condition.of(batch)
         with torch.no_grad():
             fake_BTD = self.decode(self.draw_latent(len(batch.motion_BTD), context), side_BS)

@@ -78,7 +78,7 @@ class VAEGAN(GaussianFamily):
         )
 
     def critic_loss(self, batch: Batch, context: StepContext) -> Loss:
-        """Tell real windows from decoded draws of the prior, both with the masks and labels of the real ones."""
+        """Classify real windows and decoded draws of the prior, both with the masks and labels of the real ones."""
         side_BS = self.condition.of(batch)
         with torch.no_grad():
             fake_BTD = self.decode(context.normal(len(batch.motion_BTD), self.latent_dim), side_BS)

@@ -190,7 +190,7 @@ class FeatureSpec:
         return Clip(self.skeleton(), 1.0 / self.frame_rate, np.zeros((1, joints, 3)), self.rest_array[None])
 
     def mismatch(self, skeleton: Skeleton, rest: FloatArray, *, tolerance: float = 1e-3) -> str | None:
-        """Say why motion of another skeleton cannot be encoded, or None where it can.
+        """Explain why motion of another skeleton cannot be encoded, or return None where it can.
 
         Args:
             skeleton: of the motion.
@@ -212,7 +212,7 @@ class FeatureSpec:
         return None
 
     def tree_mismatch(self, skeleton: Skeleton) -> str | None:
-        """Say how the joints of another skeleton differ, whatever its bones; None where they do not."""
+        """Describe how the joints of another skeleton differ, whatever its bones; None where they do not."""
         if skeleton.names != self.names:
             return _joint_difference(skeleton.names, self.names)
         hung = [

@@ -22,7 +22,7 @@ CHANNEL_COUNTS: Final = (0, 1, 3, 6)
 
 @lru_cache(maxsize=256)
 def channel_fault(channels: tuple[str, ...]) -> str | None:
-    """Say why these canonical channel names cannot be one joint's, or None where they can."""
+    """Explain why these canonical channel names cannot be one joint's, or return None where they can."""
     for channel in channels:
         if channel not in CHANNEL_NAMES:
             return f"unknown channel {channel!r}; channels are {', '.join(CHANNEL_NAMES)}"

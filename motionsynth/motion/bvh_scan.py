@@ -182,7 +182,7 @@ class _Scanner:
 
 
 def name_fault(name: str, *, may_be_empty: bool = False) -> str | None:
-    """Say why a name cannot stand in a BVH file, or None where it can."""
+    """Explain why a name cannot stand in a BVH file, or return None where it can."""
     if not name and not may_be_empty:
         return "a name is missing"
     if found := _UNWRITABLE.search(name):

@@ -208,7 +208,7 @@ def detect_units(clip: Clip) -> Units:
 
 
 def up_axis(clip: Clip) -> Literal["y", "z"]:
-    """Tell which world axis points up, ``"y"`` or ``"z"``: along which the head stands higher above the feet.
+    """Find the world axis that points up, ``"y"`` or ``"z"``: along which the head stands higher above the feet.
 
     Without joints so named: z where the posed skeleton is twice as long that way. Medians over the frames.
     """

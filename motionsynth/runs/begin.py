@@ -76,7 +76,7 @@ def begin(
 
 
 def _refuse_unbuildable(config: RunConfig, corpus: Corpus) -> None:
-    """Say before a directory is made what a family cannot be built for, with the classes of the labels it names."""
+    """Raise before a directory is made where its family cannot be built, with the classes of the labels it names."""
     try:
         build_family(config.family, corpus.shape, config.train.seed)
     except ValueError as error:

@@ -145,7 +145,7 @@ class Ranks:
     # what all must decide alike
 
     def listen(self, sense: Callable[[], Pulse]) -> None:
-        """Tell how this rank's pulse is felt; it travels with every sum on the CPU."""
+        """Set how this rank's pulse is felt; it travels with every sum on the CPU."""
         self._sense = sense
 
     def beat(self) -> None:

@@ -155,7 +155,7 @@ def _side_by_word(name: str) -> int:
 
 
 def _side_by_letter(name: str, known: set[str]) -> int:
-    """Tell ``lfemur``, ``RThumb`` and ``Hand_L`` from ``lowerback``: the other side's joint exists too."""
+    """Separate ``lfemur``, ``RThumb`` and ``Hand_L`` from ``lowerback``: the other side's joint exists too."""
     for match in _LETTERS.finditer(name):
         letter = match[0]
         if name[: match.start()] + _OTHER_SIDE[letter] + name[match.end() :] in known:
