@@ -69,7 +69,7 @@ def score(
         chosen: as ``registry.choose`` gives them.
         resamples: resamples for each interval; none where 0.
         seed: what subsamples and resamples are drawn by.
-        progress: told how many of the computations are done.
+        progress: called with the number of computations done.
     """
     sets, _ = equal_sets(sets, seed)
     total, done = len(chosen) * (1 + resamples), 0
