@@ -36,17 +36,17 @@ class Entry:
     parameters: dict[str, int]
     """Network -> numbers in it; for a family without networks all under its own name."""
     abilities: tuple[str, ...]
-    """What the commands can ask of it."""
+    """Capabilities for the commands."""
     priors: tuple[str, ...]
-    """What latents can be drawn from, the default first."""
+    """Priors of latents, the default first."""
     longest: int | None
     """Frames it makes at most; None for any number."""
     alone: str | None
-    """Why one process must train it; None where several may."""
+    """Reason why one process must train it; None where several may."""
 
     @property
     def learns(self) -> str:
-        """How it learns, in a few words, such as ``critic: critic; generator: generator``."""
+        """Way of learning, in a few words, such as ``critic: critic; generator: generator``."""
         moves = [f"{phase}: {', '.join(networks)}" for phase, networks in self.phases.items()]
         return "; ".join(moves) or "expectation maximisation"
 

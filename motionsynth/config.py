@@ -69,7 +69,7 @@ class TrainConfig(FrozenConfig):
     """``bf16`` runs the networks under autocast; ``auto`` does so where the processor multiplies it natively, and the
     run then says which it is."""
     compile: bool = False
-    """Whether networks go through ``torch.compile``: minutes at the start, for faster steps afterwards."""
+    """Put networks through ``torch.compile``: minutes at the start, for faster steps afterwards."""
     ema_decay: float | None = Field(None, gt=0, lt=1)
     """Decay of the moving average of all weights that samples are drawn from; null for none."""
     clip_norm: float | None = Field(None, gt=0)
@@ -201,7 +201,7 @@ def baseline(family: str = "gmm") -> Path:
 
 def dump_config(config: RunConfig) -> str:
     """The resolved configuration as YAML; reads back to an equal one."""
-    return dump_yaml(_said(config))
+    return dump_yaml(_without_defaults(config))
 
 
 def config_hash(config: RunConfig) -> str:
@@ -210,14 +210,14 @@ def config_hash(config: RunConfig) -> str:
 
 
 def plain_config(config: RunConfig) -> dict[str, Any]:
-    """Identity of a run, as plain values without keys that say nothing.
+    """Identity of a run, as plain values without keys at defaults that once were missing.
 
     A list of clips counts by its names, a file of bones by its bytes.
 
     Raises:
         ConfigError: the list of clips, or the file of bones, cannot be read.
     """
-    plain = _said(config)
+    plain = _without_defaults(config)
     for sigma in (plain["family"].get("sigma"), plain["family"].get("described")):
         # ``value`` was the floor too before there was a key for it: what is as it was then keeps its hash
         if (
@@ -233,10 +233,10 @@ def plain_config(config: RunConfig) -> dict[str, Any]:
     return plain
 
 
-def _said(config: RunConfig) -> dict[str, Any]:
+def _without_defaults(config: RunConfig) -> dict[str, Any]:
     plain: dict[str, Any] = config.model_dump(mode="json")
     for key, default in (("second", None), ("keep", {}), ("clips", None), ("bones", "same"), ("hold_out", "take")):
-        if plain["data"][key] == default:  # not said where they say nothing: runs from before they were keep their hash
+        if plain["data"][key] == default:  # left out at their defaults: runs from before they were keep their hash
             del plain["data"][key]
     if plain["train"]["stop_when_copying"] is None:
         del plain["train"]["stop_when_copying"]

@@ -54,7 +54,7 @@ class MotionSynthError(Exception):
     """Base class of every error that motionsynth raises on purpose."""
 
     exit_code: ClassVar[int] = 2
-    """What the command line exits with."""
+    """Exit status of the command line."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         # an exception is otherwise rebuilt from its message alone, and one that takes more than that breaks the pipe
@@ -97,7 +97,7 @@ class CorpusError(MotionSynthError):
 
 
 class DownloadError(MotionSynthError):
-    """What a corpus is made of cannot be fetched, or what came is not what its checksum promises."""
+    """Source of a corpus that cannot be fetched, or that is not what its checksum promises."""
 
     exit_code = 1
 
@@ -172,7 +172,7 @@ def list_first(words: Sequence[str], most: int) -> str:
 
 
 def unknown_word(what: str, word: str, known: Iterable[str]) -> str:
-    """What is wrong with a word that is none of those known: the nearest one, and all of them."""
+    """Message about a word that is none of those known: the nearest one, and all of them."""
     known = sorted(known)
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]}? " if close else ""

@@ -126,7 +126,7 @@ def _refuse_constant(word: str) -> None:
 
 
 def refuse_irregular(path: str | Path) -> None:
-    """Say of an output whether it can be replaced: only a regular file, or nothing, is.
+    """Raise where an output cannot be replaced: only a regular file, or nothing, is.
 
     Raises:
         OSError: it is a device, a named pipe, a folder or a symbolic link (``EINVAL``, for a folder ``EISDIR``).
@@ -310,7 +310,7 @@ def write_synced(path: Path, content: bytes) -> None:
 
 
 def refuse_unwritable(folder: str | Path, *names: str) -> None:
-    """Say before long work what writing into a folder, which need not be there yet, would say after it.
+    """Raise before long work where a folder, which need not be there yet, cannot be written into.
 
     Args:
         folder: where files are to be written.

@@ -80,7 +80,7 @@ def clip_folder(folder: Path, *, overwrite: bool = False, made_of: Iterable[Path
 
 
 def refuse_filled(folder: Path, *, overwrite: bool = False) -> None:
-    """Say before long work whether ``clip_folder`` would take a folder; hidden files in it do not count.
+    """Raise before long work where ``clip_folder`` would not take a folder; hidden files in it do not count.
 
     Raises:
         MotionSynthError: it would not; names what is in the way.

@@ -1,4 +1,4 @@
-"""Where the package lies: the commit of its code, and the files that ship with it."""
+"""The commit of the package's code, and the files that ship with it."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 FORMAT: Final = 2
-"""Of run directories; in those of format 1 convolutions saw zeros beyond the ends of a window."""
+"""Format of run directories; in those of format 1 convolutions saw zeros beyond the ends of a window."""
 RECORD: Final = "run.json"
 CONFIG: Final = "config.yaml"
 WEIGHTS: Final = "weights.safetensors"
@@ -105,7 +105,7 @@ class RunRecord(BaseModel):
     error: str | None = None
     """Reason of the failure."""
     outcome: Literal["finished", "converged", "copying"] | None = None
-    """How a finished training ended: with its budget, or before; None in runs from before this was noted."""
+    """End of a finished training: by its budget, or before; None in runs from before this was noted."""
     surrogate: str | None = None
     """Reason for which what it minimises is only near the divergence that its objective names."""
     up: Literal["y", "z"] = "y"

@@ -56,7 +56,7 @@ class Bench:
 
     @property
     def ground(self) -> Ground:
-        """What real motion has on each axis."""
+        """Properties of real motion on each axis."""
         return Ground(self.pool.motions.nyquist_hz, self.cells, len(self.pool), self.count / self.cells)
 
     @property
@@ -115,7 +115,7 @@ class Bench:
 
     @cached_property
     def trains(self) -> list[Descriptors]:
-        """What plays the training set in each repeat; kept, as what is measured against it is kept with the others."""
+        """Training set of each repeat; kept, as what is measured against it is kept with the others."""
         return [self.undosed.subset(_tensor(repeat.train_N)) for repeat in self.repeats]
 
     @cached_property
@@ -159,14 +159,14 @@ class Bench:
         chosen = [(measure, space) for measure, space in self._plain if measure.compute is label_kls]
         if not chosen or not self.pool.cell_names:
             return {}
-        told = [
+        labelled = [
             replace(windows, cell_N=_tensor(pool.cell_N[index_N]), cell_names=pool.cell_names)
             for windows, pool, index_N in (
                 (generated, self.pool, drawn_N),
                 (reference, self.reference_pool, reference_N),
             )
         ]
-        return self._score(told[0], told[1], None, chosen)
+        return self._score(labelled[0], labelled[1], None, chosen)
 
 
 def open_bench(

@@ -35,7 +35,7 @@ _LARGEST_ABOUT: Final = 1 << 20
 
 @dataclass(frozen=True)
 class Job:
-    """What a process needs to know to do its share; small enough to be sent.
+    """Settings that a process needs for its share of the work; small enough to be sent.
 
     Args:
         config: what is done.
@@ -157,7 +157,7 @@ def _open_kept(out: Path, bench: Bench) -> Path:
 
 
 def _about(bench: Bench) -> dict[str, Any]:
-    """What decides the figures of a dose; thresholds and axes do not."""
+    """Settings that decide the figures of a dose; thresholds and axes do not."""
     return {
         "motionsynth": __version__,
         "corpus": bench.corpus.fingerprint,
@@ -196,7 +196,7 @@ def _collected(bench: Bench, found: Sequence[DoseFigures], notes: Sequence[str])
 
 
 def size_notes(bench: Bench) -> list[str]:
-    """That sets hold fewer windows than were asked for."""
+    """Note that sets hold fewer windows than were asked for."""
     asked, splits = bench.config.count, {"training": len(bench.pool), "test": len(bench.reference_pool)}
     if bench.count >= asked:
         return []

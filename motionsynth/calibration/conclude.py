@@ -18,7 +18,7 @@ def conclude(calibration: Calibration) -> Calibration:
     """Judge every figure on every axis by the thresholds of the configuration; choose each axis' headline.
 
     The headline is the first figure of the axis' ``prefer`` that is valid; where there is none, of the figures valid
-    on all doses, or else of those valid on most, the one that tells hidden doses with the smallest error.
+    on all doses, or else of those valid on most, the one that reads hidden doses with the smallest error.
     """
     config = calibration.config
     verdicts: list[Verdict] = []

@@ -2,7 +2,7 @@
 
 A curve is the isotonic regression of a figure's means over the doses, straight between them where the axis is drawn:
 in the logarithm of a cut-off, in the share of cells dropped. The figure itself, or its logarithm, is what is straight:
-whichever tells doses that are left out of the curve with the smaller error. An energy that falls through four decades
+whichever reads doses that are left out of the curve with the smaller error. An energy that falls through four decades
 asks for the latter.
 """
 
@@ -26,7 +26,7 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What real motion has on each axis: where the curves begin.
+    """Properties of real motion on each axis: where the curves begin.
 
     Args:
         nyquist_hz: highest frequency that the motion holds.
@@ -53,7 +53,7 @@ class Ground:
         }.get(kind, 0.0)
 
     def severity(self, kind: str, dose: Dose) -> float:
-        """Where a dose stands on the axis: rises with its strength, 0 for real motion."""
+        """Place of a dose on the axis: rises with its strength, 0 for real motion."""
         real = self.amount(kind)
         value = real if dose.kind == "none" else dose.value
         scale = KINDS[kind].scale
@@ -63,7 +63,7 @@ class Ground:
         return max(0.0, sign * (math.log(value / real) if scale == "log" else value - real))
 
     def shown(self, kind: str, severity: float) -> float:
-        """The amount at a severity, as it is told: Hz, or the share of cells that is dropped."""
+        """Amount at a severity, as it is printed: Hz, or the share of cells that is dropped."""
         real, scale = self.amount(kind), KINDS[kind].scale
         if scale == "dropped":
             return severity
@@ -123,7 +123,7 @@ class Curve:
         return cls(sign, logarithmic, severity, level_D, scatter_D, values_DR.shape[1])
 
     def level(self, figure: float) -> float:
-        """Where a figure stands on the curve's own scale, on which it rises with the dose."""
+        """Place of a figure on the curve's own scale, on which it rises with the dose."""
         if not self.logarithmic:
             return self.sign * figure
         return self.sign * (math.log(figure) if figure > 0 else -math.inf)
@@ -149,7 +149,7 @@ class Curve:
 
 
 def held_out_error(series: Series, kind: str, doses: Sequence[Dose], sign: float, ground: Ground) -> float:
-    """How far hidden doses that are read backwards lie from the true ones: mean |error| as a share of the axis.
+    """Error of hidden doses that are read backwards: mean |error| as a share of the axis.
 
     Each dose but the first and the last in each repeat in turn is read on the curve that the other doses have in the
     other repeats: what it would be to meet it in a model. The other doses lie twice as far apart as in use.
@@ -177,7 +177,7 @@ def _hidden_errors(curve_DR: Array, figure_D: Array, severity_D: Array, sign: fl
 
 
 def _straight_in_logarithm(values_DR: Array, severity_D: Array, sign: float) -> bool:
-    """Whether hidden doses are told better between logarithms of the means than between the means."""
+    """True where hidden doses are read better between logarithms of the means than between the means."""
     mean_D = np.nanmean(values_DR, 1)
     if (mean_D <= 0).any():
         return False

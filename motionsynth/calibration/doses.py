@@ -1,7 +1,7 @@
 """Known damage done to real motion.
 
 Doses that change motion act on whole clips before windows are cut, so that a filter sees no edge of a window; every
-dosed window is then brought to the features that its own motion tells: rotations are rotations, foot contacts and
+dosed window is then brought to the features of its own motion: rotations are rotations, foot contacts and
 headings follow from the pose. So it comes by the same path as the windows of a model.
 
 Shapes: N windows, T frames, D features, K principal components.
@@ -42,7 +42,7 @@ __all__ = [
 Array = npt.NDArray[np.float64]
 
 ORDER: Final = 4
-"""Of the Butterworth filter; run forwards and backwards its gain falls by 48 dB an octave."""
+"""Order of the Butterworth filter; run forwards and backwards its gain falls by 48 dB an octave."""
 COMPONENTS: Final = 64
 """Principal components that neighbours are searched in."""
 _ROWS: Final = 512

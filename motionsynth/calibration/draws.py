@@ -1,8 +1,8 @@
-"""Which windows each repeat compares, undosed and in the doses that only choose among windows.
+"""Windows that each repeat compares, undosed and in the doses that only choose among windows.
 
 Every repeat draws anew: N windows of the pool that doses are done to, N windows of the reference, and a halving of the
 pool's takes. Figures that look for copies of training data need the halves: windows of the first are judged, the second
-plays the training set. The halves also tell how far real motion lies from real motion when the takes are others: the
+plays the training set. The halves also show how far real motion lies from real motion when the takes are others: the
 mean of half the K takes, drawn without replacement, has the variance s^2 / K of the mean of K new ones.
 """
 
@@ -42,7 +42,7 @@ class Drawn:
     index_N: Indices
     """Rising; a window that is drawn twice stands there twice."""
     repeated: int
-    """How many of them repeat another."""
+    """Number of them that repeat another."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,7 +193,7 @@ def _drawn(index_N: Indices) -> Drawn:
 
 
 def changes_nothing(dose: Dose, pool: Pool, count: int) -> str | None:
-    """Why a dose would leave sets of ``count`` windows of this pool as they are, or cannot be done to them."""
+    """Reason why a dose leaves sets of ``count`` windows of this pool as they are, or cannot be done to them."""
     spec = pool.motions.spec
     if dose.kind == "low_pass" and dose.value >= spec.frame_rate / 2:
         return f"{dose.label}: the motion holds no more than {spec.frame_rate / 2:g} Hz"

@@ -1,4 +1,4 @@
-"""What a calibration does: doses, repeats, axes and thresholds, read from one YAML."""
+"""Settings of a calibration: doses, repeats, axes and thresholds, read from one YAML."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ __all__ = ["KINDS", "ZERO", "Axis", "CalibrationConfig", "Dose", "Kind", "Thresh
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What doses of one kind have in common.
+    """Properties of doses of one kind.
 
     Args:
         acts: ``motion`` changes whole clips, ``windows`` changes windows, ``draw`` chooses among undosed windows.
         unit: of the value, as tables show it.
         rising: whether a larger value is the stronger dose.
-        phrase: what a model's figure says in doses of this kind, with ``{dose}`` for the amount.
+        phrase: sentence for a model's figure in doses of this kind, with ``{dose}`` for the amount.
         summary: what is done, for the report.
         scale: where curves are drawn and interpolated: ``log`` for values, ``linear``, or ``dropped`` (1 - share kept).
         one: the unit after 1, where it reads otherwise.
@@ -128,7 +128,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         one="window",
     ),
 }
-"""Every kind of dose there is; ``doses`` in the YAML says which amounts."""
+"""Every kind of dose there is; ``doses`` in the YAML has the amounts."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -153,18 +153,18 @@ ZERO: Final = Dose("none", 0.0)
 
 
 class Thresholds(FrozenConfig):
-    """When a figure counts as an instrument."""
+    """Thresholds of an instrument."""
 
     spearman: float = Field(0.9, gt=0, lt=1)
     """The lower bound of |Spearman's rank correlation| between dose and figure must reach this."""
     confidence: float = Field(0.95, gt=0, lt=1)
-    """Of that bound and of intervals of doses."""
+    """Confidence of that bound and of intervals of doses."""
     spreads: float = Field(2.0, gt=0)
     """Real-against-real spreads within which a figure counts as unmoved."""
     least_doses: int = Field(3, ge=3)
     """Neighbouring doses that a range needs at least."""
     rival_share: float = Field(0.5, gt=0, le=1)
-    """Of the doses of each rival kind, from the weakest, that must leave a figure alone where not all do."""
+    """Share of each rival kind's doses, from the weakest, that must leave a figure alone where not all do."""
     resamples: int = Field(1000, ge=100)
     """Bootstrap resamples of the repeats."""
 
@@ -181,7 +181,7 @@ class Axis(FrozenConfig):
     opposite: str | None = None
     """Axis that may move figures to the other side of real motion."""
     prefer: tuple[str, ...] = ()
-    """Figures that may speak for the axis, the first valid one does; where none is, that which tells doses best."""
+    """Figures that may speak for the axis, the first valid one does; where none is, that which reads doses best."""
 
     @field_validator("dose", "also")
     @classmethod
@@ -193,12 +193,12 @@ class Axis(FrozenConfig):
 
 
 class CellCounts(FrozenConfig):
-    """How many cells are kept."""
+    """Numbers of cells to keep."""
 
     counts: tuple[int, ...] = (35, 14, 7, 3, 1)
-    """Where the corpus has more cells than the largest of these."""
+    """Numbers where the corpus has more cells than the largest of these."""
     shares: tuple[float, ...] = (0.75, 0.5, 0.25, 0.1, 0.0)
-    """Where it has not: shares of its cells, at least one cell each."""
+    """Shares of its cells where it has not, at least one cell each."""
 
     def of(self, cells: int) -> tuple[int, ...]:
         """Numbers of cells to keep of so many, falling."""

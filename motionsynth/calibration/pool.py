@@ -32,7 +32,7 @@ class Pool:
         clip_names: their names.
         clip_N: which clip each window is of.
         start_N: the frame it starts at.
-        cell_N: content x style of each window as labelled; of a corpus without labels all zero, until a judge tells.
+        cell_N: content x style of each window as labelled; of a corpus without labels all zero, until a judge fills it.
         cell_names: names of the cells; those of a split need not be all. None without labels.
     """
 

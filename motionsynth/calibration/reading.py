@@ -74,7 +74,7 @@ def read_doses(figures: Mapping[str, Figure], calibration: Calibration) -> list[
 
 
 def agreement(readings: Sequence[Reading], axis: str) -> str | None:
-    """How far the valid figures of an axis say the same; None where fewer than two can be read.
+    """Agreement of the valid figures of an axis, in words; None where fewer than two can be read.
 
     A figure that speaks for an axis on damaged real motion may be misled by what no dose does: a model whose legs are
     too calm and whose arms are too brisk. Then the others disagree with it.
@@ -104,7 +104,7 @@ def agreement(readings: Sequence[Reading], axis: str) -> str | None:
 
 
 def misfit(calibration: Calibration, *, corpus: str, extractor: str) -> tuple[str, str] | None:
-    """Whether another ``corpus`` or ``extractor`` made the curves, and both fingerprints in short; None if not."""
+    """Mismatch of the curves' ``corpus`` or ``extractor``, and both fingerprints in short; None if they fit."""
     for what, ours, theirs in (("corpus", calibration.corpus, corpus), ("extractor", calibration.extractor, extractor)):
         if ours != theirs:
             return what, f"{ours[:12]}, not {theirs[:12]}"
@@ -142,10 +142,10 @@ def read_figure(
     The interval of the dose holds that of the figure and the scatter of the curve: with h the half width of the
     figure's interval, R repeats and s their standard deviation there, it is where the curve has the figure -
     sqrt(h^2 + (1.96 s)^2 / R) and the figure + as much. Without an interval the figure scatters as a repeat does: h =
-    1.96 s. What the curve may be off between two doses is added in quadrature: half of the error with which it tells
+    1.96 s. What the curve may be off between two doses is added in quadrature: half of the error with which it reads
     doses left out of it, which leaves gaps twice as wide.
 
-    The figure is told apart from real motion where such an interval, with the s of real motion, does not reach it.
+    The figure is distinguished from real motion where such an interval, with the s of real motion, does not reach it.
     """
     kind = calibration.config.axes[verdict.axis].dose
     series = calibration.series(verdict.key)

@@ -1,4 +1,4 @@
-"""What a calibration found: ``calibration.json``."""
+"""Results of a calibration: ``calibration.json``."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LARGEST: Final = 1 << 26
 
 @dataclass(frozen=True, slots=True)
 class FigureRecord:
-    """What a verdict needs to know of a figure."""
+    """Properties of a figure that a verdict needs."""
 
     key: str
     unit: str
@@ -60,7 +60,7 @@ class DoseFigures:
     truth: dict[str, list[float | None]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON-able types."""
+        """JSON-able copy."""
         return asdict(self)
 
     @classmethod
@@ -79,7 +79,7 @@ class DoseFigures:
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """The figure that speaks for an axis: of the valid ones that which tells hidden doses best.
+    """The figure that speaks for an axis: of the valid ones that which reads hidden doses best.
 
     Args:
         key: of the figure.
@@ -140,7 +140,7 @@ class Calibration:
         return tuple(sorted(found, key=lambda dose: dose.value, reverse=not KINDS[kind].rising))
 
     def verdict(self, key: str, axis: str) -> Verdict | None:
-        """What a figure is worth on an axis."""
+        """Verdict on a figure on an axis."""
         return next((v for v in self.verdicts if v.key == key and v.axis == axis), None)
 
 
@@ -225,7 +225,7 @@ def _array(values: Sequence[float | None]) -> np.ndarray[Any, np.dtype[np.float6
 
 
 def _finite(value: Any) -> Any:
-    """JSON knows no infinity: a spread of zero makes any movement infinite, told as None."""
+    """JSON knows no infinity: a spread of zero makes any movement infinite, written as null."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):

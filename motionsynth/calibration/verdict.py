@@ -34,7 +34,7 @@ Kind = Literal["valid", "range", "blind", "invalid", "undefined"]
 Cause = Literal["", "improves", "not monotone", "rival"]
 
 _MOST_MISSING = 0.5
-"""A dose that leaves a figure undefined in more of the repeats than this says nothing of it."""
+"""A dose that leaves a figure undefined in more of the repeats than this is no evidence of it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +71,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a figure is worth on an axis.
+    """Verdict on a figure on an axis.
 
     Args:
         key: of the figure.
@@ -106,7 +106,7 @@ class Verdict:
 def judge(
     series: Series, axis: str, ladder: Sequence[Dose], rivals: Sequence[Dose], thresholds: Thresholds, seed: int = 0
 ) -> Verdict:
-    """Say what a figure is worth on an axis.
+    """Judge what a figure is worth on an axis.
 
     Args:
         series: the figure in all doses.
@@ -151,7 +151,7 @@ def judge(
 
 
 def _bearable(against: Mapping[Dose, float], thresholds: Thresholds) -> tuple[Dose, ...] | None:
-    """Of each rival kind that moves the figure the strongest dose up to which none does; None if that is too weak."""
+    """Strongest dose of each rival kind that moves the figure, up to which none does; None if that is too weak."""
     up_to = []
     for kind in dict.fromkeys(dose.kind for dose in against):
         ladder = [dose for dose in against if dose.kind == kind]
@@ -164,7 +164,7 @@ def _bearable(against: Mapping[Dose, float], thresholds: Thresholds) -> tuple[Do
 
 
 def moved(series: Series, dose: Dose) -> float:
-    """By how many spreads a dose moves a figure; see the text of this module."""
+    """Spreads by which a dose moves a figure; see the text of this module."""
     values = series.values[dose]
     shift = float(np.sqrt(np.nanmean(np.square(values - series.mean(ZERO)))))
     spread = spread_at(series, dose)

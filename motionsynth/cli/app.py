@@ -172,6 +172,6 @@ def _explained(error: Exception) -> tuple[str | None, int]:
 
 
 def _out_of_memory(error: Exception) -> bool:
-    """Whether memory ran out; torch, which is not loaded here, says so by a class of its own or by its words alone."""
+    """True where memory ran out; torch, which is not loaded here, has a class of its own, or words alone."""
     named = type(error).__name__ == "OutOfMemoryError"
     return named or isinstance(error, MemoryError) or "can't allocate memory" in str(error)

@@ -132,13 +132,13 @@ def _fresh(stage: StageBar) -> Callable[[int, int], None]:
     """Doses measured by this call, so that those that were kept do not count as quick ones."""
     kept: list[int] = []
 
-    def tell(done: int, total: int) -> None:
+    def show(done: int, total: int) -> None:
         if not kept:
             kept.append(done)
         if total > kept[0]:
             stage("doses", done - kept[0], total - kept[0])
 
-    return tell
+    return show
 
 
 def _print_plan(bench: Bench) -> None:

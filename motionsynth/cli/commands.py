@@ -23,7 +23,7 @@ class Commands(typer.Typer):
     def command(  # type: ignore[override]
         self, *args: Any, **kwargs: Any
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        """As ``typer.Typer.command``."""
+        """Register a command, as ``typer.Typer.command`` does."""
         register = super().command(*args, **kwargs)
 
         def registered(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -64,8 +64,8 @@ def inspect(
     from motionsynth.corpus.inspect import inspect_path
 
     with CorpusBar() as reading:
-        told = None if path.is_file() else reading
-        inspection = inspect_path(path, labels="pattern" if pattern else "auto", pattern=pattern, progress=told)
+        progress = None if path.is_file() else reading
+        inspection = inspect_path(path, labels="pattern" if pattern else "auto", pattern=pattern, progress=progress)
     if as_json:
         print_json(inspection.to_dict())
     else:

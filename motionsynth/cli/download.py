@@ -70,7 +70,7 @@ def download(
         with StageBar() as stage:
             survey = fetch_missing(survey, mirror=mirror, how=Transfer(timeout_s=timeout), progress=stage)
         echo(f"all {len(survey.good)} clips are there and match their checksums", err=True)
-    _tell_what_next(survey)
+    _print_next_steps(survey)
     echo(folder)
 
 
@@ -102,7 +102,7 @@ def _ask(accepted: bool) -> None:
     typer.confirm("Do you accept the licence, and shall it be fetched?", abort=True, err=True)
 
 
-def _tell_what_next(survey: Survey) -> None:
+def _print_next_steps(survey: Survey) -> None:
     from motionsynth.provenance import shipped_file
 
     if survey.strangers:

@@ -50,7 +50,7 @@ def export_of(up: Axis | None, fps: float | None, units: str | None, keep_names:
 
 
 def print_notes(export: Export) -> None:
-    """Say on stderr what the clips that an export wrote have become, in a few lines."""
+    """Print on stderr what the clips that an export wrote have become, in a few lines."""
     for note in export.notes:
         echo(note, err=True)
     print_renamed(export.renamed, most=3)

@@ -18,7 +18,7 @@ _NAMED = 4
 
 
 def print_scores(scores: Scores) -> None:
-    """What was compared, dose sentences, a table for each group, why figures are undefined, and notes."""
+    """Print the sets, dose sentences, a table for each group, reasons of undefined figures, and notes."""
     from motionsynth.metrics.record import Group
     from motionsynth.report.evaluation import classes_table, figures_table
 
@@ -59,8 +59,8 @@ def figure_notes(figures: Sequence[Figure], resamples: int) -> list[str]:
         counted = [f"{len(within)} figures compared cell by cell"] if len(within) > _NAMED else []
         names = [figure.key.partition("/")[2] for figure in members if not counted or figure not in within]
         more = len(names) - _NAMED
-        said = [*counted, *(names[:_NAMED] if more > 1 else names), *([f"{more} more"] if more > 1 else [])]
+        parts = [*counted, *(names[:_NAMED] if more > 1 else names), *([f"{more} more"] if more > 1 else [])]
         counts = sorted({figure.missing or 0 for figure in members})
         ends = " to ".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
-        lines.append(f"{', '.join(said)}: {note or missing_note(ends, resamples, not unbounded)}")
+        lines.append(f"{', '.join(parts)}: {note or missing_note(ends, resamples, not unbounded)}")
     return lines

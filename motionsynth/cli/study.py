@@ -118,7 +118,7 @@ def run(
             outcome = _do(plan, places, chosen, device, track, together)
     except KeyboardInterrupt as stop:
         _leave(make_plan(study, places, only=only or ()), stop)
-    _tell(outcome)
+    _print_outcome(outcome)
     _write_report(study, places)
     if outcome.exit_code:
         raise typer.Exit(outcome.exit_code)
@@ -134,7 +134,7 @@ def status(
     jobs: Annotated[int, typer.Option("-j", "--jobs", min=1, help="Cells at once, for the time left.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
-    """Tell which cells are done, running, stopped or failed, and the time left.
+    """Show which cells are done, running, stopped or failed, and the time left.
 
     Example: `motionsynth study status configs/study/smoke.yaml`
     """
@@ -261,7 +261,7 @@ def _leave(plan: Plan, stop: KeyboardInterrupt) -> NoReturn:
     raise typer.Exit(stop.code if isinstance(stop, _Stopped) else 130)
 
 
-def _tell(outcome: StudyOutcome) -> None:
+def _print_outcome(outcome: StudyOutcome) -> None:
     for warning in outcome.warnings:
         echo(f"warning: {warning}", fg="yellow", err=True)
     for result in outcome.plan.done.values():
@@ -274,7 +274,7 @@ def _tell(outcome: StudyOutcome) -> None:
 
 
 def _refuse_report(places: Places) -> None:
-    """Say before long work where the report cannot be written."""
+    """Raise before long work where the report cannot be written."""
     from motionsynth.report.study.page import HTML, MARKDOWN
 
     refuse_unwritable(places.results, HTML, MARKDOWN)
@@ -282,7 +282,7 @@ def _refuse_report(places: Places) -> None:
 
 
 def _write_report(study: StudyConfig, places: Places) -> None:
-    """The report of all that there is, whatever this command was told to do."""
+    """The report of all that there is, whatever this command has done."""
     from motionsynth.calibration.record import load_calibration
     from motionsynth.report.study.page import write_report
     from motionsynth.study.runner import make_plan, read_on

@@ -1,4 +1,4 @@
-"""How far a study is, on the terminal: a bar that looks into the run directories, whoever trains; a table; JSON."""
+"""Progress of a study on the terminal: a bar that looks into the run directories, whoever trains; a table; JSON."""
 
 from __future__ import annotations
 
@@ -112,21 +112,21 @@ def print_plan(plan: Plan, places: Places, slots: int) -> None:
     for status in statuses:
         if status.error:
             out.print(f"{status.state}: {escaped(status.cell.name)}: {escaped(status.error)}", soft_wrap=True)
-    told = f"{sum(status.done for status in statuses)} of {len(statuses)} cells are done"
+    count = f"{sum(status.done for status in statuses)} of {len(statuses)} cells are done"
     left = _left_words(statuses, slots)
-    out.print(", ".join(filter(None, (told, left and f"{left} with {slots} at once"))))
+    out.print(", ".join(filter(None, (count, left and f"{left} with {slots} at once"))))
     out.print(f"runs {escaped(str(places.runs))}, results {escaped(str(places.results))}", soft_wrap=True)
 
 
 def _others(statuses: Sequence[CellStatus]) -> str:
     """Seeds of cells that are neither done nor only waiting, and of those that diverged."""
-    told = []
+    parts = []
     for state in ("running", "trained", "stopped", "failed", "diverged"):
         of = [status for status in statuses if status.state == state]
         shares = state in ("running", "stopped")
         seeds = [f"{s.cell.seed} ({100 * s.share:.0f} %)" if shares else str(s.cell.seed) for s in of]
-        told += [f"{state}: {', '.join(seeds)}"] if of else []
-    return "; ".join(told)
+        parts += [f"{state}: {', '.join(seeds)}"] if of else []
+    return "; ".join(parts)
 
 
 def _pace(statuses: Sequence[CellStatus]) -> str:

@@ -122,9 +122,9 @@ def _print_summary(out: Console, rows: Sequence[_Row]) -> None:
         detail = escaped(row.outcome.detail)
         out.print(f"[red]{row.experiment.name} should {_SHOULD[row.experiment.stated]}[/red]: {detail}", soft_wrap=True)
     holding = sum(row.outcome.holds for row in rows)
-    said = "all as stated" if not wrong else f"{len(wrong)} not as stated"
+    verdict = "all as stated" if not wrong else f"{len(wrong)} not as stated"
     seconds = sum(row.seconds for row in rows)
-    out.print(f"{holding} hold, {len(rows) - holding} do not; {said}; {seconds:.0f} s")
+    out.print(f"{holding} hold, {len(rows) - holding} do not; {verdict}; {seconds:.0f} s")
 
 
 _SHOULD = {"holds": "hold", "fails": "fail"}

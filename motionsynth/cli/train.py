@@ -76,7 +76,7 @@ def train(
     `motionsynth train vae --seeds 0:8 --run-dir runs/vae`
     """
     if "WORLD_SIZE" in os.environ:
-        # torch reads it when it is loaded: a rank that has gone is told of in one line, not by a stack of C++ frames
+        # torch reads it when it is loaded: a rank that has gone is reported in one line, not by a stack of C++ frames
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
     from motionsynth.cli.progress import CorpusBar, TrainingBar
@@ -89,7 +89,7 @@ def train(
         reason = "goes with --run-dir, which holds the configuration; no option that changes it applies"
         raise typer.BadParameter(reason, param_hint="--resume")
     ends: Sequence[Outcome | MotionSynthError]
-    with joined_ranks(device) as ranks, _told_once(ranks), TrainingBar() as bar, CorpusBar() as reading:
+    with joined_ranks(device) as ranks, _raise_once(ranks), TrainingBar() as bar, CorpusBar() as reading:
         progress, files = (bar, reading) if ranks.first else (None, None)
         announce = (lambda line: echo(line, err=True)) if ranks.first else None
         shared: dict[str, Any] = {"device": device, "track": track}
@@ -108,7 +108,7 @@ def train(
             assert run_dir is not None
             ends = [resume_run(run_dir, family=family, ranks=ranks, **shared)]
     if ranks.first:
-        _tell(ends)
+        _print_ends(ends)
     if code := next((end.exit_code for end in ends if end.exit_code), 0):
         raise typer.Exit(code)
 
@@ -147,7 +147,7 @@ def _show(resolved: RunConfig, device: str, ranks: Ranks) -> None:
 
 
 @contextmanager
-def _told_once(ranks: Ranks) -> Iterator[None]:
+def _raise_once(ranks: Ranks) -> Iterator[None]:
     """Let an error out of one process only, the first that meets it: others leave with its code.
 
     They wait for one another at the end, so that what befalls rank 0 when training is over ends them too.
@@ -161,7 +161,7 @@ def _told_once(ranks: Ranks) -> Iterator[None]:
         raise typer.Exit(getattr(error, "exit_code", 1)) from error
 
 
-def _tell(ends: Sequence[Outcome | MotionSynthError]) -> None:
+def _print_ends(ends: Sequence[Outcome | MotionSynthError]) -> None:
     for end in ends:
         if isinstance(end, MotionSynthError):
             echo(f"error: {printable(str(end))}", fg="red", err=True)

@@ -67,9 +67,9 @@ class Compared:
                 )
         equal, notes = equal_motions(sets, count=count, seed=seed)
         size = len(equal["generated"])
-        said = [*generated.notes, *reference.notes, *train.notes, *notes]
+        noted = [*generated.notes, *reference.notes, *train.notes, *notes]
         if len(train) < size:
-            said.append(f"the training split holds {len(train)} windows only: so many stand in the row of real motion")
+            noted.append(f"the training split holds {len(train)} windows only: so many stand in the row of real motion")
         rows = {**equal, "real": train.draw(size, seed), "held": held.draw(size, seed) if held else None}
         kinds = {name: as_one_kind(motions) if motions else None for name, motions in rows.items()}
         assert kinds["generated"] is not None and kinds["reference"] is not None and kinds["real"] is not None
@@ -80,11 +80,11 @@ class Compared:
             kinds["held"],
             {"generated": len(generated), "reference": len(reference), "real": len(train)},
             source,
-            tuple(dict.fromkeys(said)),
+            tuple(dict.fromkeys(noted)),
         )
 
     def described(self, judge: Extractor, chosen: Sequence[Chosen], device: str, stage: Stage) -> Described:
-        """What metrics may know of each set; of the training split only where a chosen measure needs it."""
+        """Describe each set for the metrics; the training split only where a chosen measure needs it."""
         in_training = [(measure, space) for measure, space in chosen if "train" in measure.needs]
         total = 4 + bool(in_training)
         done = 0

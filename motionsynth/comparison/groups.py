@@ -86,7 +86,7 @@ def score_groups(
         chosen: what is computed.
         resamples: for each interval.
         seed: what subsamples and resamples are drawn by.
-        stage: told how far the work is.
+        stage: called with the share of the work done.
     """
     members: dict[str, list[int]] = {name: [] for name in sorted(set(classes.values()))}
     for window, take in enumerate(reference.takes):

@@ -1,4 +1,4 @@
-"""How probable a run's model finds windows of motion, where it has a density.
+"""Log-density of windows of motion under a run's model, where it has one.
 
 Shapes: B batch, N windows, T frames, D features.
 """
@@ -88,7 +88,7 @@ def log_density_figures(
 
 
 def _density(family: Family, run: Run, metric: Metric, seed: int, device: str) -> tuple[Density | None, str]:
-    """What computes a metric for a family, or None and why there is nothing."""
+    """Function that computes a metric for a family, or None and why there is none."""
     name = run.record.family
     if getattr(run.config.family, "condition", ()):
         return None, f"{name} was trained under labels, and has a density of windows given those alone"

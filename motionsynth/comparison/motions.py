@@ -122,7 +122,7 @@ class _Encoded(NamedTuple):
     facts: Facts | None
     """The findings in the file."""
     reason: str = ""
-    """Why it cannot be used."""
+    """Reason why it cannot be used."""
 
 
 def _encode_file(plan: Plan, root: Path, file: str) -> _Encoded:
@@ -167,7 +167,7 @@ def _short_note(files: Sequence[str], used: set[str], length: int) -> list[str]:
 
 
 def _rate_notes(rates: Mapping[str, float], frame_rate: float) -> list[str]:
-    """That files were resampled, and from where on frequencies are not there to compare."""
+    """Notes on files that were resampled, and on frequencies that are not there to compare."""
     other = [rate for rate in rates.values() if abs(rate / frame_rate - 1) > _SAME_RATE]
     if not other:
         return []

@@ -46,7 +46,7 @@ class Reference:
 
     @property
     def name(self) -> str:
-        """What a person calls the corpus: by its YAML where it was named by one, or else by its folder."""
+        """Readable name of the corpus: by its YAML where it was named by one, or else by its folder."""
         return readable_name(self.yaml or self.corpus.config.path)
 
     def motions(self, split: SplitName, *, mirrored: bool = False) -> MotionSet:
@@ -80,7 +80,7 @@ def open_reference(
             files, the YAML of a data section, or a run directory (its corpus), each with ``:SPLIT`` behind it for
             another split than ``test``. ``test`` where None.
         run: the run that is evaluated, if it is one.
-        reading: told how many clips are read, of how many.
+        reading: called with the number of clips read, of how many.
         on_bad_file: ``skip`` leaves files out that cannot be used, other than of a run's own corpus; ``stop`` does
             what a YAML says.
 

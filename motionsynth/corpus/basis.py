@@ -189,7 +189,7 @@ class WindowBasis:
         return torch.matmul(modes_FT.T.to(coded_NK.dtype), bins_NFD)
 
     def account(self, asked: int) -> str:
-        """A line that says how many components there are, of so many asked for, and what they keep."""
+        """A line of how many components there are, of so many asked for, and what they keep."""
         fewer = f" ({asked} were asked for; there are too few whole windows)" if self.size < asked else ""
         kept = " and ".join(f"{100 * share:.1f} % of the variance of {name}" for name, share in self.kept.items())
         return f"basis: {self.size} components{fewer} keep {kept}"

@@ -49,7 +49,7 @@ _DECIMALS: Final = 6
 def leg_length(spec: FeatureSpec, bones: FloatArray) -> float:
     """Length of bone from the moving joint down to the toes, or to ankles without toes, mean over the legs.
 
-    Without legs that names tell it is the length of all bones.
+    Without legs known by name it is the length of all bones.
 
     Args:
         spec: whose joints they are.

@@ -14,7 +14,7 @@ __all__ = ["DataConfig", "SplitConfig"]
 
 
 class SplitConfig(FrozenConfig):
-    """How takes are dealt to train, validation and test."""
+    """Shares of takes dealt to train, validation and test."""
 
     validation: float = Field(0.15, gt=0, lt=1)
     """Share of each cell's takes held out to choose by."""
@@ -27,14 +27,14 @@ class SplitConfig(FrozenConfig):
 
 
 class DataConfig(FrozenConfig):
-    """Which clips a run learns from, and how they become windows."""
+    """Clips that a run learns from, and their cutting into windows."""
 
     path: Path = Path("data/walkers")
     """Folder of clips: BVH files, or AMC files with their skeletons."""
     second: Path | None = None
     """Folder of another corpus with the same skeleton, whose clips join; a label ``corpus`` tells the two apart."""
     labels: Literal["auto", "csv", "folders", "pattern", "none"] = "auto"
-    """Where labels come from; ``auto``: ``labels.csv`` if there, else ``pattern`` if given, else sub-folders if any."""
+    """Source of labels; ``auto``: ``labels.csv`` if there, else ``pattern`` if given, else sub-folders if any."""
     pattern: str | None = None
     """Regular expression with named groups (``content``, ``style``, ``take``) searched in each file's name."""
     keep: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(default_factory=dict)
@@ -42,7 +42,7 @@ class DataConfig(FrozenConfig):
     clips: Path | None = None
     """Text file that lists the clips of ``path`` to use, one a line; null for all."""
     on_bad_file: Literal["stop", "skip"] = "stop"
-    """What to do with a file that cannot be used; skipped files are counted and listed."""
+    """Response to a file that cannot be used; skipped files are counted and listed."""
     frame_rate: float = Field(30.0, gt=0)
     """Frames a second that every clip is brought to."""
     units: Literal["auto", "m", "cm", "mm", "in", "cmu"] = "auto"
@@ -57,11 +57,11 @@ class DataConfig(FrozenConfig):
     stride_frames: int = Field(16, ge=1)
     """Frames between the starts of neighbouring windows."""
     velocities: bool = False
-    """Whether the features hold joint velocities."""
+    """Joint velocities among the features."""
     contacts: bool = True
-    """Whether the features hold foot contacts."""
+    """Foot contacts among the features."""
     mirror: bool = False
-    """Whether the training split also holds each clip mirrored left to right."""
+    """Each clip of the training split also mirrored left to right."""
     hold_out: str = Field("take", min_length=1)
     """Unit dealt whole to train, validation or test: takes, or all clips of a class of this label (``actor``)."""
     split: SplitConfig = SplitConfig()

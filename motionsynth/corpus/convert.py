@@ -149,7 +149,7 @@ def _convert_folder(source: Path, target: Path, conversion: Conversion, overwrit
 
 
 def _carry_labels(table: Table, files: list[str], written: dict[str, str], folder: Path) -> list[str]:
-    """Write the rows of the clips that were written, under their new names; says which rows have no file."""
+    """Write the rows of the clips that were written, under their new names; returns which rows have no file."""
     matcher = Matcher(files)
     meant = [(row, matcher.find(row.file)) for row in table.rows]
     rows = [row._replace(file=written[file]) for row, file in meant if file in written]

@@ -71,7 +71,7 @@ class Corpus:
 
     @property
     def spec(self) -> FeatureSpec:
-        """What a feature row holds."""
+        """Columns of a feature row."""
         return self.store.spec
 
     @cached_property
@@ -91,7 +91,7 @@ class Corpus:
         return MotionShape(self.config.window_frames, self.spec.width, counts)
 
     def basis(self, config: MapConfig | None) -> WindowMap | None:
-        """What networks see windows through, fitted to the training split, once for each way to; None for nothing."""
+        """Map from windows to what networks see, fitted to the training split, once for each config; None for none."""
         if config is None:
             return None
         networks = {"width", "layers"} & set(type(config).model_fields)  # these have no part in it
@@ -158,7 +158,7 @@ class Corpus:
         return (*files, *(file + MIRRORED for file in files if mirrors))
 
     def path(self, name: str) -> Path:
-        """Where a clip's file lies."""
+        """Path of a clip's file."""
         source = self.sources.of(name)
         return source.root / name.removeprefix(source.prefix)
 
@@ -176,7 +176,7 @@ class Corpus:
         return torch.from_numpy(self.store.rows)[start : start + stored.frames]
 
     def real_clip(self, name: str) -> Clip:
-        """A whole clip as the features tell it: from the origin, heading zero, on the reference skeleton."""
+        """A whole clip as the features give it: from the origin, heading zero, on the reference skeleton."""
         return decode(self.features(name), self.spec)
 
     def windows(self, split: SplitName) -> WindowSet:

@@ -31,13 +31,13 @@ _SINGLY: Final = 256
 _MOST_ARCHIVE_BYTES: Final = 2 * 2**30
 _MOST_REFUSED: Final = 20
 _SUMS: Final = "SHA256SUMS"
-"""What a verified archive held, for corpora whose registry knows the archive alone; ``sha256sum -c`` reads it."""
+"""Contents of a verified archive, for corpora whose registry knows the archive alone; ``sha256sum -c`` reads it."""
 _ASIDE: Final = ".damaged"
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What of a corpus a folder holds.
+    """Files of a corpus in a folder.
 
     Args:
         offer: the corpus.
@@ -57,12 +57,12 @@ class Survey:
 
     @property
     def complete(self) -> bool:
-        """Whether nothing needs to be fetched."""
+        """True where nothing needs to be fetched."""
         return not self.missing and not self.damaged
 
     @property
     def wanted(self) -> tuple[Listed, ...]:
-        """What needs to be fetched."""
+        """Files to be fetched."""
         return (*self.missing, *self.damaged)
 
 
@@ -136,12 +136,12 @@ def fetch_missing(
 
 
 def _archived(offer: Offer) -> bool:
-    """Whether the registry lists an archive and not the clips."""
+    """True where the registry lists an archive and not the clips."""
     return read_registry(offer.name)[0].path.endswith(".zip")
 
 
 def _held(offer: Offer, folder: Path) -> Sequence[Listed]:
-    """What should lie in the folder: the clips, or the archive where it is not known yet which clips it holds."""
+    """Files to expect in the folder: the clips, or the archive where it is not known yet which clips it holds."""
     listed = read_registry(offer.name)
     sums = folder / _SUMS
     if not _archived(offer) or not sums.is_file():
@@ -154,7 +154,7 @@ def _held(offer: Offer, folder: Path) -> Sequence[Listed]:
 
 @dataclass(frozen=True)
 class _Source:
-    """Where a corpus is fetched from."""
+    """Source that a corpus is fetched from."""
 
     offer: Offer
     base_url: str
@@ -180,7 +180,7 @@ class _Source:
                     meter=self._meter(),
                 )
             try:
-                sums = unpack_zip(archive, folder, partial(self._tell, "unpack"))
+                sums = unpack_zip(archive, folder, partial(self._show, "unpack"))
             except ArchiveError as error:
                 raise DownloadError(url, str(error)) from error
         sync_folder(folder)
@@ -204,7 +204,7 @@ class _Source:
             except DownloadError as error:
                 kept = f"{len(wanted) - len(left) + number - 1 - len(refused)} of {len(wanted)}"
                 raise DownloadError(error.url, f"{error.reason}; {kept} files came and are kept") from error
-            self._tell("fetch", number, len(left))
+            self._show("fetch", number, len(left))
         if refused:
             first, more = refused[0], f" (and {len(refused) - 1} more files)" if len(refused) > 1 else ""
             raise DownloadError(first.url, f"{first.reason}{more}; the other files came and are kept")
@@ -222,7 +222,7 @@ class _Source:
             except DownloadError as error:
                 failure = error
             try:
-                unpacked = unpack_tar(archive, wanted, folder, lambda done: self._tell("unpack", done, len(wanted)))
+                unpacked = unpack_tar(archive, wanted, folder, lambda done: self._show("unpack", done, len(wanted)))
             except ArchiveError as error:
                 raise DownloadError(url, str(error)) from error
         if failure or unpacked.broken:
@@ -237,13 +237,13 @@ class _Source:
     def _meter(self) -> Meter | None:
         if self.progress is None:
             return None
-        return Meter(self._tell_bytes, self.offer.transfer_bytes)
+        return Meter(self._show_bytes, self.offer.transfer_bytes)
 
-    def _tell_bytes(self, done: int, total: int) -> None:
+    def _show_bytes(self, done: int, total: int) -> None:
         whole = max(1, round(total / 1e6))
-        self._tell("download, MB", whole if done == total else min(done // 10**6, whole - 1), whole)
+        self._show("download, MB", whole if done == total else min(done // 10**6, whole - 1), whole)
 
-    def _tell(self, what: str, done: int, total: int) -> None:
+    def _show(self, what: str, done: int, total: int) -> None:
         if self.progress:
             self.progress(what, done, total)
 

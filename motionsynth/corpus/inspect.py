@@ -49,7 +49,7 @@ class InspectedFile:
 
 @dataclass(frozen=True, slots=True)
 class InspectedSkeleton:
-    """Files with the same joints, tree and bones; the rest is told of the first of them."""
+    """Files with the same joints, tree and bones; the rest is that of the first of them."""
 
     files: tuple[str, ...]
     joints: tuple[str, ...]
@@ -85,7 +85,7 @@ class RefusedFile:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What :func:`inspect_path` found.
+    """Findings of :func:`inspect_path`.
 
     Args:
         path: what was asked about.
@@ -135,7 +135,7 @@ class Inspection:
         return dict(Counter(round(file.frame_rate, 3) for file in self.loaded).most_common())
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON-able types."""
+        """JSON-able copy."""
         rates = [{"frame_rate": rate, "files": files} for rate, files in self.frame_rates.items()]
         return asdict(self) | {"frames": self.frames, "duration_s": self.duration_s, "frame_rates": rates}
 

@@ -1,4 +1,4 @@
-"""What each clip of a corpus shows, and which take it is: from ``labels.csv``, file names, or sub-folders.
+"""Labels and take of each clip of a corpus: from ``labels.csv``, file names, or sub-folders.
 
 ``labels.csv`` is the one label format everywhere: a header with ``file`` (path inside the folder) and any of ``take``,
 ``content``, ``style`` and further columns; ``tables`` has how it may be written. Columns that hold only numbers
@@ -30,10 +30,10 @@ _LAST_NUMBER: Final = re.compile(r"(\d+)$")
 
 @dataclass(frozen=True, slots=True)
 class ClipLabels:
-    """What is known of one clip."""
+    """Labels of one clip."""
 
     take: str | None
-    """Which recording it comes from; a number gives the order of recording. None: a recording of its own."""
+    """Recording it comes from; a number gives the order of recording. None: a recording of its own."""
     classes: dict[str, str]
     """Label name -> class, such as ``content`` -> ``walk``."""
     details: dict[str, str] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class Labels:
     faults: dict[str, str]
     """File -> why it has no labels, or, for a line of ``labels.csv``, why it has no file."""
     joined: bool = False
-    """Whether they are of two corpora, which the first label tells apart."""
+    """True for labels of two corpora, which the first label separates."""
 
     @property
     def cell_names(self) -> tuple[str, ...]:
@@ -70,16 +70,16 @@ class Labels:
         Raises:
             ValueError: there is no such label, or a file has no class of it.
         """
-        told = {}
+        rows = {}
         for file in files:
             clip = self.clips[file]
-            told[file] = {"take": clip.take or "", **clip.details, **clip.classes}
-        known = sorted({name for words in told.values() for name, word in words.items() if word})
+            rows[file] = {"take": clip.take or "", **clip.details, **clip.classes}
+        known = sorted({name for words in rows.values() for name, word in words.items() if word})
         if label not in known:
             raise ValueError(unknown_word(f"label {label!r}", label, known))
-        if unnamed := next((file for file, words in told.items() if not words.get(label)), None):
+        if unnamed := next((file for file, words in rows.items() if not words.get(label)), None):
             raise ValueError(f"{unnamed} has no {label}")
-        return {file: words[label] for file, words in told.items()}
+        return {file: words[label] for file, words in rows.items()}
 
     def cell(self, file: str) -> str:
         """The cell of a clip, such as ``walk/normal``; empty without labels."""

@@ -79,7 +79,7 @@ def drawn_motions(features_NTD: Tensor, spec: FeatureSpec, name: str) -> MotionS
 
 
 def split_motions(corpus: Corpus, split: SplitName) -> MotionSet:
-    """The whole windows of a split; those of clips shorter than a window are left out, and a note says so."""
+    """The whole windows of a split; those of clips shorter than a window are left out, with a note."""
     windows = corpus.windows(split)
     whole = windows.subset(windows.whole_N)
     short = len(windows) - len(whole)  # a short clip is one window

@@ -61,7 +61,7 @@ class Offer:
 
     @property
     def folder(self) -> Path:
-        """Where its clips go unless told otherwise, and where ``configs/data`` looks for them."""
+        """Default folder of its clips, where ``configs/data`` looks for them."""
         return Path("data") / self.name
 
 

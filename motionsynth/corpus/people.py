@@ -62,7 +62,7 @@ def compare_people(bones: Mapping[str, FloatArray], labels: Labels, spec: Featur
     files: dict[int, list[str]] = {}
     for file, number in zip(bones, whose, strict=True):
         files.setdefault(number, []).append(file)
-    label, person = _told_apart(files, labels)
+    label, person = _separating_label(files, labels)
     members: dict[str, list[FloatArray]] = {}
     for number, name in person.items():
         members.setdefault(name, []).append(distinct[number])
@@ -83,7 +83,7 @@ def compare_people(bones: Mapping[str, FloatArray], labels: Labels, spec: Featur
     )
 
 
-def _told_apart(files: Mapping[int, Sequence[str]], labels: Labels) -> tuple[str, dict[int, str]]:
+def _separating_label(files: Mapping[int, Sequence[str]], labels: Labels) -> tuple[str, dict[int, str]]:
     """The label that has one class for all files of the same bones, and most classes; number of bones -> class."""
     best = "person", {number: str(number + 1) for number in files}
     most = 1

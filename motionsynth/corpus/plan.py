@@ -199,7 +199,7 @@ def probe_clip(clip: Clip, settings: EncodeSettings) -> Probe:
     """Look at one clip alone.
 
     Raises:
-        ValueError: it cannot be used; says why.
+        ValueError: it cannot be used; with the reason.
     """
     if len(clip) < 2:
         raise ValueError("fewer than 2 frames")

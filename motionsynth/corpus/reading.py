@@ -56,7 +56,7 @@ def _encode_file(plan: Plan, root: Path, file: str) -> Encoded | Fault:
 
 
 def encode_clip(plan: Plan, root: Path, file: str, clip: Clip) -> Encoded | Fault:
-    """Encode a clip that was read from a file, or say why it cannot be used."""
+    """Encode a clip that was read from a file, or return why it cannot be used."""
     try:
         conformed, facts = conform(clip, plan)
         mirrored = None

@@ -1,4 +1,4 @@
-"""What opening a corpus found: nothing is left out without being listed here."""
+"""Report on opening a corpus: nothing is left out without being listed here."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class CorpusReport:
         shared: stretches of at least 32 frames that files hold bit for bit.
         cells: cell -> its clips.
         padded: cell -> how many of its clips are shorter than a window, and so padded and masked.
-        short: what it means that clips are shorter than a window, as :func:`short_takes` says it.
+        short: what it means that clips are shorter than a window, as :func:`short_takes` words it.
         windows: split -> windows.
         constant_columns: feature columns that never vary.
         labels: where labels come from.
@@ -70,7 +70,7 @@ class CorpusReport:
     short: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON-able types."""
+        """JSON-able copy."""
         return asdict(self)
 
     def lines(self) -> list[str]:
@@ -96,7 +96,7 @@ class CorpusReport:
 
 
 def short_takes(lengths: Sequence[int], window: int) -> str:
-    """Say how much lies in clips shorter than a window, and which window would be shorter than nearly all of them.
+    """Describe how much lies in clips shorter than a window, and which window would be shorter than nearly all of them.
 
     Args:
         lengths: frames of each clip, at the rate of the features.
@@ -109,15 +109,15 @@ def short_takes(lengths: Sequence[int], window: int) -> str:
     if not short:
         return ""
     share = len(short) / len(lengths)
-    told = (
+    sentence = (
         f"{len(short)} of {len(lengths)} clips ({share:.0%}, {sum(short) / sum(lengths):.0%} of frames) are shorter "
         f"than a window of {window} frames: padded in training, left out of evaluation"
     )
     if share < _FEW:
-        return told
+        return sentence
     fits = sorted(lengths)[ceil(_FEW * len(lengths)) - 1]
     fits -= fits % _STEP
     if fits < _SHORTEST:
-        return f"{told}; even windows of {_SHORTEST} frames leave out {_FEW:.0%} or more"
+        return f"{sentence}; even windows of {_SHORTEST} frames leave out {_FEW:.0%} or more"
     left = sum(frames < fits for frames in lengths)
-    return f"{told}; data.window_frames={fits} leaves out {left} ({left / len(lengths):.1%})"
+    return f"{sentence}; data.window_frames={fits} leaves out {left} ({left / len(lengths):.1%})"

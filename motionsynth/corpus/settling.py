@@ -64,7 +64,7 @@ def settle(
         like: features of another corpus that theirs are to be the same as.
         read: reads all files by a plan.
         workers: processes that look at bones, where ``settings.bones`` asks for it.
-        progress: told how many they have looked at.
+        progress: called with the number of files looked at.
 
     Raises:
         CorpusError: as :func:`make_plan`, or the file that ``settings.bones`` names has other joints.
@@ -128,7 +128,7 @@ def _on_one_skeleton(
 
 
 def _bones_of(plan: Plan, root: Path, file: str) -> FloatArray | None:
-    """The bones of a file; None where it cannot be used, which reading it will tell."""
+    """The bones of a file; None where it cannot be used, which reading it will report."""
     try:
         return own_bones(read_clip(root / file), plan)
     except (ClipError, ValueError):

@@ -1,4 +1,4 @@
-"""Which files a corpus is made of: one folder or two, and of their clips those that are listed and of classes kept.
+"""Files that a corpus is made of: one folder or two, and of their clips those that are listed and of classes kept.
 
 Where a second folder joins, every file's name begins with that of its corpus, ``walkers/walk_001.bvh``, and a label
 ``corpus`` tells the two apart; of the other labels those are left that both have.
@@ -45,16 +45,16 @@ class Source:
 
     root: Path
     prefix: str
-    """What the names of its clips begin with: empty where it is the only one."""
+    """Prefix of its clips' names: empty where it is the only one."""
     files: tuple[str, ...]
     """POSIX paths inside the folder."""
     single: bool
-    """Whether it was named as one file, and not as a folder."""
+    """True where it was named as one file, and not as a folder."""
     closed: int = 0
     """Folders in it that cannot be looked into and may hold clips."""
 
     def place(self, file: str) -> str:
-        """Where a clip, or what a table lists, should lie."""
+        """Path that a clip, or a file that a table lists, should have."""
         return str(self.root / file.removeprefix(self.prefix))
 
 
@@ -104,7 +104,7 @@ def find_sources(config: DataConfig) -> Sources:
     for one, (_, _, faults) in zip(labels, found, strict=True):
         one.faults.update(faults)
     for file in chosen.others:
-        labels[0].faults.pop(file, None)  # labels.csv may tell of clips that are not listed
+        labels[0].faults.pop(file, None)  # labels.csv may hold clips that are not listed
     parts = [
         Source(root, f"{name}/" if name else "", tuple(files), path.is_file(), len(faults))
         for (root, files, faults), name, path in zip(found, names, places, strict=True)
@@ -112,8 +112,8 @@ def find_sources(config: DataConfig) -> Sources:
     notes = chosen.notes
     joined = labels[0]
     if config.second is not None:
-        joined, told = _join_labels(labels, names)
-        notes += told
+        joined, further = _join_labels(labels, names)
+        notes += further
     if not config.keep:
         return Sources(tuple(parts), joined, 0, chosen.selection, notes)
     kept = _kept(joined, config.keep, config.path)
@@ -130,7 +130,7 @@ def find_sources(config: DataConfig) -> Sources:
 
 
 class _Chosen(NamedTuple):
-    """What a list of clips leaves of its folder."""
+    """Remainder of a folder after a list of clips."""
 
     files: list[str]
     others: set[str]
@@ -234,7 +234,7 @@ def corpus_names(config: DataConfig) -> list[str]:
         raise CorpusError(f"data.second: {config.second} is data.path itself; name another folder")
     names = [path.stem if path.is_file() else path.name for path in paths]
     if names[0] == names[1]:
-        # two folders of one name, such as .../a/data and .../b/data, are told by where they lie
+        # two folders of one name, such as .../a/data and .../b/data, are named by where they lie
         names = [f"{path.parent.name}-{name}" for path, name in zip(paths, names, strict=True)]
     if names[0] == names[1]:
         raise CorpusError(f"data.second: {config.second} has the name of {config.path}; rename one of the folders")

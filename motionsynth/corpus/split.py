@@ -30,7 +30,7 @@ SPLITS: Final[tuple[SplitName, ...]] = get_args(SplitName)
 
 
 class Take(NamedTuple):
-    """Where one file belongs."""
+    """Cell and take of one file."""
 
     file: str
     cell: str
@@ -39,13 +39,13 @@ class Take(NamedTuple):
 
 @dataclass
 class Split:
-    """Which file is in which split, and which are in none."""
+    """Split of each file, and the files that are in none."""
 
     of_file: dict[str, SplitName]
     dropped: dict[str, str]
     """File -> why it is in no split."""
     ordered: bool
-    """Whether takes were numbered, and so dealt in blocks."""
+    """True where takes were numbered, and so dealt in blocks."""
     notes: list[str] = field(default_factory=list)
     held: str = "take"
     """Unit that was dealt whole: takes, or the classes of this label."""
@@ -55,7 +55,7 @@ class Split:
         return tuple(sorted(file for file, there in self.of_file.items() if there == split))
 
     def keep_apart(self, pairs: Iterable[tuple[str, str]]) -> None:
-        """Of clips that share frames keep those of one split: of test if there are any, else of validation.
+        """Keep clips that share frames in one split only: in test if there are any, else in validation.
 
         Clips count as sharing also where a third one links them.
         """
@@ -71,7 +71,7 @@ class Split:
         self.of_file = {file: there for file, there in self.of_file.items() if file not in self.dropped}
 
     def record(self, takes: Sequence[Take], config: SplitConfig) -> dict[str, Any]:
-        """What ``splits.json`` holds."""
+        """Contents of ``splits.json``."""
         by_file = {take.file: take for take in takes}
         return {
             "seed": config.seed,
@@ -142,7 +142,7 @@ def _generator(config: SplitConfig, word: str) -> np.random.Generator:
 
 
 def _sizes(count: int, config: SplitConfig) -> dict[SplitName, int]:
-    """How many of a cell's takes each split gets, before gaps."""
+    """Numbers of a cell's takes that each split gets, before gaps."""
     if count < 3:
         return {"train": 1, "validation": 0, "test": count - 1}
     test, validation = (max(1, round(share * count)) for share in (config.test, config.validation))

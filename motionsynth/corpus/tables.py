@@ -23,7 +23,7 @@ __all__ = ["LABELS", "MOST_BYTES", "Matcher", "Row", "Table", "decode", "find_ta
 LABELS: Final = "labels.csv"
 """Name of the table beside the clips of a folder."""
 MOST_BYTES: Final = 64 * 2**20
-"""No list of clips is larger than this."""
+"""Largest size of a list of clips."""
 _MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"),
@@ -68,7 +68,7 @@ class Row(NamedTuple):
 
     line: int
     file: str
-    """As it is written there."""
+    """Path as it is written there."""
     cells: dict[str, str]
     """The other columns."""
 

@@ -27,7 +27,7 @@ class RefusedError(DownloadError):
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """How patient a download is.
+    """Patience of a download.
 
     Args:
         timeout_s: seconds of silence, at the start or in between, after which a connection counts as dead.
@@ -41,11 +41,11 @@ class Transfer:
 
 
 class Meter:
-    """What pooch takes for a progress bar.
+    """Progress bar as pooch takes one.
 
     Args:
         show: called with (bytes that have come, bytes in all).
-        expected: bytes in all, about, for a server that does not say.
+        expected: bytes in all, about, for a server that gives no length.
     """
 
     def __init__(self, show: Progress, expected: int) -> None:
@@ -104,7 +104,7 @@ def get_file(
         how: patience.
         most_bytes: no more is taken.
         sha256: what it must hash to; None where nobody knows.
-        meter: told as bytes come.
+        meter: called as bytes come.
 
     Raises:
         RefusedError: the server has no such file, or sends another one.
@@ -142,10 +142,10 @@ def _try(url: str, file: IO[bytes], how: Transfer, most_bytes: int, sha256: str 
         download(url, sink, None)
     except requests.HTTPError as error:
         status, reason = (error.response.status_code, error.response.reason) if error.response is not None else (0, "")
-        told = f"answers {status} {reason}".rstrip()
+        refusal = f"answers {status} {reason}".rstrip()
         if status in _AGAIN or not 0 < status < 500:
-            raise _PassingError(told) from error
-        raise RefusedError(url, told) from error
+            raise _PassingError(refusal) from error
+        raise RefusedError(url, refusal) from error
     except requests.Timeout as error:
         raise _PassingError(f"is silent for {how.timeout_s:g} s") from error
     except requests.RequestException as error:
@@ -159,7 +159,7 @@ def _try(url: str, file: IO[bytes], how: Transfer, most_bytes: int, sha256: str 
 
 
 class _PassingError(Exception):
-    """What another attempt may not meet again; ``reached``: a whole file came."""
+    """Failure that another attempt may not meet again; ``reached``: a whole file came."""
 
     def __init__(self, reason: str, *, reached: bool = False) -> None:
         super().__init__(reason)
@@ -167,7 +167,7 @@ class _PassingError(Exception):
 
 
 def _plain(error: Exception, timeout_s: float) -> str:
-    """What went wrong, without the nesting of three libraries."""
+    """Reason of a failure, without the nesting of three libraries."""
     text = str(error)
     if "timed out" in text:
         return f"is silent for {timeout_s:g} s"

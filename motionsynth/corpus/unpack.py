@@ -1,6 +1,6 @@
 """Clips out of an archive that may be broken or hostile.
 
-No name in an archive becomes a path as it is: a clip goes where the caller says, after its bytes have the checksum that
+No name in an archive becomes a path as it is: a clip goes where the caller asks, after its bytes have the checksum that
 the caller expects. An archive that holds a name which leads out of a folder is refused as a whole; links and devices
 are never followed or made; sizes are checked against a bound before anything is unpacked.
 """
@@ -26,19 +26,19 @@ from motionsynth.progress import Progress
 __all__ = ["MOST_CLIP_BYTES", "ArchiveError", "Unpacked", "place", "unpack_tar", "unpack_zip"]
 
 MOST_CLIP_BYTES: Final = 256 * 2**20
-"""No clip of a corpus is larger than this."""
+"""Largest size of a clip of a corpus."""
 _MOST_BYTES: Final = 2 * 2**30
-"""No archive of a corpus unpacks to more than this."""
+"""Largest size that an archive of a corpus unpacks to."""
 _TOO_MUCH: Final = "it unpacks to more than a corpus can be"
 _CHUNK: Final = 2**18
 
 
 class ArchiveError(Exception):
-    """An archive is not what it should be; says why."""
+    """An archive is not what it should be; with the reason."""
 
 
 class Unpacked(NamedTuple):
-    """What came out of an archive.
+    """Contents of an archive.
 
     Args:
         names: clips that are in place.

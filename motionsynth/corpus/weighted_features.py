@@ -1,6 +1,6 @@
 """Windows whose features are weighted by how far they move joints and feet, for networks that see frames.
 
-With them, what a basis of windows gains by its metric can be told from what it gains by leaving components out.
+With them, what a basis of windows gains by its metric can be separated from what it gains by leaving components out.
 
 Shapes: N windows, T frames, D features, F modes over time.
 """
@@ -70,7 +70,7 @@ class WeightedFeatures:
         return weighted_NTD / self.weight_D.to(weighted_NTD)
 
     def account(self, asked: int) -> str:
-        """A line that says what features weigh."""
+        """A line of the weights of features."""
         low, high = float(self.weight_D.min()), float(self.weight_D.max())
         return f"metric: features are weighted by {low:.2g} to {high:.2g}, as far as they move joints and feet"
 

@@ -36,11 +36,11 @@ class WindowMap(Protocol):
         ...
 
     def encode(self, motion_NTD: Tensor, mask_NT: Tensor | None = None) -> Tensor:
-        """What networks see of windows of normalised features."""
+        """Windows of normalised features as networks see them."""
         ...
 
     def decode(self, seen: Tensor, /) -> Tensor:
-        """(N, T, D) normalised features of what networks see."""
+        """(N, T, D) normalised features of windows as networks see them."""
         ...
 
     def project(self, windows: WindowSet) -> WindowSet:
@@ -156,7 +156,7 @@ class WindowSet:
 
     @property
     def identity(self) -> str:
-        """Which windows of which clips these are; what is in them is the corpus fingerprint's affair."""
+        """Identity of the windows of clips; what is in them is the corpus fingerprint's affair."""
         digest = hashlib.sha256("\0".join(self.clips).encode())
         for tensor in (self.clip_N, self.start_N):
             digest.update(tensor.cpu().contiguous().numpy().tobytes())
@@ -232,7 +232,7 @@ def cut_windows(
 
 
 def count_windows(frames: int, length: int, stride: int) -> int:
-    """How many windows :func:`cut_windows` cuts from a clip of that many frames."""
+    """Number of windows that :func:`cut_windows` cuts from a clip of that many frames."""
     return -(-max(frames - length, 0) // stride) + 1
 
 

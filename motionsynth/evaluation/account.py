@@ -1,4 +1,4 @@
-"""What an evaluation says of itself: which sets were compared, by which judge, where, and with what reservations."""
+"""Facts about an evaluation: which sets were compared, by which judge, where, and with what reservations."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def scores_of(
 
 
 def _own_clips_notes(run: Run | None, source: Path, compared: Compared) -> list[str]:
-    """That real motion is compared with itself, which makes figures look better than any model can be."""
+    """Note that real motion is compared with itself, which makes figures look better than any model can be."""
     notes = []
     if run is None and source.resolve().is_relative_to(compared.source.corpus.config.path.resolve()):
         notes.append("the generated files lie in the folder of the real motion: clips are compared with themselves")

@@ -36,7 +36,7 @@ __all__ = ["SPACES", "evaluate"]
 
 REPORT: Final = "report.html"
 SPACES: Final = ("pca", "kinetic", "classifier", "autoencoder")
-"""Feature spaces that extractors have, so that a misspelt one is told before an hour of work."""
+"""Feature spaces that extractors have, so that a misspelt one is refused before an hour of work."""
 
 
 def evaluate(
@@ -84,7 +84,7 @@ def evaluate(
         track: whether the figures go to the run's MLflow entry; where it has one, where None.
         device: ``auto``, ``cpu`` or ``cuda``.
         bad: takes the files of the folders named that cannot be used; any stops the work where None.
-        progress: told how far the work is.
+        progress: called with the share of the work done.
 
     Raises:
         ConfigError: a metric, feature space or device is unknown.
@@ -94,7 +94,7 @@ def evaluate(
     stage = progress or (lambda *_: None)
     source, device = Path(generated), resolve_device(device)
     measures = (*MEASURES, LIKELIHOOD)
-    choose(metrics, features, SPACES, measures=measures)  # a misspelt word is told before anything is read
+    choose(metrics, features, SPACES, measures=measures)  # a misspelt word is refused before anything is read
     run = _open_generated(source)
     folder = out or (run.path if run else Path("evaluation") / source.resolve().stem)
     refuse_unwritable(folder, SCORES, REPORT)
@@ -174,18 +174,18 @@ def _density_figures(
 
 
 def _curve_notes(curves: Calibration | None, path: str, compared: Compared, judge: Extractor) -> list[str]:
-    """What is to be said of the curves to read figures on; refused before anything is computed."""
+    """Check the curves to read figures on, before anything is computed; a note where they fit in part."""
     if curves is None:
         return []
 
-    said = refuse_unfit(
+    note = refuse_unfit(
         curves,
         corpus=compared.source.corpus.fingerprint,
         extractor=judge.identity,
         count=len(compared.generated),
         path=path,
     )
-    return [said] if said else []
+    return [note] if note else []
 
 
 def _readings(curves: Calibration | None, figures: Mapping[str, Figure]) -> tuple[Reading, ...]:

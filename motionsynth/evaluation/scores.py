@@ -124,7 +124,7 @@ class Scores:
         return tuple(f"{reading.sentence} ({others})" if others else reading.sentence for reading, others in told)
 
     def to_dict(self) -> dict[str, Any]:
-        """What ``scores.json`` holds."""
+        """Contents of ``scores.json``."""
         from dataclasses import asdict
 
         readings = [asdict(reading) for reading in self.readings]

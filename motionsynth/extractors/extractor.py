@@ -34,7 +34,7 @@ _NAMED: Final = 3
 
 
 class _Judged(NamedTuple):
-    """What is computed of a block of windows."""
+    """Results for a block of windows."""
 
     embeddings: dict[str, Tensor]
     cell_N: Tensor | None
@@ -112,7 +112,7 @@ class Extractor:
 
     @property
     def cell_source(self) -> CellSource:
-        """Whether a classifier or k-means puts windows in cells."""
+        """Model that puts windows in cells: a classifier or k-means."""
         return self.cells.source
 
     def describe(
@@ -162,7 +162,7 @@ class Extractor:
         )
 
     def mismatch(self, spec: FeatureSpec, frames: int) -> str | None:
-        """Say why windows of another kind cannot be judged, or None where they can.
+        """Explain why windows of another kind cannot be judged, or return None where they can.
 
         Args:
             spec: what their rows hold.

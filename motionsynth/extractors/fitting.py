@@ -59,7 +59,7 @@ def train_extractor(
         seed: of weights, batches and k-means. Same corpus, seed and machine, same extractor, on a CPU.
         networks: whether classifier and autoencoder are trained; without them cells are k-means cells.
         device: where the networks are trained.
-        progress: told of the networks' steps.
+        progress: called at the networks' steps.
 
     Raises:
         ExtractorError: there are too few windows.

@@ -50,9 +50,9 @@ class Gate(NamedTuple):
     threshold: float
     """Largest ratio that passes."""
     percentile: float
-    """Of the ratios of the real windows below, in percent."""
+    """Percentile of the ratios of the real windows below, in percent."""
     source: GateSource
-    """Which real windows set the threshold."""
+    """Real windows that set the threshold."""
 
     @classmethod
     def fit(

@@ -59,7 +59,7 @@ class Networks(NamedTuple):
         return embedding_NE, self.classifier.log_probabilities(embedding_NE)
 
     def header(self) -> dict[str, Any]:
-        """What :meth:`rebuild` needs beside the tensors."""
+        """Settings that :meth:`rebuild` needs beside the tensors."""
         configs = {_AUTOENCODER: self.autoencoder_config, _CLASSIFIER: self.classifier_config}
         return {name: config.model_dump(mode="json") for name, config in configs.items() if config is not None}
 
@@ -76,7 +76,7 @@ class Networks(NamedTuple):
 
     @classmethod
     def rebuild(cls, header: Mapping[str, Any], shape: MotionShape, tensors: Mapping[str, Tensor]) -> Self:
-        """As they were stored.
+        """Rebuild the networks as they were stored.
 
         Args:
             header: of :meth:`header`.

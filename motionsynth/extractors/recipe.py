@@ -1,4 +1,4 @@
-"""What an extractor is made of: sizes and budgets, the same for every corpus, so that its figures can be compared.
+"""Recipe of an extractor: sizes and budgets, the same for every corpus, so that its figures can be compared.
 
 A kept extractor is found again by the corpus' fingerprint and :data:`RECIPE`: raise it with every change of what is
 fitted, here or anywhere in this package.

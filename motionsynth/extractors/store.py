@@ -146,7 +146,7 @@ def _read_header(path: Path) -> dict[str, Any]:
 
 
 def _header_hash(header: Mapping[str, Any]) -> str:
-    """Of all that a header says, apart from hashes; the same before and after a trip through JSON."""
+    """Hash of a header without its hashes; the same before and after a trip through JSON."""
     content = {key: value for key, value in header.items() if key != "sha256"}
     return hash_json(content)
 

@@ -84,7 +84,7 @@ class AAE(Autoencoding):
 
         name: Literal["aae"] = "aae"
         prior: Literal["normal", "mixture"] = "normal"
-        """What codes are to follow."""
+        """Target distribution of codes."""
         mixture: MixtureConfig = MixtureConfig()
         """The prior where it is a mixture."""
         posterior: PosteriorKind = "point"
@@ -147,7 +147,7 @@ class AAE(Autoencoding):
         return Loss(mse, {"mse": mse.detach()})
 
     def critic_loss(self, batch: Batch, context: StepContext) -> Loss:
-        """Tell draws of the prior, which are real here, from codes; both with the labels of the batch."""
+        """Classify draws of the prior, which are real here, and codes; both with the labels of the batch."""
         side_BS = self.condition.of(batch)
         with torch.no_grad():
             code_BZ = self.draw_code(batch, context)

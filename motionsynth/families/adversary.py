@@ -1,4 +1,4 @@
-"""What families share that have a critic: its penalties, its loss, how it is judged, and a network that was.
+"""Parts of families with a critic: its penalties, its loss, its calibration, and a network as it was.
 
 Shapes: B batch, T frames, D features, S numbers beside a window.
 """
@@ -45,12 +45,12 @@ class R1Config(FrozenConfig):
     """Computed at steps that are multiples of it, weighted by it (lazy regularisation, Karras et al., 2020)."""
 
     def due(self, step: int) -> bool:
-        """Whether the penalty is computed at that step of the critic."""
+        """True where the penalty is computed at that step of the critic."""
         return self.gamma > 0 and step % self.every == 0
 
     @property
     def weight(self) -> float:
-        """Of the penalty at a step where it is due."""
+        """Weight of the penalty at a step where it is due."""
         return 0.5 * self.gamma * self.every
 
 
@@ -93,7 +93,7 @@ def critic_loss(
     penalise: bool,
     calibrate: bool = False,
 ) -> Loss:
-    """Tell real from generated; both go through the critic in one pass.
+    """Classify real and generated; both go through the critic in one pass.
 
     Args:
         critic: it learns.
@@ -103,7 +103,7 @@ def critic_loss(
         r1: its penalty.
         step: of the critic, for the lazy penalty.
         penalise: whether the penalty is computed at all; not in validation.
-        calibrate: whether the terms tell how far the critic's probabilities can be trusted; ``calibration_error`` makes
+        calibrate: adds terms for how far the critic's probabilities can be trusted; ``calibration_error`` makes
             one number of their means.
     """
     sides = None if real.side_BS is None or fake.side_BS is None else torch.cat((real.side_BS, fake.side_BS))
@@ -156,14 +156,14 @@ def adversary_terms(objective: Objective, real_B: Tensor, fake_B: Tensor) -> dic
 
 
 def calibration_terms(objective: Objective, real_B: Tensor, fake_B: Tensor) -> dict[str, Tensor]:
-    """How far ``D = sigmoid(log p/q)`` is a probability of being real: means over windows, so that batches add up.
+    """Calibration of ``D = sigmoid(log p/q)`` as a probability: means over windows, so that batches add up.
 
     ``log_likelihood`` is that of real and generated, ``1/2 E_p[log D] + 1/2 E_q[log(1 - D)] + log 2``, in nats above
     chance: at most the Jensen-Shannon divergence, which the optimal critic attains. ``calibration_gap_k`` is the sum of
     ``D - [real]`` over windows with D in the k-th tenth, over all windows.
 
     Args:
-        objective: the game; without a log-ratio there is nothing to tell.
+        objective: the game; without a log-ratio there is no calibration.
         real_B: (B,) outputs on real windows.
         fake_B: (B,) outputs on generated windows.
     """
@@ -222,7 +222,7 @@ class Anchor(nn.Module):
 
     @torch.no_grad()
     def recall(self, network: nn.Module, *inputs: Any) -> Tensor:
-        """What the network gave for these inputs at the last refresh, without gradient."""
+        """Output of the network for these inputs at the last refresh, without gradient."""
         state = {name: self.get_buffer(_key(name)) for name in _state(network)}
         recalled: Tensor = functional_call(network, state, inputs)
         return recalled

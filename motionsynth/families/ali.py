@@ -79,7 +79,7 @@ class ALI(Autoencoding):
         )
 
     def critic_loss(self, batch: Batch, context: StepContext) -> Loss:
-        """Tell pairs of the data from pairs of the prior, both under the masks and labels of the batch."""
+        """Classify pairs of the data and pairs of the prior, both under the masks and labels of the batch."""
         side_BS = self.condition.of(batch)
         with torch.no_grad():
             code_BZ = self.draw_code(batch, context)

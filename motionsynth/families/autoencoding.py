@@ -1,4 +1,4 @@
-"""What families share that encode windows, to points or to Gaussians, and decode the codes again.
+"""Parts of families that encode windows, to points or to Gaussians, and decode the codes again.
 
 Shapes: B batch, T frames, D features, Z latent dimensions.
 """

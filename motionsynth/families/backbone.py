@@ -87,13 +87,13 @@ class ConvConfig(FrozenConfig):
     """Residual convolutions over time, the frames halved from level to level."""
 
     kind: Literal["conv"] = "conv"
-    """Which backbone."""
+    """Kind of backbone."""
     widths: Widths = (128, 128, 96, 64)
     """Channels of each level, from the coarsest to the finest."""
     kernel: Kernel = 3
     """Frames of each convolution, odd."""
     upsample: Upsampling = "linear"
-    """How a decoder doubles the frames; ``nearest`` leaves combs in the spectrum, ``learned`` begins as ``linear``."""
+    """Upsampling of a decoder's frames; ``nearest`` leaves combs in the spectrum, ``learned`` begins as ``linear``."""
     mapping_layers: int = Field(2, ge=0, le=64)
     """Hidden layers between a latent and the coarsest level of a decoder."""
     mapping_width: int = Field(256, ge=1)
@@ -103,14 +103,14 @@ class ConvConfig(FrozenConfig):
 
 
 class _StepConfig(FrozenConfig):
-    """What backbones have that go through a window step by step, whatever its length."""
+    """Settings of backbones that go through a window step by step, whatever its length."""
 
     width: int = Field(128, ge=1)
     """Channels."""
     patch_frames: Literal[1, 2, 4, 8, 16] = 4
     """Frames that make one step."""
     upsample: Upsampling = "linear"
-    """How a decoder doubles steps until they are frames."""
+    """Upsampling of a decoder's steps until they are frames."""
     mapping_layers: int = Field(2, ge=0, le=64)
     """Hidden layers between a latent and the first step of a decoder."""
     mapping_width: int = Field(256, ge=1)
@@ -123,20 +123,20 @@ class GRUConfig(_StepConfig):
     """Gated recurrent units; decodes any number of frames."""
 
     kind: Literal["gru"] = "gru"
-    """Which backbone."""
+    """Kind of backbone."""
     layers: int = Field(2, ge=1, le=256)
-    """Of units."""
+    """Layers of units."""
 
 
 class TransformerConfig(_StepConfig):
     """Self-attention; decodes any number of frames."""
 
     kind: Literal["transformer"] = "transformer"
-    """Which backbone."""
+    """Kind of backbone."""
     layers: int = Field(3, ge=1, le=256)
     """Blocks."""
     heads: int = Field(4, ge=1)
-    """Of attention, a divisor of ``width``."""
+    """Heads of attention, a divisor of ``width``."""
     feedforward: int = Field(256, ge=1)
     """Numbers in the hidden layer of each block."""
 
@@ -210,7 +210,7 @@ _KINDS: dict[Any, type[FrozenConfig]] = {
 
 
 def _kind_named(value: Any) -> Any:
-    """A section that names no kind means a basis; a key of another kind is told of, as no kind is guessed from it."""
+    """Refuse a key of another kind than the section names; no kind means a basis, and none is guessed from keys."""
     if not isinstance(value, dict):
         return value
     kind = value.get("kind", "basis")
@@ -267,7 +267,7 @@ def build_critic(config: BackboneConfig, critic: CriticConfig, shape: MotionShap
 
 
 def _trunk(config: BackboneConfig, shape: MotionShape, widths: tuple[int, ...], side: int) -> Trunk:
-    """What reads windows, of the backbone's kind; convolutions have those widths."""
+    """Trunk that reads windows, of the backbone's kind; convolutions have those widths."""
     match config:
         case BasisConfig(width=width, layers=layers):
             return DenseTrunk(shape.frames, shape.features, width, layers, side=side)

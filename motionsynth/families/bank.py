@@ -16,7 +16,7 @@ __all__ = ["WindowBank"]
 
 
 class WindowBank(nn.Module):
-    """As many whole training windows of each class of the first label, evenly over the corpus, in buffers.
+    """Equally many whole training windows of each class of the first label, evenly over the corpus, in buffers.
 
     Args:
         places: M, windows that it holds.

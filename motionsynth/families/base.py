@@ -1,4 +1,4 @@
-"""What a family is: networks and phases, or a model that learns by expectation maximisation.
+"""Families: networks and phases, or a model that learns by expectation maximisation.
 
 Shapes: B batch, N samples, T frames, D features, Z latent dimensions.
 """
@@ -33,7 +33,7 @@ __all__ = [
 
 
 class StepContext(NamedTuple):
-    """What a loss may know of the step it is computed in.
+    """Step in which a loss is computed: its number, randomness and ranks.
 
     Where several processes train one model, each holds its rows of a joined batch. What is drawn here is then drawn
     for all rows and cut, so that every row gets the numbers that it would get in one process.
@@ -46,7 +46,7 @@ class StepContext(NamedTuple):
     generator: torch.Generator
     """The only source of randomness, on the device of the batch; in the same state on every rank."""
     rank: int = 0
-    """Which process of ``ranks`` this is."""
+    """Number of this process among ``ranks``."""
     ranks: int = 1
     """Processes that share the step; each holds as many rows."""
     average: Callable[[Tensor], Tensor] = lambda value: value
@@ -76,7 +76,7 @@ class StepContext(NamedTuple):
 
 
 class Loss(NamedTuple):
-    """What a phase minimises."""
+    """Loss that a phase minimises."""
 
     total: Tensor
     """Scalar; the only thing differentiated."""
@@ -113,7 +113,7 @@ class AdamConfig(FrozenConfig):
 
 
 class FamilyConfig(FrozenConfig):
-    """What every family's ``Config`` has; the fields ``name`` and ``optimise`` are narrowed by each family."""
+    """Settings of every family; the fields ``name`` and ``optimise`` are narrowed by each family."""
 
     name: str
     optimise: dict[str, AdamConfig] = Field(default_factory=dict)
@@ -125,7 +125,7 @@ class FamilyConfig(FrozenConfig):
 
     @property
     def alone(self) -> str | None:
-        """Why one process must train it, where the settings alone say so: it is then told before clips are read."""
+        """Reason why one process must train it, by the settings alone: it is then given before clips are read."""
         return None
 
     @property
@@ -135,7 +135,7 @@ class FamilyConfig(FrozenConfig):
 
     @property
     def surrogate(self) -> str | None:
-        """Why what is minimised is only near the divergence that its name promises; None where there is no reason."""
+        """Reason why the loss is only near the divergence that its name promises; None where there is none."""
         return None
 
     @model_validator(mode="after")
@@ -151,7 +151,7 @@ class FamilyConfig(FrozenConfig):
 
 
 class EMConfig(FamilyConfig):
-    """What the ``Config`` of every family has that learns by expectation maximisation."""
+    """Settings of every family that learns by expectation maximisation."""
 
     UNUSED: ClassVar[tuple[str, ...]] = ("precision", "compile", "ema_decay", "clip_norm", "stop_when_copying")
 
@@ -175,7 +175,7 @@ class EMConfig(FamilyConfig):
 
 
 class Family(nn.Module):
-    """A model of windows of motion, told as networks (its children) and phases.
+    """Model of windows of motion, given as networks (its children) and phases.
 
     Args:
         config: the family's own ``Config``.
@@ -184,7 +184,7 @@ class Family(nn.Module):
 
     Config: ClassVar[type[FamilyConfig]]
     SHOWS: ClassVar[tuple[str, ...]] = ("mean",)
-    """What it can show of a draw: ``sample`` has the likelihood's noise."""
+    """Outputs of a draw that it offers: ``sample`` has the likelihood's noise."""
 
     def __init__(self, config: Any, shape: MotionShape) -> None:
         super().__init__()
@@ -225,7 +225,7 @@ class Family(nn.Module):
 
     @property
     def alone(self) -> str | None:
-        """Why one process must train it; None where several may. What the settings alone say, unless it knows more."""
+        """Reason why one process must train it; None where several may. The settings' alone, unless it knows more."""
         return self._alone
 
     @property
@@ -256,7 +256,7 @@ class Family(nn.Module):
         """Called with the training windows before the first step, on the device."""
 
     def conclude(self, means: Mapping[str, float]) -> dict[str, float]:
-        """What a validation is journalled as, out of the means over its windows of all terms, ``PHASE/TERM``.
+        """Journal row of a validation, out of the means over its windows of all terms, ``PHASE/TERM``.
 
         For statistics that are not means of anything over windows, but follow from some.
         """

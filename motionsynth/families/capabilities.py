@@ -1,4 +1,4 @@
-"""What a family can do besides sampling, asked only by those who use it: protocols, one a capability.
+"""Capabilities of families besides sampling, asked only by those who use them: protocols, one a capability.
 
 Shapes: B batch, N samples, T frames, D features, Z latent dimensions.
 """
@@ -32,7 +32,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class SampleOptions:
-    """How windows are drawn from a model."""
+    """Options of a draw from a model."""
 
     frames: int | None = None
     """T; the length trained on where None. A network of fixed length gives its first frames."""
@@ -63,7 +63,7 @@ class Decodes(Protocol):
         ...
 
     def side(self, batch: Batch) -> Tensor | None:
-        """(B, S) condition that a batch says; None for a family that is told nothing."""
+        """(B, S) condition of a batch; None for a family without labels."""
         ...
 
     def decode(self, z_BZ: Tensor, side_BS: Tensor | None = None, frames: int | None = None) -> Tensor:
@@ -83,7 +83,7 @@ class FitsPrior(Protocol):
             generator: source of randomness, on that device.
 
         Returns:
-            What is worth telling of the fit, by name.
+            Figures of the fit, by name.
         """
         ...
 
@@ -126,11 +126,11 @@ class LatentCode(NamedTuple):
     kind: Literal["continuous", "categorical"]
     """``continuous``: uniform in [-1, 1]; ``categorical``: one of them is 1, the others 0."""
     place: slice
-    """Where they stand in a latent."""
+    """Place of the numbers in a latent."""
 
     @property
     def size(self) -> int:
-        """How many numbers, or classes."""
+        """Number of numbers, or classes."""
         return int(self.place.stop - self.place.start)
 
 
@@ -175,11 +175,11 @@ class LearnsByEM(Scores, Protocol):
 
     @property
     def learnt(self) -> bool:
-        """Whether at least one M step was made: before it there is no model of the windows."""
+        """True after at least one M step: before it there is no model of the windows."""
         ...
 
     def new_statistics(self) -> dict[str, Tensor]:
-        """What a pass begins with, by name: sums, and so zeros; see ``KeepsRows`` for others.
+        """Statistics that a pass begins with, by name: sums, and so zeros; see ``KeepsRows`` for others.
 
         ``windows`` is the number of windows learnt from, and ``log_likelihood`` the sum of their log-densities, in
         nats; the latter is missing from a pass that looks for a start.
@@ -187,7 +187,7 @@ class LearnsByEM(Scores, Protocol):
         ...
 
     def accumulate(self, batch: Batch, statistics: dict[str, Tensor]) -> None:
-        """E step: add what a batch says, in place. Sums of batches are those of one batch that holds them all."""
+        """E step: add a batch's statistics, in place. Sums of batches are those of one batch that holds them all."""
         ...
 
     def maximise(self, statistics: dict[str, Tensor], *, generator: torch.Generator) -> dict[str, float]:

@@ -20,7 +20,7 @@ Array = npt.NDArray[np.float64]
 
 
 class Expected(NamedTuple):
-    """What the E step says of some sequences."""
+    """Result of the E step for some sequences."""
 
     log_likelihood: float
     start_S: Tensor

@@ -1,4 +1,4 @@
-"""What a model is told of each window: its labels.
+"""Condition of a model: the labels of each window.
 
 Shapes: B batch, N samples, S numbers that hold for a whole window.
 """
@@ -23,7 +23,7 @@ class Condition(nn.Module):
     Labels that nobody asks for are drawn as they stand together in the training windows.
 
     Args:
-        names: labels that the family is conditioned on; none for a family that is told nothing.
+        names: labels that the family is conditioned on; none for a family without labels.
         classes: label name -> number of classes, of all labels that windows have.
 
     Raises:
@@ -59,7 +59,7 @@ class Condition(nn.Module):
         return math.prod(self.sizes)
 
     def combination(self, side_BS: Tensor) -> Tensor:
-        """(B,) which combination of classes each row of one-hot numbers says, from 0 to L - 1."""
+        """(B,) combination of classes that each row of one-hot numbers stands for, from 0 to L - 1."""
         cell_B = torch.zeros(len(side_BS), dtype=torch.int64, device=side_BS.device)
         for one_hot_BC in torch.split(side_BS, list(self.sizes), 1):
             cell_B = cell_B * one_hot_BC.shape[1] + one_hot_BC.argmax(1)

@@ -36,7 +36,7 @@ class TranslatorConfig(FrozenConfig):
     width: int = Field(128, ge=1)
     """Channels."""
     dilations: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (1, 2, 4, 8)
-    """Of each block, frames between the frames that its first convolution sees."""
+    """Dilation of each block, frames between the frames that its first convolution sees."""
     kernel: Kernel = 3
     """Frames of each convolution, odd."""
 
@@ -45,7 +45,7 @@ class CycleGAN(Family):
     """``min E_A[adv_B(G_B(a)) + lambda |G_A(G_B(a)) - a| + mu |G_A(a) - a|]`` and the same with A and B exchanged.
 
     ``G_B`` brings motion of A to B and ``G_A`` motion of B to A; each domain has a critic, which sees fakes of earlier
-    steps too. A and B are the two classes of a label, in order. Nothing says which window of B a window of A should
+    steps too. A and B are the two classes of a label, in order. Nothing decides which window of B a window of A should
     become: that it can be brought back (cycle), and that what is in the domain already stays as it is (identity), is
     all that keeps the content. Distances are L1, means over frames and features.
 
@@ -67,7 +67,7 @@ class CycleGAN(Family):
         domain: str = "style"
         """Label whose two classes are A and B; ``data.keep`` chooses two of more, ``corpus`` is that of two folders."""
         condition: tuple[str, ...] = ()
-        """Other labels that every network is told, such as ``[content]``."""
+        """Other labels that every network takes, such as ``[content]``."""
         backbone: BackboneConfig = BasisConfig()
         """Networks of the critics; in a ``basis`` translators are of its width and layers too."""
         critic: CriticConfig = CriticConfig(minibatch_stddev=0)
@@ -75,11 +75,11 @@ class CycleGAN(Family):
         translator: TranslatorConfig = TranslatorConfig()
         """Networks of the translators of every other kind."""
         objective: Literal["nonsaturating", "lsgan"] = "nonsaturating"
-        """What critics and translators play; ``lsgan`` is the paper's, but pushes weakly between domains far apart."""
+        """Game of critics and translators; ``lsgan`` is the paper's, but pushes weakly between domains far apart."""
         r1: R1Config = R1Config()
         """Gradient penalty of the critics."""
         distance: Distance = "squared"
-        """How far apart motion is for both terms below, a mean over numbers: ``absolute`` is the paper's. But these
+        """Distance of motion for both terms below, a mean over numbers: ``absolute`` is the paper's. But these
         translators start at the identity, where an absolute error has a kink that holds them there."""
         cycle: float = Field(10.0, ge=0)
         """lambda, weight of the way there and back."""
@@ -113,7 +113,7 @@ class CycleGAN(Family):
 
         @property
         def basis(self) -> BasisConfig | None:
-            """That of a backbone with one."""
+            """Basis of a backbone that has one."""
             return self.backbone if isinstance(self.backbone, BasisConfig) else None
 
         @property
@@ -139,7 +139,7 @@ class CycleGAN(Family):
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        """Two: both critics learn to tell, both translators to fool them and to bring motion back."""
+        """Two: both critics learn to classify, both translators to fool them and to bring motion back."""
         return (
             Phase("critics", self.critics_loss, ("critic_a", "critic_b")),
             Phase("translators", self.translators_loss, ("to_a", "to_b")),
@@ -162,7 +162,7 @@ class CycleGAN(Family):
         self.bank.fill(windows)
 
     def critics_loss(self, batch: Batch, context: StepContext) -> Loss:
-        """Tell motion of a domain from what was translated to it, now and earlier."""
+        """Classify motion of a domain and what was translated to it, now and earlier."""
         pair = self._pair(batch)
         a, b = pair.a, pair.b
         with torch.no_grad():

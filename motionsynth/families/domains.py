@@ -25,7 +25,7 @@ class Pair(NamedTuple):
     a: Judged
     b: Judged
     weight_B: Tensor
-    """What a row counts in a mean over rows, so that both domains count alike however many windows they have."""
+    """Weight of a row in a mean over rows, so that both domains count alike however many windows they have."""
 
     @classmethod
     def of(cls, batch: Batch, domain_B: Tensor, side_BS: Tensor | None, share_2: Tensor) -> Self:
@@ -66,7 +66,7 @@ def refuse_domain(domain: str, condition: tuple[str, ...], labels: Mapping[str, 
 
     Args:
         domain: label whose classes are the domains.
-        condition: labels that networks are told.
+        condition: labels that networks take.
         labels: label name -> number of classes.
     """
     if domain not in labels:

@@ -51,7 +51,7 @@ class Flow(Family):
         solver: Solver = "heun"
         """Rule by which paths are followed: ``heun`` takes two evaluations a step, ``euler`` one."""
         evaluations: int = Field(40, ge=2)
-        """Of the velocity field, for a sample."""
+        """Evaluations of the velocity field, for a sample."""
         guidance: float = Field(1.0, ge=0)
         """Weight of the velocities under labels against those without: 1 leaves them as they were learnt."""
         label_dropout: float = Field(0.1, ge=0, lt=1)
@@ -63,7 +63,7 @@ class Flow(Family):
 
         @property
         def basis(self) -> BasisConfig | None:
-            """That of the backbone."""
+            """Basis of the backbone."""
             return self.backbone
 
     def __init__(self, config: Config, shape: MotionShape) -> None:

@@ -34,7 +34,7 @@ __all__ = ["GAN", "AdversarialConfig", "AdversarialFamily"]
 
 
 class AdversarialConfig(LatentConfig):
-    """What the ``Config`` of every family has that is a generator and a critic of windows."""
+    """Settings of every family that is a generator and a critic of windows."""
 
     PHASES: ClassVar[tuple[str, ...]] = ("critic", "generator")
 
@@ -79,7 +79,7 @@ class AdversarialConfig(LatentConfig):
 
     @property
     def surrogate(self) -> str | None:
-        """What keeps the critic's output from being the log-ratio that the objective takes it for."""
+        """Reason why the critic's output is not the log-ratio that the objective takes it for."""
         objective = OBJECTIVES[self.objective]
         reasons = []
         if self.r1.gamma:
@@ -97,7 +97,7 @@ class AdversarialConfig(LatentConfig):
 class AdversarialFamily(LatentFamily):
     """A generator and a critic of windows, in turn; see ``GAN``.
 
-    Generated windows carry the masks and labels of the real ones beside them, so neither tells the critic anything.
+    Generated windows carry the masks and labels of the real ones beside them, so neither gives the critic a hint.
 
     Args:
         config: the family's own ``Config``.
@@ -116,7 +116,7 @@ class AdversarialFamily(LatentFamily):
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        """Two: the critic learns to tell, the generator to fool it."""
+        """Two: the critic learns to classify, the generator to fool it."""
         return (
             Phase("critic", self.critic_loss, ("critic",), self.config.critic_every),
             Phase("generator", self.generator_loss, ("generator",), self.config.generator_every),
@@ -127,7 +127,7 @@ class AdversarialFamily(LatentFamily):
         return context.normal(count, self.latent_dim)
 
     def critic_loss(self, batch: Batch, context: StepContext) -> Loss:
-        """Tell real from generated, both with the labels of the real ones."""
+        """Classify real and generated, both with the labels of the real ones."""
         config, side_BS = self.config, self.condition.of(batch)
         with torch.no_grad():
             fake_BTD = self.decode(self.draw_latent(len(batch.motion_BTD), context), side_BS)

@@ -1,4 +1,4 @@
-"""What a hidden Markov model with Gaussian frames says of windows, and what is drawn from it.
+"""Hidden Markov model with Gaussian frames: densities of windows, and draws.
 
 Shapes: B batch, N samples, T frames, D features, M frames of all sequences, E axes, S states, O orders of differences.
 """

@@ -51,7 +51,7 @@ class GMM(PPCAMixture):
     passes: Tensor
 
     SHOWS: ClassVar[tuple[str, ...]] = ("mean", "sample")
-    """Both; ``config.sample_noise`` says which is the default."""
+    """Both; ``config.sample_noise`` chooses the default."""
 
     class Config(EMConfig):
         """Settings of the mixture."""
@@ -66,11 +66,11 @@ class GMM(PPCAMixture):
         axes: int = Field(256, ge=1)
         """E, principal axes of all windows that components have theirs in; a window's numbers where those are fewer."""
         noise: Literal["own", "shared"] = "own"
-        """Whether each component has a variance of its own for what its axes leave out."""
+        """Variance for what axes leave out: each component's ``own``, or one ``shared``."""
         min_noise: float = Field(0.01, gt=0)
         """Smallest standard deviation of that noise; in normalised units."""
         sample_noise: bool = False
-        """Whether samples hold that noise. With it they follow the density exactly, and shake, as it is white; without
+        """Noise in samples. With it they follow the density exactly, and shake, as it is white; without
         it they are means given component and latent, as those of an autoencoder's decoder are."""
         axes_passes: int = Field(3, ge=1)
         """Passes that look for the axes, by subspace iteration."""
@@ -89,7 +89,7 @@ class GMM(PPCAMixture):
 
         @property
         def least_windows_key(self) -> str:
-            """What asks for so many."""
+            """Key that asks for so many."""
             return "family.components"
 
         @model_validator(mode="after")
@@ -105,7 +105,7 @@ class GMM(PPCAMixture):
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        """None: nothing is learnt by gradient."""
+        """Phases of gradient descent: none."""
         return ()
 
     def sample(self, count: int, *, generator: torch.Generator, how: SampleOptions = SampleOptions()) -> Tensor:
@@ -132,7 +132,7 @@ class GMM(PPCAMixture):
 
     @property
     def learnt(self) -> bool:
-        """Whether an M step was made; see ``LearnsByEM``."""
+        """True after an M step; see ``LearnsByEM``."""
         return int(self.passes) > self.config.axes_passes + 1
 
     @property

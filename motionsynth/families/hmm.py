@@ -53,7 +53,7 @@ class HMM(GaussianHMM):
     passes: Tensor
 
     SHOWS: ClassVar[tuple[str, ...]] = ("mean", "sample")
-    """Both; ``config.sample_noise`` says which is the default."""
+    """Both; ``config.sample_noise`` chooses the default."""
 
     class Config(EMConfig):
         """Settings of the hidden Markov model."""
@@ -66,13 +66,13 @@ class HMM(GaussianHMM):
         axes: int = Field(32, ge=1)
         """E, principal axes of frames; the features where those are fewer."""
         covariance: Literal["full", "diag"] = "full"
-        """Whether the axes are correlated in a state."""
+        """Covariance of the axes in a state."""
         differences: Literal[0, 1, 2] = 2
         """Orders of differences that drawn trajectories follow besides the frames."""
         min_noise: float = Field(0.05, gt=0)
         """Smallest standard deviation of frames in a state along any axis, and beyond them; in normalised units."""
         sample_noise: bool = False
-        """Whether what is drawn varies around the most likely trajectory, ``sample`` above; joints then tremble."""
+        """Noise around the most likely trajectory in draws, ``sample`` above; joints then tremble."""
         start_frames: int = Field(32768, ge=1)
         """Frames that k-means looks at, at most; it is where the means start."""
 
@@ -95,7 +95,7 @@ class HMM(GaussianHMM):
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        """None: nothing is learnt by gradient."""
+        """Phases of gradient descent: none."""
         return ()
 
     def sample(self, count: int, *, generator: torch.Generator, how: SampleOptions = SampleOptions()) -> Tensor:
@@ -114,7 +114,7 @@ class HMM(GaussianHMM):
 
     @property
     def learnt(self) -> bool:
-        """Whether an M step was made; see ``LearnsByEM``."""
+        """True after an M step; see ``LearnsByEM``."""
         return int(self.passes) > 2
 
     def new_statistics(self) -> dict[str, Tensor]:

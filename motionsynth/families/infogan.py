@@ -104,7 +104,7 @@ class InfoGAN(AdversarialFamily):
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        """Two: the critic learns to tell; the generator learns to fool it, and with the recogniser to be understood."""
+        """Two: the critic learns to classify; the generator to fool it and, with the recogniser, to be understood."""
         critic, generator = super().phases
         return critic, replace(generator, trains=("generator", "recogniser"))
 

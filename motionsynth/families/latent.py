@@ -1,4 +1,4 @@
-"""What families share that decode latents: conditioning, how windows are drawn, and a density fitted on codes.
+"""Parts of families that decode latents: conditioning, draws of windows, and a density fitted on codes.
 
 Shapes: B batch, N samples, T frames, D features, Z latent dimensions, S numbers of the condition.
 """
@@ -26,18 +26,18 @@ _BATCH = 256
 
 
 class LatentConfig(FamilyConfig):
-    """What the ``Config`` of every family has that decodes latents."""
+    """Settings of every family that decodes latents."""
 
     latent_dim: int = Field(16, ge=1)
     """Z, numbers in a latent."""
     backbone: BackboneConfig = BasisConfig()
     """Networks of encoder and decoder, or generator."""
     condition: tuple[str, ...] = ()
-    """Labels that every network is told, such as ``[content, style]``."""
+    """Labels that every network takes, such as ``[content, style]``."""
 
     @property
     def basis(self) -> MapConfig | None:
-        """That of a backbone with one, or its weights of features."""
+        """Basis of a backbone that has one, or its weights of features."""
         return self.backbone if isinstance(self.backbone, BasisConfig) else self.backbone.metric
 
 
@@ -52,7 +52,7 @@ class LatentFamily(Family):
     DECODER = "decoder"
     """Attribute name of the network that makes motion."""
     SHOWS: ClassVar[tuple[str, ...]] = ("mean",)
-    """What it can show of a draw, the default first; ``sample`` asks for ``add_noise``."""
+    """Outputs of a draw that it offers, the default first; ``sample`` asks for ``add_noise``."""
 
     def __init__(self, config: LatentConfig, shape: MotionShape) -> None:
         super().__init__(config, shape)
@@ -70,7 +70,7 @@ class LatentFamily(Family):
         self.condition.observe(windows.labels)
 
     def side(self, batch: Batch) -> Tensor | None:
-        """(B, S) condition that a batch says; None for a family that is told nothing."""
+        """(B, S) condition of a batch; None for a family without labels."""
         return self.condition.of(batch)
 
     def decode(self, z_BZ: Tensor, side_BS: Tensor | None = None, frames: int | None = None) -> Tensor:
@@ -118,7 +118,7 @@ class FittedConfig(FrozenConfig):
 
 
 class CodedConfig(LatentConfig):
-    """What the ``Config`` of every family has that encodes windows."""
+    """Settings of every family that encodes windows."""
 
     fitted: FittedConfig = FittedConfig()
     """The density of ``--prior fitted``."""

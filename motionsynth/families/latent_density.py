@@ -47,7 +47,7 @@ class LatentDensity(nn.Module):
         latent_dim: Z.
         components: K at most; there is at most one for every ``2 (Z + 1)`` codes.
         floor: smallest standard deviation along any axis, as a share of that of all codes.
-        combinations: L, of labels that the family is told; 1 where none.
+        combinations: L, of labels of the condition; 1 where none.
     """
 
     weight_K: Tensor
@@ -68,7 +68,7 @@ class LatentDensity(nn.Module):
 
     @property
     def fitted(self) -> bool:
-        """Whether ``fit`` was called on this or on what it was loaded from."""
+        """True after ``fit`` was called on this or on what it was loaded from."""
         return bool(self.weight_K.any())
 
     @torch.no_grad()
@@ -147,7 +147,7 @@ class LatentDensity(nn.Module):
             )
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
-        """As usual, but weights of before there was a density are those of a model without one."""
+        """Load weights; those of before there was a density are those of a model without one."""
         if not any(prefix + name in state_dict for name, _ in self.named_buffers()):
             for buffer in self.buffers():
                 buffer.zero_()

@@ -17,9 +17,9 @@ from motionsynth.families.capabilities import HasCodes, LatentCode
 __all__ = ["Axis", "code_axes", "great_circle", "number_axis", "path_between", "straight_line"]
 
 DIMENSION_RANGE: Final = (-2.0, 2.0)
-"""Of a latent number that is N(0, 1): 95 % of its draws."""
+"""Range of a latent number that is N(0, 1): 95 % of its draws."""
 CODE_RANGE: Final = (-1.0, 1.0)
-"""Of a continuous code, which is uniform there."""
+"""Range of a continuous code, which is uniform there."""
 
 
 def straight_line(first_Z: Tensor, last_Z: Tensor, count: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""How the windows of a decoder with a likelihood spread around what it decodes.
+"""Likelihood of windows around what a decoder gives.
 
 Shapes: B batch, N samples, T frames, D features.
 """
@@ -35,7 +35,7 @@ class SigmaConfig(FrozenConfig):
 
 
 class LikelihoodTerms(NamedTuple):
-    """What a likelihood says of a batch."""
+    """Terms of a likelihood for a batch."""
 
     nll_B: Tensor
     """``-log q(x|z)`` of each window, in nats."""
@@ -73,7 +73,7 @@ class Likelihood(nn.Module):
         return self.noise_variance.mean().sqrt()
 
     def loss(self, batch: Batch, motion_BTD: Tensor, context: StepContext) -> LikelihoodTerms:
-        """What ``motion`` decoded from latents of the batch costs; a learned spread is fitted in training mode."""
+        """Loss of ``motion`` decoded from latents of the batch; a learned spread is fitted in training mode."""
         squared_BD = masked_errors(batch.motion_BTD, motion_BTD, batch.mask_BT)
         error_BD = squared_BD
         if self.kind == "laplace":

@@ -1,4 +1,4 @@
-"""What a mixture of probabilistic principal component analysers says of windows.
+"""Mixture of probabilistic principal component analysers: densities of windows.
 
 Shapes: B batch, N samples, R rows of a batch, T frames, D features, X = T * D numbers of a window, E axes, K
 components, Z latent dimensions of each.
@@ -22,7 +22,7 @@ __all__ = ["PPCAMixture", "Posterior"]
 
 
 class Posterior(NamedTuple):
-    """What a mixture says of some windows, of the numbers of each that are there."""
+    """Posterior of a mixture for some windows, given the numbers of each that are there."""
 
     x_BX: Tensor
     inside_BE: Tensor
@@ -91,7 +91,7 @@ class PPCAMixture(Family):
         return self.direction_KEZ * (self.variance_KZ - self.noise_K[:, None]).clamp(min=0).sqrt()[:, None]
 
     def posterior(self, batch: Batch, row_R: Tensor, there_T: Tensor) -> Posterior:
-        """Of the windows at those rows, given their frames ``there``, which all of them have.
+        """Posterior of the windows at those rows, given their frames ``there``, which all of them have.
 
         With P_o, mu_o the columns of those frames, ``W = P_o^T A_k`` and ``M = W^T W + sigma^2 I``:
         ``log N = -1/2 (X_o log 2 pi + (X_o - Z) log sigma^2 + log |M| + (|e|^2 - e^T W M^-1 W^T e) / sigma^2)``.

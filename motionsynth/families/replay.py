@@ -1,4 +1,4 @@
-"""What was generated before, kept so that a critic does not forget it.
+"""Windows generated before, kept so that a critic does not forget them.
 
 Shapes: B batch, P places, T frames, D features, S numbers beside a window.
 """
@@ -43,7 +43,7 @@ class ReplayPool(nn.Module):
 
     @torch.no_grad()
     def exchange(self, new: Judged, context: StepContext) -> Judged:
-        """As many windows as came, some of them from earlier; the store takes what they leave.
+        """Exchange windows with the store: some that come back are from earlier, and it takes what they leave.
 
         Args:
             new: B windows, without gradient.
@@ -72,7 +72,7 @@ class ReplayPool(nn.Module):
 
 
 def _swap(store_P: Tensor, value_B: Tensor, place_B: Tensor, takes_B: Tensor, stores_B: Tensor) -> Tensor:
-    """What is given back of one tensor; the store keeps what it leaves."""
+    """Swap rows of one tensor with the store, which keeps what is left."""
     held, given_B = len(place_B), value_B.clone()
     given_B[:held][takes_B] = store_P[place_B[takes_B]].to(given_B.dtype)
     store_P[place_B[stores_B]] = value_B[:held][stores_B].to(store_P.dtype)

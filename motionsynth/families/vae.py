@@ -74,7 +74,7 @@ class VAE(GaussianFamily):
 
 
 def _aggregate_posterior(posterior: Gaussian, z_BZ: Tensor) -> dict[str, Tensor]:
-    """How far E_x[p(z|x)] is from the prior, and how many latents carry anything.
+    """Distances of E_x[p(z|x)] from the prior, and the number of latents that carry anything.
 
     A latent is active where the variance of its mean over the data exceeds 0.01 (Burda, Grosse & Salakhutdinov,
     Importance Weighted Autoencoders, 2016).

@@ -34,7 +34,7 @@ class VAEGAN(GaussianFamily):
 
     The adversarial term moves the decoder alone, since its latents come from the prior, and the KL term the encoder
     alone. ``similarity: critic`` puts in place of the window's likelihood that of what the critic's last hidden layer
-    says of it, a Gaussian around what it says of the decoded window. Each window is then described by itself: the
+    gives for it, a Gaussian around what it gives for the decoded window. Each window is then described by itself: the
     minibatch standard deviation would make a description depend on its neighbours in the batch.
 
     References:
@@ -48,7 +48,7 @@ class VAEGAN(GaussianFamily):
 
         name: Literal["vaegan"] = "vaegan"
         similarity: Literal["motion", "critic"] = "motion"
-        """What the decoder is to give back: the window, or the critic's description of it."""
+        """Target of the decoder: the window, or the critic's description of it."""
         adversarial: float = Field(100.0, ge=0)
         """Weight of fooling the critic beside the bound, which is in nats a window."""
         described: SigmaConfig = SigmaConfig(value=1e-3, floor=1e-3)
@@ -78,7 +78,7 @@ class VAEGAN(GaussianFamily):
         )
 
     def critic_loss(self, batch: Batch, context: StepContext) -> Loss:
-        """Tell real windows from decoded draws of the prior, both with the masks and labels of the real ones."""
+        """Classify real windows and decoded draws of the prior, both with the masks and labels of the real ones."""
         side_BS = self.condition.of(batch)
         with torch.no_grad():
             fake_BTD = self.decode(context.normal(len(batch.motion_BTD), self.latent_dim), side_BS)

@@ -1,4 +1,4 @@
-"""What autoencoders share that have a Gaussian p(z|x) and a likelihood q(x|z): the evidence lower bound.
+"""Parts of autoencoders with a Gaussian p(z|x) and a likelihood q(x|z): the evidence lower bound.
 
 Shapes: B batch, N samples, T frames, D features, Z latent dimensions.
 """
@@ -21,7 +21,7 @@ __all__ = ["GaussianConfig", "GaussianFamily", "WeighedConfig"]
 
 
 class GaussianConfig(CodedConfig):
-    """What the ``Config`` of such a family has."""
+    """Settings of such a family."""
 
     likelihood: LikelihoodKind = "gaussian"
     """Distribution of a window given its latent."""
@@ -30,7 +30,7 @@ class GaussianConfig(CodedConfig):
 
 
 class WeighedConfig(GaussianConfig):
-    """What the ``Config`` of such a family has whose loss weighs the KL term."""
+    """Settings of such a family whose loss weighs the KL term."""
 
     beta: float = Field(1.0, ge=0)
     """Weight of the KL term; 1 is the evidence lower bound."""

@@ -26,7 +26,7 @@ _WINDOWS: Final = 256
 
 
 def canonical(features_NTD: Tensor, spec: FeatureSpec) -> Tensor:
-    """What ``encode(decode(window))`` gives for each window, to float32 rounding, without a clip in between.
+    """Result of ``encode(decode(window))`` for each window, to float32 rounding, without a clip in between.
 
     Args:
         features_NTD: (N, T, D) float features in physical units, T at least 2.

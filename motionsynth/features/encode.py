@@ -38,7 +38,7 @@ CONTACT_HEIGHT_M: Final = 0.02
 CONTACT_SPEED_M_S: Final = 0.4
 """A foot joint faster than this is swinging; planted feet of real data drift at 0.06-0.08 m/s."""
 FLOOR_PERCENTILE: Final = 5.0
-"""Of a foot joint's heights in a clip: robust against the odd frame below the floor."""
+"""Percentile of a foot joint's heights in a clip: robust against the odd frame below the floor."""
 _RATE_TOLERANCE: Final = 1e-4
 
 
@@ -181,7 +181,7 @@ def _forward_difference(values: FloatArray) -> FloatArray:
 
 
 def _sum_up(steps: FloatArray) -> FloatArray:
-    """What (N, T, ...) forward differences add up to, from zero; the last step is not taken."""
+    """Sum of (N, T, ...) forward differences, from zero; the last step is not taken."""
     out = np.zeros_like(steps)
     np.cumsum(steps[:, :-1], axis=1, out=out[:, 1:])
     return out

@@ -1,4 +1,4 @@
-"""Where the joints are, straight from feature rows: batched, on any device, without files or Euler angles.
+"""Positions of the joints, straight from feature rows: batched, on any device, without files or Euler angles.
 
 Shapes: N windows, T frames, J joints, D features.
 """

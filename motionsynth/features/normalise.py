@@ -82,7 +82,7 @@ class Normaliser:
         return type(self)(self.mean_D.to(device), self.scale_D.to(device), self.constant_D.to(device))
 
     def tensors(self) -> dict[str, Tensor]:
-        """What a safetensors file holds; :meth:`from_tensors` reads it back."""
+        """Contents of a safetensors file; :meth:`from_tensors` reads it back."""
         return {"mean_D": self.mean_D, "scale_D": self.scale_D, "constant_D": self.constant_D}
 
     @classmethod

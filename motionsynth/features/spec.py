@@ -1,4 +1,4 @@
-"""What the columns of a feature row mean, known before any data is seen.
+"""Columns of a feature row, known before any data is seen.
 
 | columns | unit | meaning |
 |---|---|---|
@@ -190,7 +190,7 @@ class FeatureSpec:
         return Clip(self.skeleton(), 1.0 / self.frame_rate, np.zeros((1, joints, 3)), self.rest_array[None])
 
     def mismatch(self, skeleton: Skeleton, rest: FloatArray, *, tolerance: float = 1e-3) -> str | None:
-        """Say why motion of another skeleton cannot be encoded, or None where it can.
+        """Explain why motion of another skeleton cannot be encoded, or return None where it can.
 
         Args:
             skeleton: of the motion.
@@ -212,7 +212,7 @@ class FeatureSpec:
         return None
 
     def tree_mismatch(self, skeleton: Skeleton) -> str | None:
-        """Say how the joints of another skeleton differ, whatever its bones; None where they do not."""
+        """Describe how the joints of another skeleton differ, whatever its bones; None where they do not."""
         if skeleton.names != self.names:
             return _joint_difference(skeleton.names, self.names)
         hung = [
@@ -223,7 +223,7 @@ class FeatureSpec:
         return f"its joints hang on other parents ({list_first(hung, 4)})" if hung else None
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON-able types; :meth:`from_dict` gives back an equal spec."""
+        """JSON-able copy; :meth:`from_dict` gives back an equal spec."""
         return asdict(self)
 
     @classmethod
@@ -285,7 +285,7 @@ def descendants(parents: tuple[int, ...], joint: int) -> tuple[int, ...]:
 
 
 def _joint_difference(names: tuple[str, ...], own: tuple[str, ...]) -> str:
-    """What joints lack, and have beyond what they should."""
+    """Difference of joints from those they should be, in words."""
     lacking, strange = (sorted(set(a) - set(b)) for a, b in ((own, names), (names, own)))
     parts = [
         f"{what} {list_first(joints, 4)}" for what, joints in (("it lacks", lacking), ("it has", strange)) if joints

@@ -1,1 +1,1 @@
-"""What families minimise: pure functions of tensors, one reference each."""
+"""Losses of families: pure functions of tensors, one reference each."""

@@ -1,4 +1,4 @@
-"""What a critic and a generator minimise: pure functions of the critic's outputs, one reference each.
+"""Losses of a critic and a generator: pure functions of the critic's outputs, one reference each.
 
 Throughout p is the data, q the model, and a critic's output is high where a window looks real.
 
@@ -73,11 +73,11 @@ class Objective:
     estimate: Callable[[Tensor, Tensor], Tensor] | None = None
     """(B,) outputs on real windows and (B,) on generated ones -> ``minimises`` in nats where the critic is optimal."""
     critic_exponents: Callable[[Tensor, Tensor], Tensor] | None = None
-    """What the critic's loss takes ``capped_exp`` of."""
+    """Exponents in the critic's loss, of which it takes ``capped_exp``."""
     generator_exponents: Callable[[Tensor], Tensor] | None = None
-    """What the generator's loss takes ``capped_exp`` of."""
+    """Exponents in the generator's loss, of which it takes ``capped_exp``."""
     lipschitz: bool = False
-    """Whether the critic must be held to slopes of one, by ``gradient_penalty``."""
+    """True where the critic must be held to slopes of one, by ``gradient_penalty``."""
 
 
 def non_saturating_critic(real_B: Tensor, fake_B: Tensor) -> Tensor:

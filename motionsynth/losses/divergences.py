@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 EXPONENT_CAP: Final = 10.0
-"""Where ``capped_exp`` leaves the exponential: ratios beyond e^10 are told by no critic, and one would own a batch."""
+"""End of the exponential in ``capped_exp``: no critic knows ratios beyond e^10, and one would own a batch."""
 
 
 def capped_exp(exponent_B: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""How far codes are from the distribution that they are to follow: pure functions, one reference each.
+"""Distances of codes from the distribution that they are to follow: pure functions, one reference each.
 
 Shapes: B batch, Z latent dimensions, K components.
 """

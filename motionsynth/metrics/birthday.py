@@ -1,4 +1,4 @@
-"""How many distinct windows a set has, judged by how often two of them collide: the birthday paradox.
+"""Number of distinct windows of a set, judged by how often two of them collide: the birthday paradox.
 
 Shapes: N windows, E features.
 """

@@ -30,7 +30,7 @@ EVERY: Final = 8
 
 
 def spread_degrees(mean_R33: Tensor) -> Tensor:
-    """How far rotations are from their mean: the angle whose cosine is the mean cosine of their angles to it.
+    """Spread of rotations around their mean: the angle whose cosine is the mean cosine of their angles to it.
 
     With M the mean of the matrices and Q the rotation nearest to it (the chordal mean), a rotation's angle to Q has
     ``cos a = (tr(Q^T R) - 1) / 2``, so

@@ -1,4 +1,4 @@
-"""Which cells (content x style, or k-means cells) generated windows fall in.
+"""Cells (content x style, or k-means cells) that generated windows fall in.
 
 Shapes: N windows, C cells.
 """
@@ -80,7 +80,7 @@ def label_kl(count_a_C: Tensor, count_b_C: Tensor, smoothing: float = SMOOTHING)
 
 
 def rare_cell_recall(count_gen_C: Tensor, total_gen: int, count_ref_C: Tensor, rare: float = RARE) -> float:
-    r"""How much of the reference's weight in its rare cells the generated windows have there.
+    r"""Share of the reference's weight in its rare cells that the generated windows have there.
 
     :math:`\sum_{c\ rare} \min(p_c, q_c) / \sum_{c\ rare} q_c`, p and q the shares of the generated and the reference
     windows that are in cell c: each cell is capped, so that too many in one do not make up for none in another. Rare

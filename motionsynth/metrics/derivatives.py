@@ -1,4 +1,4 @@
-"""How fast, how hard and how jerkily joints move, against the reference: blur lies below it, jitter above.
+"""Speed, acceleration and jerk of joints, against the reference: blur lies below it, jitter above.
 
 A magnitude is that of one window: the mean over its frames and moving joints of the length of a finite difference of
 world positions. Windows are compared by its logarithm, so that a brisk clip does not outweigh a hundred calm ones, and

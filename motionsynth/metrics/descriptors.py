@@ -49,7 +49,7 @@ class Descriptors:
     to_kinetic: Callable[[Tensor], Tensor] | None = None
     _measured: dict[object, Tensor] = field(default_factory=dict, repr=False)
     _whole: tuple[Descriptors, Tensor] | None = field(default=None, repr=False)
-    """Where this is a subset: the whole set, and which of its windows."""
+    """Whole set of a subset, and the numbers of its windows; None for a whole set."""
 
     def __len__(self) -> int:
         return len(self.take_N)

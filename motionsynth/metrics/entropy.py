@@ -1,4 +1,4 @@
-"""How evenly the motion's power is spread over frequency, and how far that spread lies from the reference's.
+"""Evenness of the motion's power over frequency, and its distance from the reference's.
 
 Signals are the world velocities of the moving joints in m/s, as in ``spectra``; here each window is transformed whole,
 for twice the resolution at the low frequencies that hold most of the power.

@@ -21,7 +21,7 @@ from motionsynth.metrics.record import SHARE, Measure, Metric, Sets, UndefinedEr
 __all__ = ["MEASURES", "floor_heights", "foot_skating", "leg_length_m"]
 
 FLOOR_QUANTILE: Final = 0.05
-"""Of the heights of a group of foot joints: robust against the odd frame below the floor."""
+"""Quantile of the heights of a group of foot joints: robust against the odd frame below the floor."""
 PLANTED_LEG_LENGTHS: Final = 0.02
 """A foot joint that near to its floor is planted; 1.7 cm for a leg of 0.87 m. At 3 cm, swinging toes count as well."""
 SKATING_M_S: Final = 0.2
@@ -68,7 +68,7 @@ def floor_heights(positions_NTJ3: Tensor, groups: tuple[tuple[int, ...], ...]) -
 def foot_skating(
     positions_NTJ3: Tensor, groups: tuple[tuple[int, ...], ...], leg_m: float, frame_rate: float
 ) -> Tensor:
-    """How far and how often planted feet move, window by window.
+    """Skating of planted feet, window by window: its speed and its frequency.
 
     A foot joint is planted over a step from frame t to t + 1 if at both it is less than ``0.02 leg_m`` above the floor
     of its group (:func:`floor_heights`); its speed there is that of its horizontal displacement,

@@ -1,4 +1,4 @@
-"""Whether generated windows lie in the middle between real ones: what averaging over a mixture leaves.
+"""Distance of generated windows from the middle between real ones: what averaging over a mixture leaves.
 
 Shapes: N generated windows, M reference windows, E features.
 """
@@ -28,7 +28,7 @@ def midpoint_ratios(
     *,
     cells: tuple[Tensor, Tensor] | None = None,
 ) -> Tensor:
-    r"""Tell how far each generated window is from the middle of the two real ones it lies between.
+    r"""Compute the distance of each generated window from the middle of the two real ones it lies between.
 
     :math:`\rho = 2 |g - (a + b)/2| / |a - b|`, a the nearest reference window, b the nearest one of another take: 0
     where g is their mean, 1 for a copy of a, some :math:`\sqrt 3` for independent points of many dimensions, and large

@@ -1,4 +1,4 @@
-"""Whether generated windows are copies of training windows: their distance to the training set against the test set.
+"""Copies of training windows among generated ones: their distance to the training set against the test set.
 
 Shapes: N generated windows, M reference windows (held out), L training windows, E features.
 """
@@ -26,7 +26,7 @@ FLOOR: Final = 1e-3
 def train_test_ratio(
     generated_train_N: Tensor, generated_test_N: Tensor, test_train_M: Tensor, test_test_M: Tensor
 ) -> float:
-    r"""Tell how much closer to the training set than to the test set windows lie, beyond what held-out windows do.
+    r"""Compute how much closer to training than to test windows generated ones lie, beyond what held-out windows do.
 
     :math:`\exp( E_g \log \frac{d(g, train)}{d(g, test)} - E_r \log \frac{d(r, train)}{d(r, test \setminus r)} )`: 1 for
     held-out windows, towards 0 for copies of training windows. The training set is the larger one, and so lies closer

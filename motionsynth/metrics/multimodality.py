@@ -1,4 +1,4 @@
-"""How far apart the windows of a set lie, overall and within cells, against real ones.
+"""Distance between the windows of a set, overall and within cells, against real ones.
 
 Shapes: N windows, E features, B windows of a block, C cells.
 """

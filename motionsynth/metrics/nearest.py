@@ -1,4 +1,4 @@
-"""Which set a window's nearest neighbour is of: the two-sample test of a 1-nearest-neighbour classifier.
+"""Set of a window's nearest neighbour: the two-sample test of a 1-nearest-neighbour classifier.
 
 Shapes: N generated windows, M reference windows, E features, P pairs drawn, C cells.
 """
@@ -23,7 +23,7 @@ DRAWS: Final = 8
 
 
 def recognised(generated_PE: Tensor, reference_PE: Tensor, *, cell_P: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Tell whether each window's nearest neighbour is of its own set: 1, of the other: 0, a tie: 1/2.
+    """Classify each window's nearest neighbour: 1 if of its own set, 0 if of the other, 1/2 for a tie.
 
     Row i of one set is no neighbour of row i of the other, as it is none of itself. So each window has P - 1 to choose
     from in either set, and the classes are as likely where the sets are of one distribution, however small P is: with

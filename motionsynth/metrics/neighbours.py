@@ -60,7 +60,7 @@ class Rows(NamedTuple):
     """A set of rows made ready for products; see :func:`rows_of`."""
 
     exact_NE: Tensor
-    """As given."""
+    """Rows as given."""
     augmented_CE: Tensor
     """Centred rows y as (y, |y|^2, 1), which times (-2 x, 1, |x|^2) is the squared distance; padding is far away."""
 

@@ -1,4 +1,4 @@
-"""What a metric says of itself, and the shape of its computation.
+"""Records of metrics, and the shape of their computation.
 
 A *measure* is one computation on two sets of windows; it gives one or more figures, each with a *metric*: the record
 from which tables, ``docs/metrics.md`` and ``motionsynth metrics`` are made.
@@ -32,7 +32,7 @@ class UndefinedError(Exception):
 
 
 class Sets(NamedTuple):
-    """What a measure sees."""
+    """Sets that a measure compares."""
 
     generated: Descriptors
     reference: Descriptors
@@ -58,7 +58,7 @@ class Metric:
     ideal: float | None = None
     """Value for two sets of one distribution, where theory knows it."""
     within: bool = False
-    """Whether the sets are compared cell by cell (content x style), so that the mix of modes does not move it."""
+    """Comparison of the sets cell by cell (content x style), so that the mix of modes does not move it."""
     bounds: tuple[float, float] = (0.0, math.inf)
     """Least and greatest value that it can have: where its interval ends at the latest."""
 

@@ -96,7 +96,7 @@ def choose(
     measures: Sequence[Measure] | None = None,
     extra: bool = True,
 ) -> list[Chosen]:
-    """What to compute: measures narrowed to the metrics asked for, each with its feature space.
+    """Choose measures, narrowed to the metrics asked for, each with its feature space.
 
     Args:
         metrics: each a group (``smoothness``), a metric (``recall``), or a key (``modes/recall``,

@@ -47,7 +47,7 @@ Indices = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Where a figure would lie with other takes."""
+    """Range of a figure with other takes."""
 
     low: float
     high: float
@@ -55,7 +55,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Takes:
-    """Which windows are of which take.
+    """Windows of each take.
 
     Args:
         order_N: windows, those of one take side by side.

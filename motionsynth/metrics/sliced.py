@@ -18,7 +18,7 @@ __all__ = ["MEASURES", "PROJECTIONS", "SEED", "projections", "sliced_wasserstein
 
 PROJECTIONS: Final = 128
 SEED: Final = 0
-"""Of the projections, which are the same for every set, so that figures of two models differ by the models only."""
+"""Seed of the projections, the same for every set, so that figures of two models differ by the models only."""
 
 
 def wasserstein_1(x_NP: Tensor, y_MP: Tensor) -> Tensor:

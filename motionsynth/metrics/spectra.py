@@ -1,4 +1,4 @@
-"""How much of the motion is fast: power spectra of joint velocities, the nearest thing that motion has to blur.
+"""Share of fast motion: power spectra of joint velocities, the nearest thing that motion has to blur.
 
 Signals are the world velocities of the moving joints in m/s, three channels a joint; clips start facing +Z, so that x,
 y and z mean the same in all. Spectra are compared below the Nyquist frequency of both sets only.
@@ -93,7 +93,7 @@ def power_spectra(
 
 
 class LogSpectral(NamedTuple):
-    """How two spectra differ, in dB."""
+    """Difference of two spectra, in dB."""
 
     distance_db: Tensor
     bias_db: Tensor

@@ -71,7 +71,7 @@ def score(
         chosen: as ``registry.choose`` gives them.
         resamples: resamples for each interval; none where 0.
         seed: what subsamples and resamples are drawn by.
-        progress: told how many of the computations are done.
+        progress: called with the number of computations done.
     """
     sets, _ = equal_sets(sets, seed)
     total, done = len(chosen) * (1 + resamples), 0
@@ -123,7 +123,7 @@ class _Resamples:
         return self._takes
 
     def obstacle(self) -> str | None:
-        """Why no interval can be made."""
+        """Reason why no interval can be made."""
         names = [name for name, takes in zip(("generated", "reference"), self.takes, strict=True) if len(takes) < 2]
         return f"no interval: all {' and '.join(names)} windows are of one take" if names else None
 
@@ -191,7 +191,7 @@ def _compute(measure: Measure, space: str | None, sets: Sets) -> dict[str, float
 
 
 def _lack(measure: Measure, space: str | None, sets: Sets) -> str | None:
-    """What the sets lack for a measure."""
+    """Lack of the sets for a measure, in words."""
     for name, windows in (("generated", sets.generated), ("reference", sets.reference)):
         if len(windows) < measure.least:
             return f"needs {measure.least} windows, has {len(windows)} ({name})"

@@ -1,4 +1,4 @@
-"""How much poses vary: within a clip over time, and across clips.
+"""Variance of poses: within a clip over time, and across clips.
 
 Signals are positions of the joints relative to the moving joint and free of heading: where a clip leads or which way it
 turns is no variation of pose. The two variances are the parts of the total one: that around each clip's mean pose, and

@@ -81,7 +81,7 @@ def cell_means(values_N: Tensor, cell_N: Tensor, cells_C: Tensor) -> Tensor:
 def mean_difference(
     generated: Descriptors, reference: Descriptors, values_N: Tensor, values_M: Tensor, *, within: bool
 ) -> Tensor:
-    """How much larger what was measured of each window is in the mean: over all windows, or cell by cell.
+    """Mean difference of what was measured of each window: over all windows, or cell by cell.
 
     Args:
         generated: N windows.

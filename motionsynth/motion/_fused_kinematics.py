@@ -14,7 +14,7 @@ from torch import Tensor
 __all__ = ["FusedKinematics", "Group", "joint_groups", "level_by_level", "plan_groups"]
 
 _NEAREST = 8
-"""How many following joints are tried as the second of a group; keeps the plan of a 1,000-joint skeleton cheap."""
+"""Following joints that are tried as the second of a group; keeps the plan of a 1,000-joint skeleton cheap."""
 
 
 class Group(NamedTuple):
@@ -26,7 +26,7 @@ class Group(NamedTuple):
     siblings: bool
     """Several joints share one parent."""
     leaves: bool
-    """None of them has a child, so nothing hangs on their rotation but itself."""
+    """True where no joint has a child, so nothing hangs on their rotation but itself."""
 
 
 @lru_cache(maxsize=64)

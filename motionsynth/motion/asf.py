@@ -39,7 +39,7 @@ __all__ = ["ANGLES", "LARGEST", "NO_MEASURE", "STRETCH", "Acclaim", "fixed_order
 _ROOT: Final = "root"
 STRETCH: Final = "l"
 LARGEST: Final = 1e15
-"""No body is larger, in any unit, and none turns so often."""
+"""Largest size of a body, in any unit, and of a turn."""
 NO_MEASURE: Final = f"is not a number up to {LARGEST:g}"
 ANGLES: Final = {"deg": 1.0, "degrees": 1.0, "rad": 180 / math.pi, "radians": 180 / math.pi}
 """Degrees in a unit of angle."""

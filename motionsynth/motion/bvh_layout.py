@@ -1,4 +1,4 @@
-"""Which column of a MOTION row goes where: the channel layout that the reader and the writer share."""
+"""Channel layout of a MOTION row, which the reader and the writer share."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CHANNEL_COUNTS: Final = (0, 1, 3, 6)
 
 @lru_cache(maxsize=256)
 def channel_fault(channels: tuple[str, ...]) -> str | None:
-    """Say why these canonical channel names cannot be one joint's, or None where they can."""
+    """Explain why these canonical channel names cannot be one joint's, or return None where they can."""
     for channel in channels:
         if channel not in CHANNEL_NAMES:
             return f"unknown channel {channel!r}; channels are {', '.join(CHANNEL_NAMES)}"
@@ -36,7 +36,7 @@ def channel_fault(channels: tuple[str, ...]) -> str | None:
 
 @dataclass(frozen=True)
 class ChannelLayout:
-    """Where the C columns of a row stand in (J * 3) angles and (J * 3) translations.
+    """Places of the C columns of a row in (J * 3) angles and (J * 3) translations.
 
     Args:
         angle_columns, angle_slots: row columns of rotation channels and their places in a frame's flat angles.

@@ -47,7 +47,7 @@ class NodeSeen:
     """Closing braces between the statement before this node and the node."""
     position: int
     offset: int | tuple[float, float, float] = -1
-    """Which masked OFFSET line is its own, or the OFFSET itself; -1 until one is read."""
+    """Number of its masked OFFSET line, or the OFFSET itself; -1 until one is read."""
     channels: tuple[str, ...] = ()
     has_channels: bool = False
 
@@ -182,7 +182,7 @@ class _Scanner:
 
 
 def name_fault(name: str, *, may_be_empty: bool = False) -> str | None:
-    """Say why a name cannot stand in a BVH file, or None where it can."""
+    """Explain why a name cannot stand in a BVH file, or return None where it can."""
     if not name and not may_be_empty:
         return "a name is missing"
     if found := _UNWRITABLE.search(name):

@@ -17,7 +17,7 @@ __all__ = ["Conversion"]
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """What to do to a clip, in this order.
+    """Changes to make to a clip, in this order.
 
     Args:
         frames: frames to keep, of the file's own.

@@ -26,7 +26,7 @@ Mask = npt.NDArray[np.bool_]
 NO_LEGS: Final = (
     "no leg is found (no joint with a knee and a hip above it is named ankle or foot): feet stay as they are"
 )
-"""What a user is told of motion that cannot be cleaned."""
+"""Note on motion that cannot be cleaned."""
 
 _LOW: Final = (0.015, 0.03)
 """Leg lengths above its floor below which a foot joint may be planted, and up to which it stays so."""

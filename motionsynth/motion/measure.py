@@ -1,4 +1,4 @@
-"""What a clip does not say about itself: how tall it is, in which unit, which way is up, and which joint travels."""
+"""Properties that a clip does not state: its height, its unit, which way is up, and which joint travels."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ _LIMB: Final = 3
 
 @dataclass(frozen=True)
 class Units:
-    """The unit of length of a file, as far as its skeleton tells."""
+    """Unit of length of a file, as far as its skeleton shows it."""
 
     name: str
     """A key of :data:`UNITS`, or ``"unknown"``."""
@@ -74,7 +74,7 @@ class Units:
 
     @property
     def certain(self) -> bool:
-        """Whether exactly one unit fits; otherwise the user had better name it."""
+        """True where exactly one unit fits; otherwise the user had better name it."""
         return len(self.candidates) == 1
 
 
@@ -208,7 +208,7 @@ def detect_units(clip: Clip) -> Units:
 
 
 def up_axis(clip: Clip) -> Literal["y", "z"]:
-    """Tell which world axis points up, ``"y"`` or ``"z"``: along which the head stands higher above the feet.
+    """Find the world axis that points up, ``"y"`` or ``"z"``: along which the head stands higher above the feet.
 
     Without joints so named: z where the posed skeleton is twice as long that way. Medians over the frames.
     """

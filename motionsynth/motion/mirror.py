@@ -126,7 +126,7 @@ def mirror_frames(clips: Clip | Sequence[Clip]) -> FloatArray:
 
 
 def _fits_throughout(frame: FloatArray, bones: list[tuple[FloatArray, FloatArray]]) -> bool:
-    """Whether the pose of zero angles is symmetric as it stands, so that one reflection serves every joint."""
+    """True where the pose of zero angles is symmetric as it stands, so that one reflection serves every joint."""
     together = np.concatenate([own for own, _ in bones]), np.concatenate([theirs for _, theirs in bones])
     worst = max((float(_misfit(frame, *pair)) for pair in bones), default=0.0)
     return bool(_misfit(frame, *together) <= _MISFIT**2 and worst <= _NOT_A_MIRROR**2)
@@ -153,7 +153,7 @@ def _carriers(clip: Clip) -> frozenset[int]:
 
 
 def _placed(skeleton: Skeleton, joint: int) -> bool:
-    """Whether the joint has all three position channels; one that has none stays where it is when mirrored."""
+    """True where the joint has all three position channels; one that has none stays where it is when mirrored."""
     return sum(channel.endswith("position") for channel in skeleton.channels[joint]) == len(AXES)
 
 

@@ -78,7 +78,7 @@ def _bones(translations: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def _root_is_still(wander: FloatArray, skeleton: Skeleton) -> bool:
-    """Whether the root stays while its first child, if it has one, does not."""
+    """True where the root stays while its first child, if it has one, does not."""
     return len(skeleton) > 1 and bool(wander[0] <= _RIGID * wander[1]) and bool(wander[1] > 0)
 
 

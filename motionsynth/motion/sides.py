@@ -24,7 +24,7 @@ _MARKS: Final = tuple(
         r"[左右]",
     )
 )
-"""How a name shows its side, the surest first."""
+"""Marks of a side in a name, the surest first."""
 _WEAK_MARKS: Final = tuple(
     re.compile(pattern)
     for pattern in (
@@ -34,7 +34,7 @@ _WEAK_MARKS: Final = tuple(
         r"(?<=[0-9])[LR]$",  # finger1L
     )
 )
-"""What shows a side only if the other one is there."""
+"""Marks of a side only if the other one is there."""
 
 
 def joint_sides(names: Sequence[str]) -> tuple[int, ...]:

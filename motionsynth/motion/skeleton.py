@@ -25,7 +25,7 @@ class EndSite:
     offset: tuple[float, float, float]
     """Position in the parent's frame, in the file's unit of length."""
     name: str = ""
-    """What followed ``End`` after ``Site`` in the file; usually nothing."""
+    """Words after ``End`` and ``Site`` in the file; usually none."""
 
 
 @dataclass(frozen=True, eq=False)

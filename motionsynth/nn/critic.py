@@ -16,7 +16,7 @@ __all__ = ["Critic", "LatentCritic", "minibatch_stddev"]
 
 
 def minibatch_stddev(x_BTC: Tensor, group: int) -> Tensor:
-    """How much neighbours in the batch differ: the standard deviation within groups, averaged over all else.
+    """Difference of neighbours in the batch: the standard deviation within groups, averaged over all else.
 
     References:
         Karras et al., Progressive Growing of GANs, 2018.

@@ -22,7 +22,7 @@ __all__ = ["Double", "FrameHead", "Patches", "clock", "needs_second_gradient"]
 
 
 def needs_second_gradient(*inputs: Tensor | None) -> bool:
-    """Whether a gradient with respect to inputs may be differentiated again, as gradient penalties do.
+    """True where a gradient with respect to inputs may be differentiated again, as gradient penalties do.
 
     Only inputs that themselves carry gradient can be asked for one; then kernels without a second derivative are out.
     """

@@ -1,4 +1,4 @@
-"""What every chart has in common: the house's style, its colours, and what becomes of numbers that cannot be shown."""
+"""Parts that every chart has in common: the house's style, its colours, and treatment of numbers without a place."""
 
 from __future__ import annotations
 

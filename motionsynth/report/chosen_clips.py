@@ -45,27 +45,27 @@ def chosen_clips(sets: Sets, *, real_clips: bool, seed: int) -> Player:
     ranking = _ranking(sets)
     distance_N, real_distance_M = (ranking.generated_N, ranking.reference_M) if ranking else (None, None)
     rows = {"generated, random": _clips(generated, _drawn(len(generated), rng), distance_N)}
-    said = [f"Random clips are drawn with seed {seed}."]
+    sentences = [f"Random clips are drawn with seed {seed}."]
     if real_clips:
         rows["real, random"] = _clips(sets.reference, _drawn(len(sets.reference), rng), real_distance_M)
     else:
-        said.append("The real clips are left out of this page.")
+        sentences.append("The real clips are left out of this page.")
     if ranking:
         order = np.argsort(ranking.generated_N, kind="stable")
         middle = max(0, (len(order) - SHOWN) // 2)
         ranks = {"best": order[:SHOWN], "median": order[middle : middle + SHOWN], "worst": order[::-1][:SHOWN]}
         rows |= {f"generated, {name}": _clips(generated, places, distance_N) for name, places in ranks.items()}
-        said.append(
+        sentences.append(
             f"d is the distance to the nearest {ranking.nearest_what}; best, median and worst are ranked by it."
         )
         if ranking.reference_M is not None:
             middles = [f"{np.median(far):.3g}" for far in (ranking.generated_N, ranking.reference_M)]
-            said.append(f"Its median is {middles[0]} for generated windows, {middles[1]} for held-out real ones.")
-        said.append("Near is plausible; nearest of all may be a copy (see memorisation).")
+            sentences.append(f"Its median is {middles[0]} for generated windows, {middles[1]} for held-out real ones.")
+        sentences.append("Near is plausible; nearest of all may be a copy (see memorisation).")
 
     page = player_html([], title="Chosen clips", groups=rows)
     frame = "Generated clips" + (" and real ones" if real_clips else "")
-    return Player(page, frame, " ".join(said), _ROW_HEIGHT * len(rows) + 90)
+    return Player(page, frame, " ".join(sentences), _ROW_HEIGHT * len(rows) + 90)
 
 
 class _Ranking(NamedTuple):
@@ -73,7 +73,7 @@ class _Ranking(NamedTuple):
 
     generated_N: np.ndarray
     reference_M: np.ndarray | None
-    """None where the generated ones are held against the reference itself."""
+    """Those of the reference; None where the generated ones are held against the reference itself."""
     nearest_what: str
 
 

@@ -82,5 +82,5 @@ def metric_key(metric: Metric, measure: Measure) -> str:
 
 
 def needs(measure: Measure) -> str:
-    """What a measure asks of the sets, in words."""
+    """Requirements of a measure on the sets, in words."""
     return ", ".join([f"{measure.least} windows", *(_NEEDS[need] for need in measure.needs)])

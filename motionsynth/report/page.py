@@ -67,7 +67,7 @@ class Cell:
 
 
 Row = Sequence[Cell | str | float | None]
-"""As many cells as columns, or a single one: a heading over the rows below it. Text may stand for a cell, and a number
+"""Cells, as many as columns, or a single one: a heading over the rows below it. Text may stand for a cell, and a number
 for ``figure_cell`` of it."""
 
 
@@ -190,12 +190,12 @@ def write_markdown(
         drawn[folder / name] = block.svg
         return f"![{plain(block.title)}](figures/{name})\n\n**{plain(block.title)}** {plain(block.caption)}"
 
-    told = _markdown(title, sections, place, subtitle=subtitle, remark=remark)
+    text = _markdown(title, sections, place, subtitle=subtitle, remark=remark)
     if drawn:
         folder.mkdir(parents=True, exist_ok=True)
     for file, svg in drawn.items():
         write_bytes(file, standalone_svg(svg).encode())
-    write_bytes(path, told.encode("utf-8", errors="replace"))
+    write_bytes(path, text.encode("utf-8", errors="replace"))
     return list(drawn)
 
 

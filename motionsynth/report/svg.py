@@ -40,7 +40,7 @@ _DARK: Final = {
     "--quiet": "#969ca6", "--edge": "#2f343b", "--series-0": "#f79a5a", "--series-1": "#6fb1f5",
     "--series-2": "#5fc9a2", "--series-3": "#d59bd1", "--series-4": "#dcbc4b", "--series-5": "#83cfe8",
 }  # fmt: skip
-"""As ``page.html`` has them."""
+"""Colours of ``page.html`` in the dark."""
 
 
 def standalone_svg(svg: str) -> str:

@@ -27,7 +27,7 @@ __all__ = ["begin", "begin_once", "new_run", "reopen", "resolve_data", "settle"]
 
 
 def resolve_data(corpus: Path | None, *, settings: Path | None = None, overrides: Sequence[str] = ()) -> DataConfig:
-    """Which clips, and what becomes of them, for commands that train no family.
+    """Resolve the choice and treatment of clips for commands that train no family.
 
     Args:
         corpus: folder of clips, YAML of a data section, or run directory, whose clips are then read as the run read
@@ -105,7 +105,7 @@ def begin(
 
 
 def _refuse_unbuildable(config: RunConfig, corpus: Corpus) -> None:
-    """Say before a directory is made what a family cannot be built for, with the classes of the labels it names."""
+    """Raise before a directory is made where its family cannot be built, with the classes of the labels it names."""
     try:
         build_family(config.family, corpus.shape, config.train.seed)
     except ValueError as error:

@@ -36,7 +36,7 @@ def clip_windows(
     """Windows of a clip that lie end to end, but for the last, which ends on its last frame, as a family takes them.
 
     Args:
-        run: its family says which labels it is told.
+        run: its family has the labels that it takes.
         path: the clip.
         feature_TD: what ``read_features`` gave of it, or the first frames of that.
         given: label name -> class name, in place of the clip's own.
@@ -54,7 +54,7 @@ def _clip_classes(run: Run, path: Path, given: Mapping[str, str], also: tuple[st
     """Indices of the classes that a conditional run takes with a clip: those given, else the clip's own.
 
     Args:
-        run: its family says which labels it is told.
+        run: its family has the labels that it takes.
         path: the clip.
         given: label name -> class name.
         also: labels that are asked for besides.
@@ -64,20 +64,20 @@ def _clip_classes(run: Run, path: Path, given: Mapping[str, str], also: tuple[st
     Raises:
         ConfigError: the run knows no label or class that is given.
         CorpusError: a ``labels.csv`` is malformed.
-        MotionSynthError: the run is told no such label, or a label of the clip is not known.
+        MotionSynthError: the run takes no such label, or a label of the clip is not known.
     """
-    told: tuple[str, ...] = (*getattr(run.config.family, "condition", ()), *also)
+    allowed: tuple[str, ...] = (*getattr(run.config.family, "condition", ()), *also)
     found = class_indices(run, given)
-    if strange := [label for label in found if label not in told]:
-        takes = f"only {', '.join(told)}" if told else "as it was trained without; see family.condition"
+    if strange := [label for label in found if label not in allowed]:
+        takes = f"only {', '.join(allowed)}" if allowed else "as it was trained without; see family.condition"
         raise ConfigError(None, f"label {strange[0]}", f"this model takes none, {takes}")
-    own = _own_classes(run, path) if set(told) - set(found) else {}
-    for label in told:
+    own = _own_classes(run, path) if set(allowed) - set(found) else {}
+    for label in allowed:
         if label not in found:
             classes = run.record.labels[label]
             if own.get(label) not in classes:
-                said = f"its {label} {own[label]!r} is none of" if label in own else f"its {label} is not known; one of"
-                raise MotionSynthError(f"{path}: {said} {', '.join(classes)}; give it by --label {label}=…")
+                why = f"its {label} {own[label]!r} is none of" if label in own else f"its {label} is not known; one of"
+                raise MotionSynthError(f"{path}: {why} {', '.join(classes)}; give it by --label {label}=…")
             found[label] = classes.index(own[label])
     return found
 

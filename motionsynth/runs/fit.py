@@ -57,7 +57,7 @@ def train_run(
         validation: those of the validation split.
         resume: whether to go on from the newest intact checkpoint.
         device: where to train.
-        listener: told of every row of the journal.
+        listener: called at every row of the journal.
         score: judges the family where the validation losses are computed.
         finish: what belongs to a finished run besides its weights, such as samples; called when they are written and
             before the state says so.

@@ -54,7 +54,7 @@ class Strip:
     page: Path
     """The player with a row for each."""
     notes: tuple[str, ...] = ()
-    """What a person should know of the choice made."""
+    """Notes on the choice made."""
 
 
 def interpolate(
@@ -210,7 +210,7 @@ def _open(run_dir: Path, device: str) -> _Model:
 
 
 def _encoded(model: _Model, path: Path, labels: Mapping[str, str]) -> Place:
-    """Where a clip's first window lies, as ``reconstruct`` encodes it."""
+    """Place of a clip's first window, as ``reconstruct`` encodes it."""
     run, family = model.run, model.family
     if not isinstance(family, Encodes):
         reason = f"{run.record.family} has no encoder, so its ends must be --seeds; families that encode: "
@@ -224,7 +224,7 @@ def _encoded(model: _Model, path: Path, labels: Mapping[str, str]) -> Place:
 
 
 def _drawn(model: _Model, seed: int, labels: Mapping[str, str]) -> Place:
-    """Where the first clip lies that ``generate`` draws for a seed."""
+    """Place of the first clip that ``generate`` draws for a seed."""
     device = next(model.family.parameters()).device
     generator = torch.Generator(device).manual_seed(stream_seed(seed, "samples/0"))
     how = SampleOptions(labels=class_indices(model.run, labels))

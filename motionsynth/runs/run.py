@@ -153,7 +153,7 @@ class Run:
 
     @property
     def is_training(self) -> bool:
-        """Whether a process of this machine trains in it now; False for a run that was killed, whatever its state."""
+        """True while a process of this machine trains in it; False for a run that was killed, whatever its state."""
         if self._locks:
             return True
         try:
@@ -224,11 +224,11 @@ class Run:
         return family, weights, averages
 
     def normaliser_tensors(self) -> dict[str, Tensor]:
-        """What ``normaliser.safetensors`` holds."""
+        """Contents of ``normaliser.safetensors``."""
         return self._built(NORMALISER, load_tensors)
 
     def normaliser(self) -> Normaliser:
-        """What maps features to those the family learnt, and back."""
+        """Map from features to those the family learnt, and back."""
         normaliser = self._built(NORMALISER, lambda content: Normaliser.from_tensors(load_tensors(content)))
         if len(normaliser.mean_D) != self.record.width:
             reason = f"is of {len(normaliser.mean_D)} features, but {RECORD} has {self.record.width}"
@@ -244,7 +244,7 @@ class Run:
             raise RunError(self.path / name, f"is damaged: {error}") from error
 
     def spec(self) -> FeatureSpec:
-        """What the features are."""
+        """Columns of the features."""
         try:
             spec = FeatureSpec.from_dict(self.record.features)
         except ValueError as error:
@@ -255,7 +255,7 @@ class Run:
         return spec
 
     def skeleton(self) -> Skeleton:
-        """What the features are decoded onto."""
+        """Skeleton that the features are decoded onto."""
         from motionsynth.motion.bvh import read_bvh
 
         self.files.read_checked(SKELETON, self.record)
@@ -363,10 +363,10 @@ def open_run(path: str | Path) -> Run:
         config = load_config(files.path / CONFIG)
     except ConfigError as error:
         raise RunError(files.path / CONFIG, f"{error.key or ''} {error.reason}".strip()) from error
-    for key, said, meant in (
+    for key, noted, meant in (
         ("family", record.family, config.family.name),
         ("frames", record.frames, config.data.window_frames),
     ):
-        if said != meant:
-            raise RunError(files.path / RECORD, f"is damaged: its {key} is {said}, but that of {CONFIG} is {meant}")
+        if noted != meant:
+            raise RunError(files.path / RECORD, f"is damaged: its {key} is {noted}, but that of {CONFIG} is {meant}")
     return Run(files, record, config)

@@ -28,7 +28,7 @@ __all__ = ["COMPONENTS", "SAMPLES", "sample_score"]
 
 COMPONENTS = 64
 SAMPLES = 512
-"""How samples are judged: principal components, and samples drawn."""
+"""Components in which samples are judged, and number of samples drawn."""
 CODED = 4096
 """Training windows whose codes a prior is fitted on at most, evenly from all, for samples that are only judged."""
 HELD_OUT = 4096

@@ -28,7 +28,7 @@ class SampleSet(NamedTuple):
     motion_NTD: Tensor
     """(N, T, D) float32 normalised features, on the CPU."""
     seed: int
-    """What they were drawn with."""
+    """Seed that they were drawn with."""
 
 
 def draw_samples(

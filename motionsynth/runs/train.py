@@ -38,7 +38,7 @@ __all__ = ["Outcome", "SeedCase", "fit_run", "resume", "seed_cases", "train", "t
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a training ended."""
+    """End of a training."""
 
     run: Run
     step: int
@@ -69,9 +69,9 @@ def train(
         run_dir: where the run is kept; ``runs/FAMILY-TIME`` where None.
         device: ``auto``, ``cpu`` or ``cuda``.
         track: whether MLflow is fed while it trains.
-        progress: told of every row of the journal.
-        reading: told how many clips are read, of how many.
-        announce: told, a line at a time, what ``auto`` stands for, what the corpus holds, what was left out, and what
+        progress: called at every row of the journal.
+        reading: called with the number of clips read, of how many.
+        announce: takes, a line at a time, what ``auto`` stands for, what the corpus holds, what was left out, and what
             a basis keeps.
         ranks: the processes that train it, of ``joined_ranks``; this one alone where None.
         tags: what the run belongs to, kept in ``run.json`` and shown by MLflow.

@@ -1,4 +1,4 @@
-"""What an experiment is: a claim of the notes, where it stands there, and a number that decides it."""
+"""Experiments: a claim of the notes, where it stands there, and a number that decides it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EXACT: Final = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What was measured.
+    """Result of an experiment.
 
     Args:
         error: how far from the claim, 0 where it holds exactly; of several cases the worst where the claim should hold,
@@ -33,7 +33,7 @@ class Outcome:
 
     @property
     def holds(self) -> bool:
-        """Whether the claim holds; never where the error is not a number."""
+        """True where the claim holds; never where the error is not a number."""
         return self.error <= self.tolerance
 
 
@@ -68,7 +68,7 @@ class Experiment:
         return f"{self.section} {self.term}"
 
     def as_stated(self, outcome: Outcome) -> bool:
-        """Whether a claim stated to hold holds, or a false form fails by its margin; what lies between is neither."""
+        """True if a claim stated to hold holds, or a false form fails by its margin; what lies between is neither."""
         return outcome.holds if self.stated == "holds" else outcome.error >= self.margin
 
 

@@ -80,7 +80,7 @@ def _pair(seed: int) -> tuple[_Translator, _Translator]:
 
 
 def _first_view(translator: _Translator) -> float:
-    """How far the lemma of the first view is from holding for this translator's target."""
+    """Mismatch of the lemma of the first view for this translator's target."""
     found = slopes(translator.target_N, translator.made_N, translator.theta_P)
     return max(
         mismatch(found["notes"], found["softened"]),

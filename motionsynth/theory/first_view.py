@@ -90,7 +90,7 @@ def substitution_any_critic(*, cases: int = 6, dimensions: int = 1) -> Outcome:
 
 
 def _substituted(cases: int, dimensions: int, *, optimal: bool) -> list[float]:
-    """Of each critic the largest mismatch over four q."""
+    """Largest mismatch over four q, of each critic."""
     found = []
     for seed in range(cases):
         points_ND, real_N, before_N, logit_N = scene(seed, dimensions)

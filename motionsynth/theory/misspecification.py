@@ -163,7 +163,7 @@ def _ladder(name: str, stage: Callable[[], Stage] = line_stage) -> dict[int, Fit
     return {components: fit_mixture(stage(), name, components) for components in _LADDER}
 
 
-def _said(fits: dict[int, Fit]) -> str:
+def _format_covered(fits: dict[int, Fit]) -> str:
     return "covered: " + ", ".join(f"K={components}: {fit.covered}" for components, fit in fits.items())
 
 
@@ -178,19 +178,19 @@ def _missing(name: str, components: tuple[int, ...]) -> list[int]:
 @experiment("misspecification/forward_covers", "e", "正向KL: 生成样本比较平滑, 是数据的mixture")
 def forward_covers() -> Outcome:
     """The optimum of forward KL(p || q) covers all 8 modes at every K = 1, 2, 4, 8."""
-    return Outcome(max(_missing("forward", _LADDER)), 0, _said(_ladder("forward")))
+    return Outcome(max(_missing("forward", _LADDER)), 0, _format_covered(_ladder("forward")))
 
 
 @experiment("misspecification/reverse_seeks", "e", "逆向KL: 倾向于选择较突出的mode")
 def reverse_seeks() -> Outcome:
     """The optimum of reverse KL(q || p) covers exactly K modes at every K."""
-    return Outcome(_off_k("reverse"), 0, _said(_ladder("reverse")))
+    return Outcome(_off_k("reverse"), 0, _format_covered(_ladder("reverse")))
 
 
 @experiment("misspecification/softened_seeks", "e", "GAN: mode collapse")
 def softened_seeks() -> Outcome:
     """The optimum of the notes' GAN objective, 2 KL(p/2+q/2 || p), covers exactly K modes at every K."""
-    return Outcome(_off_k("softened"), 0, _said(_ladder("softened")))
+    return Outcome(_off_k("softened"), 0, _format_covered(_ladder("softened")))
 
 
 def _off_k(name: str) -> int:
@@ -200,14 +200,14 @@ def _off_k(name: str) -> int:
 @experiment("misspecification/reverse_covers", "e", "逆向KL: 倾向于选择较突出的mode", stated="fails", margin=1)
 def reverse_covers() -> Outcome:
     """At K = 1, 2, 4 the optimum of reverse KL covers all 8 modes."""
-    return Outcome(min(_missing("reverse", (1, 2, 4))), 0, _said(_ladder("reverse")))
+    return Outcome(min(_missing("reverse", (1, 2, 4))), 0, _format_covered(_ladder("reverse")))
 
 
 @experiment("misspecification/js_both", "e", "minimax的JS")
 def js_both() -> Outcome:
     """JS does either: on the line it covers all 8 modes with K = 1 and seeks exactly 4 with K = 4."""
     fits = _ladder("js")
-    return Outcome(abs(fits[1].covered - MODES) + abs(fits[4].covered - 4), 0, _said(fits))
+    return Outcome(abs(fits[1].covered - MODES) + abs(fits[4].covered - 4), 0, _format_covered(fits))
 
 
 @experiment("misspecification/reverse_sharp", "e", "GAN的输出: 比较清晰")

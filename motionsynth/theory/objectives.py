@@ -81,8 +81,8 @@ def _follows(seed: int, name: str) -> dict[str, float]:
     output_N = _BEST[name](data_N - fake(theta_P))
     found = slope(partial(expected_generator, OBJECTIVES[name].generator, output_N=output_N), fake, theta_P)
     return {
-        said: mismatch(found, slope(partial(divergence, data_N), fake, theta_P))
-        for said, divergence in _DIVERGENCES.items()
+        kind: mismatch(found, slope(partial(divergence, data_N), fake, theta_P))
+        for kind, divergence in _DIVERGENCES.items()
     }
 
 
@@ -104,9 +104,9 @@ def optimal_critics(*, cases: int = 3) -> Outcome:
 @experiment("objectives/generators", "e", "正向KL距离, 逆向KL距离")
 def generators(*, cases: int = 3) -> Outcome:
     """At its optimal critic each generator of the product has the gradient of the divergence it is said to minimise."""
-    named = {name: said for name in _BEST if (said := OBJECTIVES[name].minimises) is not None}
-    worst = max(_follows(seed, name)[said] for seed in range(cases) for name, said in named.items())
-    return Outcome(worst, detail="; ".join(f"{name}: {said}" for name, said in named.items()))
+    named = {name: kind for name in _BEST if (kind := OBJECTIVES[name].minimises) is not None}
+    worst = max(_follows(seed, name)[kind] for seed in range(cases) for name, kind in named.items())
+    return Outcome(worst, detail="; ".join(f"{name}: {kind}" for name, kind in named.items()))
 
 
 @experiment("objectives/brand_decides", "e", "GAN优化逆向KL距离", stated="fails")
@@ -125,7 +125,7 @@ def least_squares(*, cases: int = 3) -> Outcome:
 
 
 def drawing() -> Drawing:
-    """What a sample costs each generator, over log p/q there."""
+    """Cost of a sample for each generator, over log p/q there."""
     ratio = torch.linspace(-3, 3, 61, dtype=torch.float64)
     series = []
     for name in ("forward_kl", "minimax", "nonsaturating", "reverse_kl"):

@@ -1,4 +1,4 @@
-"""Which step plays E and which M: the critic and the generator in the notes' two views.
+"""Steps that play E and M: the critic and the generator in the notes' two views.
 
 First view: the critic infers y, as E; the generator re-estimates q(x|y), as M; both lower ``KL(q(x,y) || p(x,y))``.
 Second view: the generator infers x, as E; the critic re-estimates q(y|x), as M; but E is told the labels reversed.

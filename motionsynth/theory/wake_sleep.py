@@ -65,8 +65,8 @@ class _Machine:
 
     def wake(self, theta_P: Tensor, eta_P: Tensor) -> Tensor:
         """``E_{p_data(x) q(h|x)}[-log p(x|h)]``: what the generator minimises while awake (the prior of h is fixed)."""
-        said_HN = self.model_HN(theta_P) - self.prior_H.unsqueeze(1)
-        return -(self.inference_HN(eta_P).exp() * said_HN).sum()
+        log_HN = self.model_HN(theta_P) - self.prior_H.unsqueeze(1)
+        return -(self.inference_HN(eta_P).exp() * log_HN).sum()
 
     def sleep(self, theta_P: Tensor, eta_P: Tensor) -> Tensor:
         """``E_{p(x,h)}[-log q(h|x)]``: what the recogniser minimises while asleep."""
@@ -182,9 +182,9 @@ def _game(seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return points_ND, data_N, theta_P, torch.randn(len(points_ND), dtype=torch.float64, generator=generator)
 
 
-def _asleep(real_N: Tensor, fake_N: Tensor, said_2N: Tensor) -> Tensor:
+def _asleep(real_N: Tensor, fake_N: Tensor, log_2N: Tensor) -> Tensor:
     """Sleep with the label as h: ``E_{p(y) p(x|y)}[-log q(y|x)]``, y = 0 for what is generated."""
-    return -0.5 * mean(torch.stack([fake_N, real_N]), said_2N).sum()
+    return -0.5 * mean(torch.stack([fake_N, real_N]), log_2N).sum()
 
 
 @experiment("wake_sleep/gan_critic", "d-ii", "相当于GAN的discriminator")
@@ -208,7 +208,7 @@ def gan_generator(*, cases: int = 4) -> Outcome:
         exchanged_2N = torch.stack([F.logsigmoid(logit_N), F.logsigmoid(-logit_N)])
         fake = partial(mixture, points_ND)
         found = slope(partial(generator_loss, logit_N=logit_N), fake, theta_P)
-        expected = 2 * slope(partial(_asleep, data_N, said_2N=exchanged_2N), fake, theta_P)
+        expected = 2 * slope(partial(_asleep, data_N, log_2N=exchanged_2N), fake, theta_P)
         worst = max(worst, mismatch(found, expected))
     return Outcome(worst, detail=f"{cases} generators")
 

@@ -94,8 +94,8 @@ def refuse_shares(family: Family, batch_size: int, ranks: int, *, whole: bool) -
 
 
 def _not_alone(name: str, reason: str) -> ConfigError:
-    told = f"{name} must be trained by one process: {reason}; start it without torchrun"
-    return ConfigError(None, "family.name", told)
+    text = f"{name} must be trained by one process: {reason}; start it without torchrun"
+    return ConfigError(None, "family.name", text)
 
 
 def _refuse_uneven(batch_size: int, ranks: int, groups: Iterable[int]) -> None:

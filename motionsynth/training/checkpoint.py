@@ -48,7 +48,7 @@ _log = logging.getLogger(__name__)
 
 
 class Checkpoint(NamedTuple):
-    """What a run goes on from."""
+    """State that a run goes on from."""
 
     step: int
     weights: dict[str, Tensor]

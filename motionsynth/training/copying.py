@@ -29,7 +29,7 @@ class CopyWatch:
 
     @property
     def ends(self) -> bool:
-        """Whether training ends here."""
+        """True where training ends here."""
         return self.count >= IN_A_ROW
 
     def see(self, validation: Mapping[str, float]) -> None:

@@ -1,4 +1,4 @@
-"""Where the numbers of a run come from: named streams of one seed, initial weights, and the thread count."""
+"""Sources of the numbers of a run: named streams of one seed, initial weights, and the thread count."""
 
 from __future__ import annotations
 

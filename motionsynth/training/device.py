@@ -1,4 +1,4 @@
-"""Where a model computes."""
+"""Device that a model computes on."""
 
 from __future__ import annotations
 

@@ -32,15 +32,15 @@ from motionsynth.training.device import resolve_device
 __all__ = ["Pulse", "Ranks", "joined_ranks"]
 
 PATIENCE = timedelta(hours=1)
-"""How long a rank waits for the others: rank 0 validates, reads clips and writes while they wait."""
+"""Time that a rank waits for the others: rank 0 validates, reads clips and writes while they wait."""
 
 _STARTED_BY = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-_TOLD = "motionsynth/told"
+_REPORTED = "motionsynth/reported"
 _T = TypeVar("_T")
 
 
 class Pulse(NamedTuple):
-    """What decides whether training goes on, and what one rank may know before another."""
+    """State that decides whether training goes on, and that one rank may know before another."""
 
     elapsed: float = 0.0
     """Seconds of training, by the clock of rank 0."""
@@ -71,11 +71,11 @@ class Ranks:
 
     @property
     def first(self) -> bool:
-        """Whether this is rank 0, which alone writes, validates, samples and prints."""
+        """True for rank 0, which alone writes, validates, samples and prints."""
         return self.rank == 0
 
     def device(self, name: str) -> str:
-        """Where this rank computes; see ``resolve_device``. Not a collective."""
+        """Device of this rank; see ``resolve_device``. Not a collective."""
         if self.size == 1:
             return resolve_device(name)
         device = resolve_device(name, local_rank=self.local)
@@ -145,7 +145,7 @@ class Ranks:
     # what all must decide alike
 
     def listen(self, sense: Callable[[], Pulse]) -> None:
-        """Tell how this rank's pulse is felt; it travels with every sum on the CPU."""
+        """Set how this rank's pulse is felt; it travels with every sum on the CPU."""
         self._sense = sense
 
     def beat(self) -> None:
@@ -176,7 +176,7 @@ class Ranks:
     # what all must know
 
     def share(self, value: _T) -> _T:
-        """What rank 0 has, on every rank; it must pickle."""
+        """Value of rank 0, on every rank; it must pickle."""
         if self.size == 1:
             return value
         shared = [value if self.first else None]
@@ -206,11 +206,11 @@ class Ranks:
                     raise RanksError(f"{when}: {reason}; processes that train one model must hold the same numbers")
 
     def speaks(self) -> bool:
-        """Whether this rank is the first that asks, and so the one to say what went wrong; not a collective."""
+        """True for the first rank that asks, and so the one to report what went wrong; not a collective."""
         if self._store is None:
             return True
         try:
-            return self._store.add(_TOLD, 1) == 1
+            return self._store.add(_REPORTED, 1) == 1
         except RuntimeError:  # the process that kept the store is gone
             return True
 
@@ -254,9 +254,9 @@ def _losses_named(ranks: Ranks) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        said = re.sub(r"^\[[^\]]*\] *", "", str(error).strip().splitlines()[0]).partition(". ")[0]
+        cause = re.sub(r"^\[[^\]]*\] *", "", str(error).strip().splitlines()[0]).partition(". ")[0]
         lost = f"rank {ranks.rank} of {ranks.size} has lost another process of this training"
-        raise RanksError(f"{lost}, which was killed or failed ({said})") from error
+        raise RanksError(f"{lost}, which was killed or failed ({cause})") from error
 
 
 def _digest(tensor: Tensor) -> str:

@@ -60,12 +60,12 @@ class EMRule:
 
     @property
     def whole_passes(self) -> bool:
-        """Yes: an M step needs the statistics of every window."""
+        """True: an M step needs the statistics of every window."""
         return True
 
     @property
     def converged(self) -> bool:
-        """Whether the last pass gained less than the tolerance."""
+        """True where the last pass gained less than the tolerance."""
         return self._gain < self.tolerance
 
     def step(self, batch: Batch, context: StepContext) -> None:
@@ -139,7 +139,7 @@ class EMRule:
         """Nothing is deferred."""
 
     def collect(self, progress: float) -> dict[str, float]:
-        """Mean log-likelihood of the windows seen since the last call, and what the last pass gave, told once."""
+        """Mean log-likelihood of the windows seen since the last call, and the last pass's terms, given once."""
         row = {"em/log_likelihood": self._scored / self._seen} if self._seen else {}
         row |= {f"em/{name}": value for name, value in self._terms.items()}
         self._seen, self._scored, self._terms = 0.0, 0.0, {}
@@ -151,7 +151,7 @@ class EMRule:
             return {"em/log_likelihood": self.family.log_density(batch).mean()}
 
     def averaged_weights(self) -> dict[str, Tensor]:
-        """None: parameters are optima, not steps on the way."""
+        """Averages of weights: none, as parameters are optima, not steps on the way."""
         return {}
 
     def load_averaged_weights(self, weights: object) -> None:

@@ -48,7 +48,7 @@ class BatchOrder:
 
     @property
     def ends_pass(self) -> bool:
-        """Whether the batch just given was the last of its pass."""
+        """True after the last batch of a pass."""
         return self._position + (1 if self.whole else self.batch_size) > self.count
 
     @property

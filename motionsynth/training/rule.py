@@ -1,4 +1,4 @@
-"""What the trainer asks of a way to learn, by gradient or by expectation maximisation."""
+"""Learning rules that the trainer drives, by gradient or by expectation maximisation."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class LearningError(Exception):
 
 
 class NonFiniteError(LearningError):
-    """What a batch gave is not finite; the weights are those before that phase's update."""
+    """Result of a batch that is not finite; the weights are those before that phase's update."""
 
 
 class LearningRule(Protocol):
-    """What the trainer asks of a way to learn."""
+    """Interface of a way to learn to the trainer."""
 
     @property
     def whole_passes(self) -> bool:
-        """Whether a pass must hold every window exactly once, be its last batch smaller."""
+        """True where a pass must hold every window exactly once, be its last batch smaller."""
 
     def step(self, batch: Batch, context: StepContext) -> None:
         """Learn from one batch; may raise ``LearningError``."""
@@ -43,7 +43,7 @@ class LearningRule(Protocol):
 
     @property
     def converged(self) -> bool:
-        """Whether more steps would change nothing."""
+        """True where more steps would change nothing."""
 
     def check(self) -> None:
         """Raise ``NonFiniteError`` for a step that broke on a device that is not waited for."""

@@ -185,7 +185,7 @@ class GradientRule:
 
     @property
     def whole_passes(self) -> bool:
-        """No: batches of one size make gradients of one spread."""
+        """False: batches of one size make gradients of one spread."""
         return False
 
     @property

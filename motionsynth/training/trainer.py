@@ -39,7 +39,7 @@ _MISFITS = (RuntimeError, KeyError, ValueError, TypeError, AttributeError, Index
 
 
 class ProgressListener(Protocol):
-    """Who is told how training goes, at every row of the journal."""
+    """Listener to the progress of training, called at every row of the journal."""
 
     def on_log(
         self, step: int, total: int, metrics: Mapping[str, float], steps_per_second: float, seconds_left: float
@@ -52,7 +52,7 @@ Score = Callable[[Family, Mapping[str, Tensor]], Mapping[str, float]]
 
 
 class TrainingResult(NamedTuple):
-    """How training ended, and with which weights."""
+    """End of a training, and its weights."""
 
     outcome: Literal["finished", "converged", "copying", "stopped"]
     step: int
@@ -100,7 +100,7 @@ class Trainer:
         device: such as ``cpu`` or ``cuda``.
         journal: where rows go; None for nowhere.
         checkpoints: folder of checkpoints; None for none.
-        listener: told of every row.
+        listener: called at every row.
         score: called where the validation losses are computed; what it returns is journalled beside them.
         ranks: the processes that train this family; this one alone where None.
 
@@ -294,7 +294,7 @@ class Trainer:
         if self.journal:
             self.journal.write(self.step, metrics)
         if self.listener and logs:
-            self._tell(metrics)
+            self._notify_listener(metrics)
 
     def _measure(self) -> dict[str, float]:
         metrics = {f"train/{name}": value for name, value in self.rule.collect(self.progress).items()}
@@ -305,7 +305,7 @@ class Trainer:
         metrics["budget/minutes"] = self.elapsed / 60
         return metrics
 
-    def _tell(self, metrics: Mapping[str, float]) -> None:
+    def _notify_listener(self, metrics: Mapping[str, float]) -> None:
         assert self.listener
         rate = (self.step - self._began[1]) / max(time.monotonic() - self._began[0], 1e-9)
         total = max(self.step, round(self.step / self.progress)) if self.train.minutes else self._budget_steps

@@ -123,7 +123,7 @@ def _smooth(track: FloatArray, half: int) -> FloatArray:
 
 
 class _Panel(NamedTuple):
-    """Where a scene stands in the image, in oversampled pixels."""
+    """Place of a scene in the image, in oversampled pixels."""
 
     x: float
     y: float

@@ -1,4 +1,4 @@
-"""What the walkers do: the parameters of one clip, and the cells (content and style) they are drawn from.
+"""Motion of the walkers: the parameters of one clip, and the cells (content and style) they are drawn from.
 
 Within a cell every parameter is uniform on its range and independent of the others, so the density of the corpus is
 known in these coordinates: ``p(x) = sum_c weight_c prod_i 1 / (high_ci - low_ci)`` inside the ranges.
@@ -35,7 +35,7 @@ class WalkerParameters:
     noise_seed: int
     """Seed of the tremor."""
     heading: float
-    """Where the walker faces at the start; 0 is +z, 90 is +x."""
+    """Direction that the walker faces at the start; 0 is +z, 90 is +x."""
     start_x: float
     start_z: float
     phase: float
@@ -53,13 +53,13 @@ class WalkerParameters:
     lift: float
     """Clearance of the toes in swing."""
     strike: float
-    """How far the toes point up when the heel lands."""
+    """Upward pitch of the toes when the heel lands."""
     push: float
-    """How far the heel has risen when the toes leave."""
+    """Rise of the heel when the toes leave."""
     bounce: float
     """Rise of the pelvis at mid-stance; negative where it sinks, as in running."""
     crouch: float
-    """How much lower the pelvis is carried than the length of the steps asks."""
+    """Drop of the pelvis below the height that the length of the steps asks."""
     lean: float
     """Forward pitch of the pelvis."""
     stoop: float
@@ -70,7 +70,7 @@ class WalkerParameters:
     """Sideways travel of the pelvis over the standing foot."""
     arm_swing: float
     abduction: float
-    """How far the arms are held from the sides."""
+    """Angle of the arms from the sides."""
     elbow: float
     onset: float
     """Seconds before the gesture begins."""
@@ -83,7 +83,7 @@ class WalkerParameters:
     jitter: float
     """Root mean square of the tremor, in degrees."""
     impact: float
-    """How hard landings and stops shake the body: degrees of trunk, a third as many centimetres of pelvis."""
+    """Shake of the body at landings and stops: degrees of trunk, a third as many centimetres of pelvis."""
 
     @classmethod
     def from_row(cls, row: Mapping[str, str]) -> WalkerParameters:

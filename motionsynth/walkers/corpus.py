@@ -142,7 +142,7 @@ def _write_labels(path: Path, walkers: list[Walker]) -> None:
 
 
 def _already_made(folder: Path, description: str, walkers: list[Walker]) -> bool:
-    """Whether the folder holds this very corpus; refuses one that holds anything else."""
+    """True where the folder holds this very corpus; refuses one that holds anything else."""
     if not folder.exists():
         return False
     if not folder.is_dir():

@@ -44,7 +44,7 @@ class Pair(NamedTuple):
 
 
 class Expected(NamedTuple):
-    """What the parameters of a cell's windows should be."""
+    """Distribution that the parameters of a cell's windows should have."""
 
     values_MP: FloatArray
     weights_M: FloatArray
@@ -104,7 +104,7 @@ def _bins(expected_M: FloatArray, weights_M: FloatArray, values_N: FloatArray) -
 
 @cache
 def _marginal_bias(count: int) -> Pair:
-    """What one marginal's divergences are in the mean where the sample is right: exact, by the binomial law."""
+    """Mean divergences of one marginal where the sample is right: exact, by the binomial law."""
     from scipy.stats import binom
 
     k = np.arange(count + 1)
@@ -155,7 +155,7 @@ def _gaussian(first_PP: FloatArray, second_PP: FloatArray) -> Pair:
 
 
 def _copula_bias(correlation_PP: FloatArray, count: int) -> Pair:
-    """What the copulas' divergences are in the mean where the sample is right, over a fixed set of draws."""
+    """Mean divergences of the copulas where the sample is right, over a fixed set of draws."""
     width = len(correlation_PP)
     root_PP = np.linalg.cholesky(correlation_PP)
     generator = np.random.default_rng(count)

@@ -51,14 +51,14 @@ RESIDUALS: Final = 48
 """Fresh windows of each cell whose distance to their own walker's motion is the measure of others'."""
 _MOST_BYTES: Final = 1 << 30
 _SLACK: Final = 0.1
-"""As far beyond its range, in parts of it, a parameter is believed when a walker is made anew."""
+"""Share of its range by which a parameter may lie beyond it and is believed when a walker is made anew."""
 _NAMES: Final = tuple(CELLS)
 
 Places = npt.NDArray[np.int64]
 
 
 class Judged(NamedTuple):
-    """What the judge says of windows."""
+    """Judgement of windows."""
 
     cell_N: Places
     """Index into ``CELLS``."""
@@ -297,7 +297,7 @@ def _packed(fitted: WalkerFit) -> bytes:
 
 
 def _load(place: Path) -> WalkerFit | None:
-    """What is kept at a place; None where there is nothing, or nothing whole."""
+    """Fit that is kept at a place; None where there is nothing, or nothing whole."""
     try:
         arrays = read_arrays(place, limit=_MOST_BYTES)
         return _unpacked({key.replace("~", "/"): array for key, array in arrays.items()})

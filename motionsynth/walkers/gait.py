@@ -103,7 +103,7 @@ def carry_trunk(
 
 
 def _plant(p: WalkerParameters, stride: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Where (T, 2, 3) each side's toe joint stands in stride number (T, 2), and the foot's yaw (T, 2)."""
+    """Place (T, 2, 3) of each side's toe joint in stride number (T, 2), and the foot's yaw (T, 2)."""
     middle = (stride + 0.5 * p.duty - p.phase - np.array([0.0, 0.5])) / (0.5 * p.cadence)
     path, heading = walked_path(p, middle)
     beside = np.zeros((2, 3))

@@ -1,4 +1,4 @@
-"""What a walker does standing: raise its hands, kick, bow, squat, or just stand."""
+"""Gestures of a standing walker: raise its hands, kick, bow, squat, or just stand."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def kick_leg(p: WalkerParameters, time: FloatArray, pose: Pose) -> None:
 
 
 def _progress(p: WalkerParameters, time: FloatArray) -> FloatArray:
-    """How far (T,) the gesture is: 0 at rest, 1 at its peak."""
+    """Progress (T,) of the gesture: 0 at rest, 1 at its peak."""
     if p.content == "squat":
         return 0.5 - 0.5 * np.cos(2.0 * np.pi * (p.phase + p.cadence * time))
     if not p.reach:

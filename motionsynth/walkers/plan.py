@@ -1,4 +1,4 @@
-"""Which clips the walkers corpus holds: their parameters, in recording order, and who shares frames with whom."""
+"""Clips of the walkers corpus: their parameters, in recording order, and who shares frames with whom."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def count_clips(clips: int) -> dict[str, int]:
 
 
 def plan_walkers(clips: int = 1000, seed: int = 0) -> tuple[list[Walker], list[SharedStretch]]:
-    """Draw the parameters of every clip, and say which clips share a stretch of frames.
+    """Draw the parameters of every clip, and list which clips share a stretch of frames.
 
     Within a cell takes come in series: the first is uniform on the cell's ranges, the next ones a reflected random walk
     from it, so neighbours are near-duplicates while every clip by itself is still uniform.

@@ -26,7 +26,7 @@ from motionsynth.walkers.windows import PHASE
 __all__ = ["Basis", "Reader", "determination", "phase_error", "slow_part"]
 
 SLOW_HZ: Final = 5.6
-"""What is read lies below; strides and gestures do, tremor and landings' shaking have much above."""
+"""Highest frequency that is read: strides and gestures lie below, tremor and landings' shaking have much above."""
 _COMPONENTS: Final = (64, 40, 60)
 """Principal components of window, deviations and bands; a tenth of the windows at most."""
 _PRODUCTS: Final = 12
