@@ -26,7 +26,7 @@ Features = npt.NDArray[np.float32]
 PHASE: Final = "phase"
 """The one parameter that is a circle: turns, 0 to 1."""
 _UNSEEN: Final = ("heading", "start_x", "start_z", "jitter")
-"""Parameters that do not show: where a walker starts and faces is no part of the features; the tremor's size is no part of the motion without it."""
+"""Parameters that do not show: features leave out where a walker starts and faces, and slow motion the tremor."""
 _FLOATS: Final = tuple(field.name for field in fields(WalkerParameters) if field.type == "float")
 
 
