@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from motionsynth.errors import RunError
-from motionsynth.run_files import holds_run
+from motionsynth.run_files import RunFiles, holds_run
 from motionsynth.study.plan import Cell
 
 if TYPE_CHECKING:
@@ -128,12 +128,11 @@ def _status(cell: Cell, plan: Plan, run_dir: Path, paces: Mapping[tuple[str, ...
 def _run(run_dir: Path) -> tuple[CellState, str, int, dict[str, float]]:
     from motionsynth.tracking.journal import JOURNAL, last_values
     from motionsynth.tracking.liveness import run_state
-    from motionsynth.tracking.record import read_record
 
-    record = read_record(run_dir)
+    record = RunFiles(run_dir).record()
     states: Mapping[str, CellState] = {"finished": "trained", "running": "running", "failed": "failed"}
     step, values = last_values(run_dir / JOURNAL)
-    return states.get(run_state(run_dir, record), "stopped"), str(record.get("error") or ""), step or 0, values
+    return states.get(run_state(run_dir, record), "stopped"), record.error or "", step or 0, values
 
 
 def _share(train: TrainConfig, step: int, values: Mapping[str, float]) -> float:

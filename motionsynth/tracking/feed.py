@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from motionsynth.errors import MotionSynthError, StoreError
+from motionsynth.run_files import RunFiles
 from motionsynth.tracking.feeder import patience_seconds
 from motionsynth.tracking.liveness import STATUS_OF_STATE, run_state
-from motionsynth.tracking.record import read_record
 from motionsynth.tracking.store import prepare_environment, tracking_uri
 from motionsynth.tracking.sync import Delivery, SyncReport
 
@@ -49,7 +49,7 @@ class _Ending:
             return True
         if self.parent is not None:
             return os.getppid() != self.parent or self._closed(0.0)
-        return run_state(self.run_dir, read_record(self.run_dir)) in STATUS_OF_STATE
+        return run_state(self.run_dir, RunFiles(self.run_dir).record()) in STATUS_OF_STATE
 
     def pause(self, seconds: float) -> None:
         """Sleep, but wake for the end."""

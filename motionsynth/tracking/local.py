@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from motionsynth.errors import RunError
-from motionsynth.run_files import RECORD
+from motionsynth.run_files import RECORD, RunFiles
 from motionsynth.tracking.journal import JOURNAL, last_values
 from motionsynth.tracking.liveness import run_state
-from motionsynth.tracking.record import ERROR_TAG, describe, read_record
+from motionsynth.tracking.record import ERROR_TAG, describe
 
 __all__ = ["RunSummary", "find_run_dirs", "list_runs", "summarise_run"]
 
@@ -69,7 +69,7 @@ def summarise_run(run_dir: str | Path) -> RunSummary:
         RunError: there is no run in ``run_dir``, or its files are damaged.
     """
     run_dir = Path(run_dir)
-    record = read_record(run_dir)
+    record = RunFiles(run_dir).record()
     description = describe(run_dir, record)
     step, metrics = last_values(run_dir / JOURNAL)
     tags = description.tags
@@ -81,7 +81,7 @@ def summarise_run(run_dir: str | Path) -> RunSummary:
         corpus=tags.get("corpus", ""),
         seed=tags.get("seed", ""),
         step=step or 0,
-        created=str(record.get("created", "")),
+        created=record.created,
         metrics=metrics,
         tags=tags,
         reason=tags.get(ERROR_TAG),

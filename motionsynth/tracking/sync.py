@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from motionsynth.errors import StoreError, TrackingError
 from motionsynth.files import locked
+from motionsynth.run_files import RunFiles, RunRecord
 from motionsynth.tracking.artifacts import digest_of, run_artifacts
 from motionsynth.tracking.cursor import Cursor
 from motionsynth.tracking.journal import JOURNAL, count_rows, line_digest, read_rows
 from motionsynth.tracking.liveness import STATUS_OF_STATE, last_sign, run_state, sweep
-from motionsynth.tracking.record import ERROR_TAG, Description, describe, mlflow_key, read_record
+from motionsynth.tracking.record import ERROR_TAG, Description, describe, mlflow_key
 from motionsynth.tracking.scores import SCORES, read_scores
 from motionsynth.tracking.store import (
     ensure_experiment,
@@ -121,7 +122,7 @@ class Delivery:
         self._verified = False
         if os.environ.get("MLFLOW_RUN_ID", "").strip():
             self.notes[_RUN_ID_NOTE] = None
-        read_record(run_dir)
+        RunFiles(run_dir).record()
         self.cursor = Cursor.load(run_dir, uri)
 
     @contextmanager
@@ -174,7 +175,7 @@ class Delivery:
         )
 
     def _deliver(self) -> None:
-        record = read_record(self.run_dir)
+        record = RunFiles(self.run_dir).record()
         description = describe(self.run_dir, record)  # a damaged run is refused before a store is made for it
         if self._client is None:
             self._client = open_client(self.uri)
@@ -301,7 +302,7 @@ class Delivery:
                 self.artifacts += sent
                 self._save()
 
-    def _set_status(self, client: MlflowClient, record: dict[str, Any]) -> None:
+    def _set_status(self, client: MlflowClient, record: RunRecord) -> None:
         status = STATUS_OF_STATE.get(run_state(self.run_dir, record), "RUNNING")
         if status == self.cursor.status:
             return
