@@ -16,6 +16,7 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,7 @@ def give_up(delivery: Delivery, ending: _Ending, patience: float) -> None:
         elif delivery.talking and time.process_time() - busy < _IDLE_SHARE * passed:
             waited += passed
     try:
-        _write(delivery.report(f"no answer for {patience:.0f} s").to_dict())
+        _write(asdict(delivery.report(f"no answer for {patience:.0f} s")))
     finally:
         os._exit(3)  # safe at any moment: the next delivery goes on from the store and the cursor
 
@@ -142,7 +143,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.parent is not None:
         threading.Thread(target=give_up, args=(delivery, ending, patience_seconds()), daemon=True).start()
     report = follow(delivery, ending)
-    _write(report.to_dict())
+    _write(asdict(report))
     return 0 if report.complete else 3
 
 

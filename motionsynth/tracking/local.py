@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from motionsynth.errors import RunError
+from motionsynth.journal_rows import spelled
 from motionsynth.run_files import RECORD, RunFiles
 from motionsynth.tracking.journal import JOURNAL, last_values
 from motionsynth.tracking.liveness import run_state
@@ -18,7 +18,6 @@ from motionsynth.tracking.record import ERROR_TAG, describe
 __all__ = ["RunSummary", "find_run_dirs", "list_runs", "summarise_run"]
 
 _DEEPEST = 3
-_SPELT = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +44,7 @@ class RunSummary:
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON; a metric that is not finite is a string, as in the journal."""
-        metrics = {k: v if math.isfinite(v) else _SPELT[str(v)] for k, v in self.metrics.items()}
-        return {**asdict(self), "path": str(self.path), "metrics": metrics}
+        return {**asdict(self), "path": str(self.path), "metrics": {k: spelled(v) for k, v in self.metrics.items()}}
 
 
 def find_run_dirs(folder: str | Path) -> Iterator[Path]:

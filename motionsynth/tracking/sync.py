@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from motionsynth.errors import StoreError, TrackingError
 from motionsynth.files import locked
@@ -76,10 +76,6 @@ class SyncReport:
         done = f"{self.rows} rows and {self.artifacts} files delivered to {self.uri}"
         lines = [self.warning or (done if self.rows or self.artifacts else f"{self.uri} has everything"), *self.notes]
         return "\n  ".join(lines)
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {**asdict(self), "warning": self.warning}
 
 
 def sync_run(run_dir: str | Path, *, uri: str | None = None, wait_seconds: float = 10.0) -> SyncReport:
@@ -362,8 +358,3 @@ def _log_dataset(client: MlflowClient, run_id: str, dataset: dict[str, str]) -> 
         client.log_inputs(run_id, datasets=inputs)
     except MlflowException:  # it looks, then adds: a dataset that another run added between the two is there now
         client.log_inputs(run_id, datasets=inputs)
-
-
-def report_from(fields: dict[str, Any]) -> SyncReport:
-    """A report from what its ``to_dict`` gave."""
-    return SyncReport(**{**{k: v for k, v in fields.items() if k != "warning"}, "notes": tuple(fields["notes"])})
