@@ -17,6 +17,7 @@ from motionsynth.calibration.draws import COPIES, Repeat, changes_nothing, draw_
 from motionsynth.calibration.plan import KINDS, ZERO, CalibrationConfig, Dose
 from motionsynth.calibration.pool import Pool, open_pool
 from motionsynth.calibration.record import DoseFigures
+from motionsynth.training.determinism import torch_threads
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -220,16 +221,10 @@ def open_bench(
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Sums in one order, so that results do not depend on how many processes share the work."""
-    import torch
     from threadpoolctl import threadpool_limits
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1):
-            yield
-    finally:
-        torch.set_num_threads(before)
+    with torch_threads(1), threadpool_limits(1):
+        yield
 
 
 def _rows(windows: Descriptors, wanted_N: Indices, index_N: Indices, dose: Dose) -> Descriptors:

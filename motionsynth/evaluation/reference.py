@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from motionsynth.corpus.finding import OnBadFile
 from motionsynth.errors import CorpusError, MotionSynthError, RunError
 from motionsynth.run_files import SKELETON, holds_run
+from motionsynth.yaml_files import YAML_SUFFIXES
 
 if TYPE_CHECKING:
     from motionsynth.config import DataConfig
@@ -27,7 +28,6 @@ CLOSEST: Final = 4
 """Frames between the starts of windows that are compared, at least."""
 _GENERIC: Final = frozenset({"bvh", "clips", "corpus", "data", "dataset", "mocap", "motion", "motions", "samples"})
 """Names of folders that say nothing of what is in them."""
-_YAML: Final = (".yaml", ".yml")
 _FRAME_TIME: Final = re.compile(rb"Frame[ \t]+Time[ \t]*:?[ \t]*([0-9.eE+-]+)", re.IGNORECASE)
 
 
@@ -121,7 +121,7 @@ def open_reference(
         corpus = open_corpus(data.model_copy(update=skipping), progress=reading)
     if not corpus.clips(split):
         raise CorpusError(f"{corpus.config.path}: its split {split!r} holds no clip; name another by :SPLIT")
-    yaml = place if place and place.suffix in _YAML else None
+    yaml = place if place and place.suffix in YAML_SUFFIXES else None
     return Reference(corpus, split, yaml)
 
 
@@ -167,7 +167,7 @@ def _data_config(place: Path, run: Run | None) -> DataConfig:
     from motionsynth.config import load_config
     from motionsynth.workflow import baseline
 
-    if run is None or place.suffix in _YAML:
+    if run is None or place.suffix in YAML_SUFFIXES:
         data = load_config(run.path / "config.yaml" if run else baseline(), data=place).data
     else:
         # what reads labels from the names of one corpus, or chooses among its clips, says nothing of another's
