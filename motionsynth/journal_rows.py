@@ -8,20 +8,21 @@ strings ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``.
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from motionsynth.files import open_regular, parse_json
 
-__all__ = ["JOURNAL", "LARGEST_ROW", "JournalLine", "JournalRow", "read_lines"]
+__all__ = ["JOURNAL", "LARGEST_ROW", "JournalLine", "JournalRow", "read_lines", "spelled"]
 
 JOURNAL: Final = "metrics.jsonl"
 LARGEST_ROW: Final = 1 << 20
 """Most bytes of a row; a longer line is none."""
 _LATEST: Final = 1e11
 """Unix seconds: some three thousand years on."""
-_NOT_FINITE: Final = ("NaN", "Infinity", "-Infinity")
+_NOT_FINITE: Final = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 
 class JournalRow(NamedTuple):
@@ -67,6 +68,11 @@ def read_lines(path: Path, start: int = 0) -> Iterator[JournalLine]:
                 long = True
 
 
+def spelled(value: float) -> float | str:
+    """A number as JSON has it in the journal; ``_number`` reads it back."""
+    return value if math.isfinite(value) else _NOT_FINITE[str(value)]
+
+
 def _row(line: bytes) -> JournalRow:
     try:
         row = parse_json(line)
@@ -85,7 +91,7 @@ def _name(name: str) -> str:
 
 
 def _number(value: Any) -> float:
-    if value in _NOT_FINITE:
+    if value in _NOT_FINITE.values():
         return float(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{str(value)[:40]!r} is not a number")

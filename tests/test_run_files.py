@@ -23,7 +23,6 @@ from motionsynth.tracking.artifacts import run_artifacts
 from motionsynth.tracking.cursor import Cursor
 from motionsynth.tracking.journal import count_rows, last_values, line_digest, read_rows, tail_digest
 from motionsynth.tracking.local import list_runs, summarise_run
-from motionsynth.tracking.record import read_record
 from motionsynth.tracking.scores import read_scores
 from motionsynth.tracking.sync import is_tracked, sync_run
 from motionsynth.training import checkpoint, journal
@@ -58,7 +57,7 @@ ENTRIES = (
 )
 DOORS: dict[str, Callable[[Path], Any]] = {
     "open_run": open_run,
-    "read_record": read_record,
+    "record": lambda path: RunFiles(path).record(),
     "summarise_run": summarise_run,
     "sync_run": lambda path: sync_run(path, uri="sqlite:////nowhere/mlflow.db"),
 }

@@ -26,6 +26,7 @@ from motionsynth.metrics.descriptors import Descriptors
 from motionsynth.metrics.record import Sets
 from motionsynth.metrics.registry import Chosen, figure_keys
 from motionsynth.metrics.suite import score
+from motionsynth.training.determinism import torch_threads
 
 __all__ = ["Bench", "one_thread", "open_bench"]
 
@@ -208,13 +209,8 @@ def one_thread() -> Iterator[None]:
     """Sums in one order, so that results do not depend on how many processes share the work."""
     from threadpoolctl import threadpool_limits
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1):
-            yield
-    finally:
-        torch.set_num_threads(before)
+    with torch_threads(1), threadpool_limits(1):
+        yield
 
 
 def _rows(windows: Descriptors, wanted_N: Indices, index_N: Indices, dose: Dose) -> Descriptors:

@@ -19,6 +19,7 @@ from motionsynth.errors import CorpusError, MotionSynthError, RunError
 from motionsynth.progress import Progress
 from motionsynth.run_files import SKELETON, holds_run
 from motionsynth.runs.run import Run, open_run
+from motionsynth.yaml_files import YAML_SUFFIXES
 
 __all__ = ["Reference", "open_reference", "readable_name"]
 
@@ -26,7 +27,6 @@ CLOSEST: Final = 4
 """Frames between the starts of windows that are compared, at least."""
 _GENERIC: Final = frozenset({"bvh", "clips", "corpus", "data", "dataset", "mocap", "motion", "motions", "samples"})
 """Names of folders that say nothing of what is in them."""
-_YAML: Final = (".yaml", ".yml")
 _FRAME_TIME: Final = re.compile(rb"Frame[ \t]+Time[ \t]*:?[ \t]*([0-9.eE+-]+)", re.IGNORECASE)
 
 
@@ -111,7 +111,7 @@ def open_reference(
         corpus = open_corpus(data.model_copy(update=skipping), progress=reading)
     if not corpus.clips(split):
         raise CorpusError(f"{corpus.config.path}: its split {split!r} holds no clip; name another by :SPLIT")
-    yaml = place if place and place.suffix in _YAML else None
+    yaml = place if place and place.suffix in YAML_SUFFIXES else None
     return Reference(corpus, split, yaml)
 
 
@@ -150,7 +150,7 @@ def _corpus_of(run: Run, reading: Progress | None) -> Corpus:
 
 def _data_config(place: Path, run: Run | None) -> DataConfig:
     """Data section of a folder: in windows and on bones of the run, or as shipped runs; a YAML says the rest."""
-    if run is None or place.suffix in _YAML:
+    if run is None or place.suffix in YAML_SUFFIXES:
         data = load_config(run.path / "config.yaml" if run else baseline(), data=place).data
     else:
         # what reads labels from the names of one corpus, or chooses among its clips, says nothing of another's

@@ -9,12 +9,11 @@ from typing import Final, Literal
 
 from motionsynth.config import TrainConfig
 from motionsynth.errors import RunError
-from motionsynth.run_files import holds_run
+from motionsynth.run_files import RunFiles, holds_run
 from motionsynth.study.plan import Cell
 from motionsynth.study.runner import Places, Plan
 from motionsynth.tracking.journal import JOURNAL, last_values
 from motionsynth.tracking.liveness import run_state
-from motionsynth.tracking.record import read_record
 
 __all__ = ["CellState", "CellStatus", "TimeLeft", "cell_statuses", "time_left"]
 
@@ -127,10 +126,10 @@ def _status(cell: Cell, plan: Plan, run_dir: Path, paces: Mapping[tuple[str, ...
 
 
 def _run(run_dir: Path) -> tuple[CellState, str, int, dict[str, float]]:
-    record = read_record(run_dir)
+    record = RunFiles(run_dir).record()
     states: Mapping[str, CellState] = {"finished": "trained", "running": "running", "failed": "failed"}
     step, values = last_values(run_dir / JOURNAL)
-    return states.get(run_state(run_dir, record), "stopped"), str(record.get("error") or ""), step or 0, values
+    return states.get(run_state(run_dir, record), "stopped"), record.error or "", step or 0, values
 
 
 def _share(train: TrainConfig, step: int, values: Mapping[str, float]) -> float:

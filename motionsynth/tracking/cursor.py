@@ -48,9 +48,8 @@ class Cursor:
         """The cursor of this store; a fresh one where there is none, or where the journal is not the one it knew."""
         try:
             cursor = _CURSOR.validate_python(_read(run_dir).get(shown_uri(uri), {}))
-            if cursor._fits(run_dir):
-                return cursor
-            cursor.journal_bytes, cursor.journal_rows, cursor.journal_tail = 0, 0, None
+            if not cursor._fits(run_dir):
+                cursor.journal_bytes, cursor.journal_rows, cursor.journal_tail = 0, 0, None
         except ValueError:
             return cls()
         return cursor

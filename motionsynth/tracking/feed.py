@@ -16,13 +16,14 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from motionsynth.errors import MotionSynthError, StoreError
+from motionsynth.run_files import RunFiles
 from motionsynth.tracking.feeder import patience_seconds
 from motionsynth.tracking.liveness import STATUS_OF_STATE, run_state
-from motionsynth.tracking.record import read_record
 from motionsynth.tracking.store import prepare_environment, tracking_uri
 from motionsynth.tracking.sync import Delivery, SyncReport
 
@@ -49,7 +50,7 @@ class _Ending:
             return True
         if self.parent is not None:
             return os.getppid() != self.parent or self._closed(0.0)
-        return run_state(self.run_dir, read_record(self.run_dir)) in STATUS_OF_STATE
+        return run_state(self.run_dir, RunFiles(self.run_dir).record()) in STATUS_OF_STATE
 
     def pause(self, seconds: float) -> None:
         """Sleep, but wake for the end."""
@@ -113,7 +114,7 @@ def give_up(delivery: Delivery, ending: _Ending, patience: float) -> None:
         elif delivery.talking and time.process_time() - busy < _IDLE_SHARE * passed:
             waited += passed
     try:
-        _write(delivery.report(f"no answer for {patience:.0f} s").to_dict())
+        _write(asdict(delivery.report(f"no answer for {patience:.0f} s")))
     finally:
         os._exit(3)  # safe at any moment: the next delivery goes on from the store and the cursor
 
@@ -142,7 +143,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.parent is not None:
         threading.Thread(target=give_up, args=(delivery, ending, patience_seconds()), daemon=True).start()
     report = follow(delivery, ending)
-    _write(report.to_dict())
+    _write(asdict(report))
     return 0 if report.complete else 3
 
 

@@ -20,7 +20,7 @@ from typing import IO, Any
 from motionsynth.errors import MotionSynthError, StoreError
 from motionsynth.processes import child_environment, module_command
 from motionsynth.tracking.store import prepare_environment, shown_uri, tracking_uri
-from motionsynth.tracking.sync import Delivery, SyncReport, report_from
+from motionsynth.tracking.sync import Delivery, SyncReport
 
 __all__ = ["Feeder", "patience_seconds", "start_feeder"]
 
@@ -132,7 +132,7 @@ class Feeder:
             process.stdout.close()
         with contextlib.suppress(TypeError, KeyError):  # half a report, or another format's
             if self._answer:
-                return report_from(self._answer)
+                return SyncReport(**{**self._answer, "notes": tuple(self._answer["notes"])})
         reason = f"no end after {timeout:.0f} s" if code is None else f"the feeder ended with {code}"
         return self._left(f"{reason}: {complaints[-1][:200]}" if complaints else reason)
 

@@ -1,4 +1,4 @@
-"""Is the process of a run still there, and what MLflow should say of runs whose process is not."""
+"""Processes of runs: which are still there, and the status in MLflow of runs whose process is not."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from motionsynth.errors import RunError
-from motionsynth.run_files import RunFiles
+from motionsynth.journal_rows import JOURNAL
+from motionsynth.run_files import RECORD, RunFiles, RunRecord
 from motionsynth.tracking.store import find_experiment, open_client, store_errors, tracking_uri
 
 if TYPE_CHECKING:
@@ -62,18 +63,17 @@ def process_alive(pid: Any, host: Any, not_after: float | None = None) -> bool |
     return not_after is None or started <= not_after + _CLOCK_SLACK_SECONDS
 
 
-def run_state(run_dir: Path, record: dict[str, Any]) -> str:
+def run_state(run_dir: Path, record: RunRecord) -> str:
     """The state in ``run.json``, or ``killed`` where it claims to go on and its process is gone."""
-    state = str(record.get("state", "created"))
-    if state in STATUS_OF_STATE:
-        return state
-    written = (run_dir / "run.json").stat().st_mtime  # the process wrote it, so that it is older than the file
-    return "killed" if process_alive(record.get("pid"), record.get("host"), written) is False else state
+    if record.state in STATUS_OF_STATE:
+        return record.state
+    written = (run_dir / RECORD).stat().st_mtime  # the process wrote it, so that it is older than the file
+    return "killed" if process_alive(record.pid, record.host, written) is False else record.state
 
 
 def last_sign(run_dir: Path) -> float:
     """Unix time at which the run last wrote its state or its journal: its end, once it is over."""
-    files = (run_dir / "run.json", run_dir / "metrics.jsonl")
+    files = (run_dir / RECORD, run_dir / JOURNAL)
     return max(path.stat().st_mtime for path in files if path.exists())
 
 
@@ -86,9 +86,8 @@ def sweep_dead_runs(uri: str | None = None) -> list[str]:
     Raises:
         TrackingError: the store does not answer.
     """
-    uri = uri or tracking_uri()
     with store_errors():
-        client = open_client(uri)
+        client = open_client(uri or tracking_uri())
         experiment = find_experiment(client)
         return sweep(client, experiment.experiment_id) if experiment else []
 
@@ -112,7 +111,7 @@ def _outcome(run: Run) -> tuple[str, float]:
     try:
         record = RunFiles(run_dir).record()
         if record.tracking_id == tags.get("motionsynth.tracking_id"):
-            return run_state(run_dir, record.model_dump()), last_sign(run_dir)
+            return run_state(run_dir, record), last_sign(run_dir)
     except (RunError, OSError):
         pass  # moved, deleted or damaged: the tags still know the process
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -10,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from motionsynth.errors import RunError
-from motionsynth.run_files import RECORD
+from motionsynth.journal_rows import spelled
+from motionsynth.run_files import RECORD, RunFiles
 from motionsynth.tracking.journal import JOURNAL, last_values
 from motionsynth.tracking.liveness import run_state
-from motionsynth.tracking.record import ERROR_TAG, describe, read_record
+from motionsynth.tracking.record import ERROR_TAG, describe
 
 __all__ = ["RunSummary", "find_run_dirs", "list_runs", "summarise_run"]
 
 _DEEPEST = 3
-_SPELT = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +44,7 @@ class RunSummary:
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON; a metric that is not finite is a string, as in the journal."""
-        metrics = {k: v if math.isfinite(v) else _SPELT[str(v)] for k, v in self.metrics.items()}
-        return {**asdict(self), "path": str(self.path), "metrics": metrics}
+        return {**asdict(self), "path": str(self.path), "metrics": {k: spelled(v) for k, v in self.metrics.items()}}
 
 
 def find_run_dirs(folder: str | Path) -> Iterator[Path]:
@@ -69,7 +67,7 @@ def summarise_run(run_dir: str | Path) -> RunSummary:
         RunError: there is no run in ``run_dir``, or its files are damaged.
     """
     run_dir = Path(run_dir)
-    record = read_record(run_dir)
+    record = RunFiles(run_dir).record()
     description = describe(run_dir, record)
     step, metrics = last_values(run_dir / JOURNAL)
     tags = description.tags
@@ -81,7 +79,7 @@ def summarise_run(run_dir: str | Path) -> RunSummary:
         corpus=tags.get("corpus", ""),
         seed=tags.get("seed", ""),
         step=step or 0,
-        created=str(record.get("created", "")),
+        created=record.created,
         metrics=metrics,
         tags=tags,
         reason=tags.get(ERROR_TAG),

@@ -1,4 +1,4 @@
-"""What a run directory says of itself, and how MLflow is told: name, tags, parameters, dataset."""
+"""Description of a run for MLflow, from its files: name, tags, parameters, dataset."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 from motionsynth.errors import ConfigError, RunError
 from motionsynth.hashes import hash_bytes, hash_json
-from motionsynth.run_files import CONFIG, RECORD, RunFiles
+from motionsynth.run_files import CONFIG, RECORD, RunRecord
 from motionsynth.tracking.liveness import process_alive, process_started
 from motionsynth.yaml_files import read_yaml
 
@@ -23,7 +23,6 @@ __all__ = [
     "Description",
     "describe",
     "mlflow_key",
-    "read_record",
 ]
 
 ERROR_TAG = "motionsynth.error"
@@ -50,48 +49,43 @@ class Description:
         return hash_json(asdict(self))
 
 
-def read_record(run_dir: str | Path) -> dict[str, Any]:
-    """The contents of ``run.json``, after a look through the directory.
+def describe(run_dir: Path, record: RunRecord) -> Description:
+    """Describe a run by its ``run.json`` and ``config.yaml``.
 
     Raises:
-        RunError: there is none, it is damaged, or the directory holds something else than files and folders.
+        RunError: the configuration cannot be read.
     """
-    return RunFiles(run_dir).record().model_dump(mode="json")
-
-
-def describe(run_dir: Path, record: Mapping[str, Any]) -> Description:
-    """What MLflow is told of a run, from its ``run.json`` and ``config.yaml``."""
     config = _config(run_dir)
-    corpus = Path(record["corpus_path"]).name or None
-    fingerprint = record.get("corpus_fingerprint")
+    corpus = Path(record.corpus_path).name or None
+    own = record.model_extra or {}
     tags = {
-        "family": record.get("family"),
+        "family": record.family,
         "corpus": corpus,
         "seed": _section(config, "train").get("seed"),
-        "study": record.get("study"),
-        "surrogate": record.get("surrogate"),
-        **record["tags"],  # a study's name of the corpus is better than that of the folder
-        "motionsynth.tracking_id": record["tracking_id"],
-        "motionsynth.version": record.get("motionsynth"),
-        "motionsynth.config_hash": record.get("config_hash"),
-        "motionsynth.corpus_fingerprint": fingerprint,
-        "motionsynth.state": record.get("state"),
-        ERROR_TAG: record.get("error"),
+        "study": own.get("study"),
+        "surrogate": record.surrogate,
+        **record.tags,  # a study's name of the corpus is better than that of the folder
+        "motionsynth.tracking_id": record.tracking_id,
+        "motionsynth.version": record.motionsynth,
+        "motionsynth.config_hash": record.config_hash,
+        "motionsynth.corpus_fingerprint": record.corpus_fingerprint,
+        "motionsynth.state": record.state,
+        ERROR_TAG: record.error,
         "motionsynth.run_dir": str(run_dir.resolve()),
-        "motionsynth.host": record.get("host"),
-        "motionsynth.pid": record.get("pid"),
+        "motionsynth.host": record.host,
+        "motionsynth.pid": record.pid,
         "motionsynth.process_started": _process_started(run_dir, record),
-        "mlflow.source.git.commit": record.get("git_commit"),
+        "mlflow.source.git.commit": record.git_commit,
         "mlflow.source.name": "motionsynth",
         "mlflow.source.type": "LOCAL",
         "mlflow.user": _user(),
     }
     return Description(
-        name=str(record.get("name") or tags.get("mlflow.runName") or run_dir.resolve().name),
-        start_ms=_milliseconds(record.get("created")),
+        name=str(own.get("name") or tags.get("mlflow.runName") or run_dir.resolve().name),
+        start_ms=_milliseconds(record.created),
         tags={mlflow_key(key): _text(value)[:MAX_TAG] for key, value in tags.items() if value is not None},
         params={mlflow_key(key): _cut(_text(value)) for key, value in _flat(config)},
-        dataset=_dataset(corpus, fingerprint, config),
+        dataset=_dataset(corpus, record.corpus_fingerprint, config),
     )
 
 
@@ -105,10 +99,10 @@ def mlflow_key(name: str) -> str:
     return f"{key[: MAX_KEY - 9]}_{digest[:8]}"
 
 
-def _process_started(run_dir: Path, record: Mapping[str, Any]) -> float | None:
+def _process_started(run_dir: Path, record: RunRecord) -> float | None:
     written = (run_dir / RECORD).stat().st_mtime
-    alive = process_alive(record.get("pid"), record.get("host"), written)
-    return process_started(record.get("pid")) if alive else None
+    alive = process_alive(record.pid, record.host, written)
+    return process_started(record.pid) if alive else None
 
 
 def _config(run_dir: Path) -> dict[str, Any]:
@@ -144,7 +138,7 @@ def _cut(text: str) -> str:
     return text if len(text) <= MAX_PARAM else f"{text[: MAX_PARAM - 1]}…"
 
 
-def _dataset(corpus: str | None, fingerprint: str | None, config: Mapping[str, Any]) -> dict[str, str] | None:
+def _dataset(corpus: str | None, fingerprint: str, config: Mapping[str, Any]) -> dict[str, str] | None:
     if not fingerprint:
         return None
     data = _section(config, "data")

@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from motionsynth.errors import StoreError, TrackingError
 from motionsynth.files import locked
 from motionsynth.journal_rows import JournalLine, JournalRow
+from motionsynth.run_files import RunFiles, RunRecord
 from motionsynth.tracking.artifacts import digest_of, run_artifacts
 from motionsynth.tracking.cursor import Cursor
 from motionsynth.tracking.journal import JOURNAL, count_rows, line_digest, read_rows
 from motionsynth.tracking.liveness import STATUS_OF_STATE, last_sign, run_state, sweep
-from motionsynth.tracking.record import ERROR_TAG, Description, describe, mlflow_key, read_record
+from motionsynth.tracking.record import ERROR_TAG, Description, describe, mlflow_key
 from motionsynth.tracking.scores import SCORES, read_scores
 from motionsynth.tracking.store import (
     ensure_experiment,
@@ -76,10 +77,6 @@ class SyncReport:
         lines = [self.warning or (done if self.rows or self.artifacts else f"{self.uri} has everything"), *self.notes]
         return "\n  ".join(lines)
 
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {**asdict(self), "warning": self.warning}
-
 
 def sync_run(run_dir: str | Path, *, uri: str | None = None, wait_seconds: float = 10.0) -> SyncReport:
     """Deliver what the store does not have of a run; safe to repeat, and beside a feeder that is at work.
@@ -121,7 +118,7 @@ class Delivery:
         self._verified = False
         if os.environ.get("MLFLOW_RUN_ID", "").strip():
             self.notes[_RUN_ID_NOTE] = None
-        read_record(run_dir)
+        RunFiles(run_dir).record()
         self.cursor = Cursor.load(run_dir, uri)
 
     @contextmanager
@@ -174,7 +171,7 @@ class Delivery:
         )
 
     def _deliver(self) -> None:
-        record = read_record(self.run_dir)
+        record = RunFiles(self.run_dir).record()
         description = describe(self.run_dir, record)  # a damaged run is refused before a store is made for it
         if self._client is None:
             self._client = open_client(self.uri)
@@ -301,7 +298,7 @@ class Delivery:
                 self.artifacts += sent
                 self._save()
 
-    def _set_status(self, client: MlflowClient, record: dict[str, Any]) -> None:
+    def _set_status(self, client: MlflowClient, record: RunRecord) -> None:
         status = STATUS_OF_STATE.get(run_state(self.run_dir, record), "RUNNING")
         if status == self.cursor.status:
             return
@@ -361,8 +358,3 @@ def _log_dataset(client: MlflowClient, run_id: str, dataset: dict[str, str]) -> 
         client.log_inputs(run_id, datasets=inputs)
     except MlflowException:  # it looks, then adds: a dataset that another run added between the two is there now
         client.log_inputs(run_id, datasets=inputs)
-
-
-def report_from(fields: dict[str, Any]) -> SyncReport:
-    """A report from what its ``to_dict`` gave."""
-    return SyncReport(**{**{k: v for k, v in fields.items() if k != "warning"}, "notes": tuple(fields["notes"])})

@@ -6,17 +6,16 @@ What a row is stands in ``motionsynth.journal_rows``. A step has one row at most
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from motionsynth.errors import RunError
 from motionsynth.files import naming, refuse_irregular
-from motionsynth.journal_rows import LARGEST_ROW, JournalLine, JournalRow, read_lines
+from motionsynth.journal_rows import LARGEST_ROW, JournalLine, JournalRow, read_lines, spelled
 
 __all__ = ["Journal", "JournalRow", "read_journal"]
 
@@ -80,7 +79,7 @@ class Journal:
                 raise ValueError(f"metric name {name!r}: only letters, digits, '_', '-', '.', ' ', ':' and '/'")
         if step <= self.last_step:
             return False
-        row = {"step": step, "time": time.time(), "metrics": {k: _encode(float(v)) for k, v in metrics.items()}}
+        row = {"step": step, "time": time.time(), "metrics": {k: spelled(float(v)) for k, v in metrics.items()}}
         content = json.dumps(row, allow_nan=False).encode() + b"\n"
         with naming(self.path, size=len(content)):
             self._append(content)
@@ -130,9 +129,3 @@ def _parse(line: JournalLine, path: Path) -> JournalRow:
         return line.parse()
     except ValueError as error:
         raise RunError(path, f"is damaged: {line.content[:60]!r} is not a row of a journal") from error
-
-
-def _encode(value: float) -> Any:
-    if math.isfinite(value):
-        return value
-    return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")

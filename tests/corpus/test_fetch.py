@@ -25,6 +25,7 @@ from motionsynth.corpus.transfer import Transfer
 from motionsynth.corpus.unpack import ArchiveError, unpack_tar, unpack_zip
 from motionsynth.errors import CorpusError, DownloadError
 from motionsynth.provenance import shipped_file
+from motionsynth.study.runner import how_to_get
 from tests.corpus.mirror import Fault, Mirror, serving
 
 INSIDE = "dataset/data"
@@ -402,6 +403,13 @@ def test_labels_are_read_from_the_names_of_a_corpus_and_leave_something_to_hold_
     split = split_takes([Take(file, labels.cell(file), labels.clips[file].take) for file in files], config.split)
     shares = {there: len(split.files(there)) / len(files) for there in SPLITS}
     assert shares["train"] > 0.6 and shares["validation"] > 0.08 and shares["test"] > 0.08
+
+
+def test_a_study_says_which_command_fetches_what_is_offered() -> None:
+    for name in OFFERS:
+        assert f"`motionsynth data download {name}` fetches it" in how_to_get(name, Path("x"))
+    assert "data download bandai-namco-2`" in how_to_get("bandai-namco-2-840", Path("x"))
+    assert "download" not in how_to_get("mine", Path("x"))
 
 
 def test_labels_of_lafan1_are_theme_take_and_subject() -> None:

@@ -291,7 +291,7 @@ def test_a_run_keeps_why_its_objective_is_a_surrogate(tmp_path):
         rest = {"spec": {}, "width": 3, "labels": {}, "normaliser": {}, "corpus_fingerprint": "none", "splits": {}}
         config = load_config(CONFIGS / "gan.yaml", overrides=overrides)
         run = create_run(path, config, **rest, write_skeleton=lambda skeleton: skeleton.write_text("") and None)
-        return run.record.surrogate, describe(path, run.record.model_dump(mode="json")).tags.get("surrogate")
+        return run.record.surrogate, describe(path, run.record).tags.get("surrogate")
 
     reason, tag = kept()
     assert reason and tag == reason and "nonsaturating is a surrogate of 2 KL((p + q)/2 || p)" in reason
