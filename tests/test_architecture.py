@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -78,6 +79,28 @@ def test_imports_run_in_one_direction(layer: str) -> None:
     assert files, f"{layer} has moved"
     found = {str(file): bad for file in files if (bad := violations(layer, file.read_text()))}
     assert not found
+
+
+def circles(package: Path) -> list[str]:
+    """A circle of the files of a package, whatever depth their imports stand at; nothing where there is none."""
+    names = {f"motionsynth.{package.name}.{file.stem}": file for file in package.glob("*.py")}
+    graph = {name: imported_modules(file.read_text()) & names.keys() - {name} for name, file in names.items()}
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_files_of_a_study_import_one_another_in_one_direction() -> None:
+    assert circles(PACKAGE / "study") == []
+
+
+def test_a_circle_is_seen_inside_a_function_too(tmp_path: Path) -> None:
+    (tmp_path / "pair").mkdir()
+    (tmp_path / "pair" / "a.py").write_text("from motionsynth.pair.b import B\n")
+    (tmp_path / "pair" / "b.py").write_text("def f():\n    from motionsynth.pair import a\n")
+    assert set(circles(tmp_path / "pair")) == {"motionsynth.pair.a", "motionsynth.pair.b"}
 
 
 def test_the_import_rule_catches_a_violation() -> None:
