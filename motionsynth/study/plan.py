@@ -268,10 +268,8 @@ class StudyConfig(FrozenConfig):
     def hypotheses_sha256(self) -> str:
         """Identity of all that verdicts hang on, kept with every cell: a later change shows."""
         said = {name: of.model_dump(mode="json", exclude={"was"}) for name, of in self.hypotheses.items()}
-        for hypothesis in said.values():
-            hypothesis["first"], hypothesis["second"] = (
-                "@".join(self.arm_view(hypothesis[side])) for side in ("first", "second")
-            )
+        for name, hypothesis in self.hypotheses.items():
+            said[name]["first"], said[name]["second"] = ("@".join(side) for side in self.sides_of(hypothesis))
         named = {arm for hypothesis in self.hypotheses.values() for arm, _ in self.sides_of(hypothesis)}
         seeds = {name: len(self.seeds_of(name)) for name in named if name in self.arms}
         useful = self.useful.model_dump(mode="json") if self.useful else None

@@ -19,6 +19,7 @@ from motionsynth.study.engines import Engine, as_ended
 from motionsynth.study.load import plan_cells, read_study
 from motionsynth.study.plan import Cell, EndpointConfig, StudyConfig
 from motionsynth.study.results import CellResult, read_results
+from motionsynth.study.verdicts import statements
 from motionsynth.yaml_files import YamlFile
 
 __all__ = ["Places", "Plan", "StudyOutcome", "batched", "make_plan", "prepare", "read_on", "run_study"]
@@ -192,12 +193,8 @@ def how_to_get(corpus: str, path: Path) -> str:
 
 def _check_endpoints(study: StudyConfig, corpus: str, path: Path, document: YamlFile) -> None:
     calibration, computed = load_calibration(path), suite_keys(study.measure)
-    for name, hypothesis in study.hypotheses.items():
-        if hypothesis.corpora is not None and corpus not in hypothesis.corpora:
-            continue
-        if any(corpus not in study.corpora_of(arm) for arm, _ in study.sides_of(hypothesis)):
-            continue
-        if reason := _unfit(calibration, hypothesis.endpoint, computed):
+    for name, hypothesis, where in statements(study):
+        if where == corpus and (reason := _unfit(calibration, hypothesis.endpoint, computed)):
             raise document.wrong(["hypotheses", name, "endpoint"], f"{reason} on {corpus}, says {path}")
 
 
