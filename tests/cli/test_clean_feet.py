@@ -11,7 +11,7 @@ from motionsynth import open_run, read_bvh, write_bvh
 from motionsynth.corpus.corpus import open_corpus
 from motionsynth.motion import feet
 from motionsynth.motion.clip import Clip
-from motionsynth.runs import generation
+from motionsynth.runs import export, generation
 from tests.cli.invocation import Invoke
 from tests.motion.test_feet import planted_speed, sliding
 
@@ -26,7 +26,8 @@ def cleaned(monkeypatch: pytest.MonkeyPatch) -> list[Clip]:
         seen.append(clip)
         return real(clip)
 
-    monkeypatch.setattr(feet, "clean_feet", counting)
+    for module in (feet, export):
+        monkeypatch.setattr(module, "clean_feet", counting)
     return seen
 
 
@@ -70,7 +71,8 @@ def test_a_motion_without_legs_is_exported_as_it_is(
     invoke: Invoke, vae: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert invoke("generate", vae, "-n", 2, "--raw-feet", "--out", tmp_path / "raw").code == 0
-    monkeypatch.setattr(feet, "find_legs", lambda skeleton: ())
+    for module in (feet, export):
+        monkeypatch.setattr(module, "find_legs", lambda skeleton: ())
     result = invoke("generate", vae, "-n", 2, "--out", tmp_path / "out")
     assert result.code == 0 and result.err.count("no leg is found") == 1
     same = [(tmp_path / folder / "0001.bvh").read_bytes() for folder in ("raw", "out")]

@@ -15,6 +15,7 @@ from motionsynth.comparison.reference import Reference
 from motionsynth.config import resolve_config
 from motionsynth.errors import RunError, StudyError
 from motionsynth.runs.run import Run
+from motionsynth.runs.train import train as train_run
 from motionsynth.study import translation as instrument
 from motionsynth.study.domains import domains, matched
 from motionsynth.study.plan import ArmConfig, MeasureConfig, ViewConfig
@@ -35,7 +36,7 @@ def world() -> World:
 def train(folder: Path, family: str, *overrides: str) -> Run:
     data = walkers_corpus().config.path
     config = resolve_config(family, data=data, overrides=(*SMALL, "train.steps=2", *overrides))
-    return train(config, run_dir=folder, track=False).run
+    return train_run(config, run_dir=folder, track=False).run
 
 
 @pytest.fixture(scope="module")
