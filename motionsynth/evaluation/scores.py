@@ -114,14 +114,14 @@ class Scores:
     def headlines(self) -> tuple[Reading, ...]:
         """Readings that speak for their axis; "outside the range: jitter" only where no reading of jitter is one."""
         speaking = [reading for reading in self.readings if reading.headline]
-        told = {reading.axis for reading in speaking if reading.state != "other side"}
-        return tuple(reading for reading in speaking if reading.opposite not in told)
+        named = {reading.axis for reading in speaking if reading.state != "other side"}
+        return tuple(reading for reading in speaking if reading.opposite not in named)
 
     @property
     def sentences(self) -> tuple[str, ...]:
         """The headlines in words, each with how far the other figures of its axis agree."""
-        told = [(reading, agreement(self.readings, reading.axis)) for reading in self.headlines]
-        return tuple(f"{reading.sentence} ({others})" if others else reading.sentence for reading, others in told)
+        pairs = [(reading, agreement(self.readings, reading.axis)) for reading in self.headlines]
+        return tuple(f"{reading.sentence} ({others})" if others else reading.sentence for reading, others in pairs)
 
     def to_dict(self) -> dict[str, Any]:
         """Contents of ``scores.json``."""

@@ -163,7 +163,7 @@ def traverse(
     chosen = [_named(word, axes, numbers) for word in dict.fromkeys(codes)] or axes
     notes: tuple[str, ...] = ()
     if not chosen:
-        chosen = _most_telling(model, numbers, z_Z, side_S)[:ROWS]
+        chosen = _widest(model, numbers, z_Z, side_S)[:ROWS]
         if len(chosen) < len(z_Z):
             notes = (f"{len(chosen)} of {len(z_Z)} latent numbers, those that change the motion most; or name --code",)
     rows = []
@@ -253,7 +253,7 @@ def _named(word: str, axes: list[Axis], numbers: list[Axis]) -> Axis:
     raise ConfigError(None, f"--code {word}", unknown_word("code", word, [axis.name for axis in axes]))
 
 
-def _most_telling(model: _Model, axes: list[Axis], z_Z: Tensor, side_S: Tensor | None) -> list[Axis]:
+def _widest(model: _Model, axes: list[Axis], z_Z: Tensor, side_S: Tensor | None) -> list[Axis]:
     """Axes by the mean squared difference between the motions at their two ends, largest first."""
     z_NZ = torch.cat([axis.vary(z_Z, 2)[0] for axis in axes])
     motion_NTD = _decoded(model, z_NZ, None if side_S is None else side_S.expand(len(z_NZ), -1))
