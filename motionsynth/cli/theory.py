@@ -116,7 +116,6 @@ def _print_table(rows: Sequence[_Row]) -> None:
 
 
 def _print_summary(out: Console, rows: Sequence[_Row]) -> None:
-
     wrong = [row for row in rows if not row.as_stated]
     for row in wrong:
         detail = escaped(row.outcome.detail)

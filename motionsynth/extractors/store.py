@@ -152,7 +152,6 @@ def _header_hash(header: Mapping[str, Any]) -> str:
 
 
 def _cache_place(corpus: Corpus) -> Path:
-
     return default_cache() / "extractors" / f"{corpus.fingerprint[:32]}-{RECIPE}"
 
 
@@ -193,7 +192,6 @@ def _header(extractor: Extractor) -> dict[str, Any]:
 
 
 def _rebuild(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Extractor:
-
     def below(part: str) -> dict[str, Tensor]:
         return {name.removeprefix(f"{part}."): value for name, value in tensors.items() if name.startswith(f"{part}.")}
 
@@ -236,6 +234,5 @@ def _refuse_misfit(extractor: Extractor) -> None:
 
 
 def _gate(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> Gate:
-
     threshold, percentile = float(header["threshold"]), float(header["percentile"])
     return Gate(tensors["train_MK"], tensors["apart_M"], threshold, percentile, header["source"])
