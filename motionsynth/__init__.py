@@ -1,4 +1,14 @@
-"""Train generative models of skeletal motion through one pipeline, and compare what they make."""
+"""Train generative models of skeletal motion through one pipeline, and compare what they make.
+
+Example:
+    >>> import motionsynth as ms
+    >>> small = ["family.latent_dim=4", "family.backbone={components: 16, width: 32}", "family.fitted.components=4"]
+    >>> config = ms.resolve_config("vae", data="walkers", overrides=[*small, "train.steps=20", "train.batch_size=8"])
+    >>> run = ms.train(config, run_dir="runs/vae", track=False).run
+    >>> clips = ms.generate(run.path, 2, out="generated")
+    >>> [path.name for path in clips], len(ms.read_bvh(clips[0]))
+    (['0000.bvh', '0001.bvh'], 64)
+"""
 
 # Nothing is imported here: `python -m motionsynth` comes past with the working folder first on the path.
 TYPE_CHECKING = False  # which type checkers take for true, as they do typing's

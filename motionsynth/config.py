@@ -174,12 +174,22 @@ def _parsed(settings: Settings) -> RunConfig:
 
 
 def resolve_config(
-    family: str, *, config: Path | None = None, data: Path | None = None, overrides: Iterable[str | Setting] = ()
+    family: str,
+    *,
+    config: str | Path | None = None,
+    data: str | Path | None = None,
+    overrides: Iterable[str | Setting] = (),
 ) -> RunConfig:
     """The complete configuration of a run: the family's baseline (or ``config``), then ``data``, then the overrides.
 
     Raises:
         ConfigError: a file, key or value is wrong, or ``config`` is of another family.
+
+    Example:
+        >>> from motionsynth import resolve_config
+        >>> config = resolve_config("vae", data="walkers", overrides=["train.steps=500", "family.latent_dim=16"])
+        >>> config.train.steps, config.family.latent_dim, config.data.window_frames
+        (500, 16, 64)
     """
     if family not in FAMILIES:
         raise ConfigError(None, "FAMILY", unknown_word(f"family {family!r}", family, FAMILIES))

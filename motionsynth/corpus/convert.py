@@ -33,7 +33,12 @@ class Converted(NamedTuple):
 
 
 def convert_path(
-    source: Path, target: Path, conversion: Conversion, *, overwrite: bool = False, bad: BadFiles | None = None
+    source: str | Path,
+    target: str | Path,
+    conversion: Conversion,
+    *,
+    overwrite: bool = False,
+    bad: BadFiles | None = None,
 ) -> Converted:
     """Convert a file; or every clip below a folder to the same place below another, with the rows of its labels.
 

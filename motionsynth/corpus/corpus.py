@@ -274,6 +274,14 @@ def open_corpus(
     Raises:
         CorpusError: there is no usable clip; a file cannot be used and ``on_bad_file`` is ``stop``; what is to be kept
             is not there; a second corpus has another skeleton; or what is to be held out is no label.
+
+    Example:
+        >>> from motionsynth import open_corpus, resolve_config
+        >>> corpus = open_corpus(resolve_config("vae", data="walkers").data)
+        >>> windows = corpus.windows("train")
+        >>> batch = windows.batch(windows.row_N.new_tensor([0, 1]))
+        >>> tuple(batch.motion_BTD.shape) == (2, 64, corpus.spec.width), sorted(batch.labels)
+        (True, ['content', 'style'])
     """
     sources = find_sources(config)
     labels = sources.labels

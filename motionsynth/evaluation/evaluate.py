@@ -49,9 +49,9 @@ def evaluate(
     count: int = 1024,
     resamples: int = 100,
     seed: int = 0,
-    extractor: Path | None = None,
-    calibration: Path | None = None,
-    out: Path | None = None,
+    extractor: str | Path | None = None,
+    calibration: str | Path | None = None,
+    out: str | Path | None = None,
     by: str | None = None,
     real_clips: bool = True,
     track: bool | None = None,
@@ -96,10 +96,11 @@ def evaluate(
     measures = (*MEASURES, LIKELIHOOD)
     choose(metrics, features, SPACES, measures=measures)  # a misspelt word is refused before anything is read
     run = _open_generated(source)
-    folder = out or (run.path if run else Path("evaluation") / source.resolve().stem)
+    folder = Path(out or (run.path if run else Path("evaluation") / source.resolve().stem))
     refuse_unwritable(folder, SCORES, REPORT)
     curves = load_calibration(calibration) if calibration else None
-    given = load_extractor(extractor) if extractor else None
+    kept = Path(extractor) if extractor else None
+    given = load_extractor(kept) if kept else None
     bad = bad or BadFiles()
     named = None if reference is None else str(reference)
     held = open_reference(named, run, reading=partial(stage, "read clips"), on_bad_file=bad.policy)
@@ -108,7 +109,7 @@ def evaluate(
     for skipped in held.corpus.skipped:
         bad.add(held.corpus.path(skipped.file), skipped.reason)
     compared = Compared.of(motions, held, count=count, seed=seed)
-    judge = _judge(given, extractor, compared, source, device, stage)
+    judge = _judge(given, kept, compared, source, device, stage)
     chosen = choose(metrics, features, judge.spaces, measures=measures, extra=all_figures)
     notes = _curve_notes(curves, str(calibration), compared, judge)
     described = compared.described(judge, chosen, device, stage)

@@ -101,7 +101,13 @@ class Moments:
         return cls(point, np.zeros((len(point), len(point))))
 
     def distance(self, other: Moments) -> float:
-        """The Frechet distance to another set."""
+        """The Frechet distance to another set.
+
+        Example:
+            >>> still, moved = Moments.at([0.0, 0.0]), Moments.at([3.0, 4.0])
+            >>> still.distance(moved)
+            25.0
+        """
         return frechet_distance(self.mean, self.covariance, other.mean, other.covariance)
 
 

@@ -37,6 +37,12 @@ def read_bvh(path: str | os.PathLike[str]) -> Clip:
     Raises:
         BvhError: the file cannot be opened, or is not a BVH file in every respect; names the line where one is
             at fault.
+
+    Example:
+        >>> from motionsynth import read_bvh
+        >>> clip = read_bvh("walkers/walk_normal_001.bvh")
+        >>> clip.skeleton.names[:3], round(clip.frame_rate), clip.positions().shape[1:]
+        (('Hips', 'Spine', 'Chest'), 30, (22, 3))
     """
     path = Path(path)
     with reading(path, BvhError):

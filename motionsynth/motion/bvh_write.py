@@ -43,6 +43,13 @@ def write_bvh(clip: Clip, path: str | os.PathLike[str], *, decimals: int | None 
         BvhError: the clip cannot stand in a BVH file (values that are not finite, motion that no channel holds, names
             that would not read back), or the file cannot be written.
         ValueError: ``decimals`` is out of range.
+
+    Example:
+        >>> from motionsynth import read_bvh, write_bvh
+        >>> clip = read_bvh("walkers/walk_normal_001.bvh")
+        >>> write_bvh(clip[:60], "first-two-seconds.bvh")
+        >>> len(read_bvh("first-two-seconds.bvh"))
+        60
     """
     if decimals is not None and not 0 <= decimals <= _MAX_DECIMALS:
         raise ValueError(f"decimals must be None or 0 to {_MAX_DECIMALS}, not {decimals}")

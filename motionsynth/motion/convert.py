@@ -29,6 +29,13 @@ class Conversion:
         from_units: unit of the file; judged by the skeleton's height where None.
         portable: whether positions stand on the root only and names are kept apart everywhere, see ``to_portable``.
         keep_names: whether joints keep their names all the same.
+
+    Example:
+        >>> from motionsynth import Conversion, read_bvh
+        >>> clip = read_bvh("walkers/walk_normal_001.bvh")
+        >>> metres = Conversion(frames=slice(0, 30), units="m", from_units="cm").apply(clip)
+        >>> len(metres), bool(abs(metres.positions() * 100 - clip[:30].positions()).max() < 1e-9)
+        (30, True)
     """
 
     frames: slice | None = None

@@ -55,6 +55,14 @@ def mirror(clip: Clip, frames: FloatArray | None = None) -> Clip:
     Raises:
         ValueError: names without a counterpart, or without any side; sides that hang on the skeleton differently; a
             skeleton that is no mirror image of itself; a joint with one rotation channel that mirrored turns otherwise.
+
+    Example:
+        >>> from motionsynth import mirror, read_bvh
+        >>> clip = read_bvh("walkers/walk_normal_001.bvh")
+        >>> left, right = (clip.skeleton.names.index(f"{side}Hand") for side in ("Left", "Right"))
+        >>> there = mirror(clip).positions()[:, right] * (-1, 1, 1)
+        >>> bool(abs(there - clip.positions()[:, left]).max() < 1e-6)
+        True
     """
     skeleton, pairs = clip.skeleton, _checked_pairs(clip.skeleton)
     C = mirror_frames(clip) if frames is None else np.asarray(frames, dtype=np.float64)

@@ -40,6 +40,12 @@ def to_portable(clip: Clip, *, keep_names: bool = False) -> Clip:
 
     Raises:
         ValueError: a bone changes in time, or something else hangs above the joint that travels; names the joint.
+
+    Example:
+        >>> from motionsynth import read_bvh, to_portable
+        >>> portable = to_portable(read_bvh("walkers/walk_normal_001.bvh"))
+        >>> sum("Xposition" in channels for channels in portable.skeleton.channels)
+        1
     """
     skeleton = clip.skeleton
     bones, wander = _bones(clip.translations)

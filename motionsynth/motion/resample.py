@@ -48,6 +48,13 @@ def resample(clip: Clip, frame_rate: float, *, low_pass: bool = True) -> Clip:
     Raises:
         ValueError: the rate is not a positive number, or asks for more than a hundred frames to one of the clip's.
 
+    Example:
+        >>> from motionsynth import read_bvh, resample
+        >>> clip = read_bvh("walkers/walk_normal_001.bvh")[:61]
+        >>> half = resample(clip, 15)
+        >>> len(half), round(half.duration - half.frame_time, 6) == round(clip.duration - clip.frame_time, 6)
+        (31, True)
+
     References:
         Shoemake, "Animating rotation with quaternion curves", SIGGRAPH 1985.
     """

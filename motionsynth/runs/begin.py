@@ -65,7 +65,7 @@ def settle(config: RunConfig, device: str = "auto") -> RunConfig:
 def begin(
     config: RunConfig,
     *,
-    run_dir: Path | None = None,
+    run_dir: str | Path | None = None,
     device: str = "auto",
     reading: Progress | None = None,
     announce: Announce | None = None,
@@ -75,7 +75,7 @@ def begin(
 ) -> tuple[Run, Corpus]:
     """The new run that ``train`` trains, and its corpus, which may be open already; see there."""
     ranks = ranks or Ranks()
-    run_dir = run_dir or Path("runs") / f"{config.family.name}-{datetime.now():%Y%m%d-%H%M%S}"
+    run_dir = Path(run_dir or f"runs/{config.family.name}-{datetime.now():%Y%m%d-%H%M%S}")
     # a missing GPU and a taken place are told before the clips are read
     asked, config = config, settle(config, ranks.device(device))
     choice = chosen(asked.train, config.train)
@@ -139,7 +139,7 @@ def new_run(run_dir: Path, config: RunConfig, corpus: Corpus, tags: Mapping[str,
 
 
 def reopen(
-    run_dir: Path,
+    run_dir: str | Path,
     *,
     family: str | None = None,
     device: str = "auto",
@@ -176,7 +176,7 @@ def reopen(
 def begin_once(
     config: RunConfig,
     *,
-    run_dir: Path,
+    run_dir: str | Path,
     device: str = "auto",
     reading: Progress | None = None,
     announce: Announce | None = None,

@@ -65,11 +65,11 @@ def _show(groups: Mapping[str, Sequence[tuple[str, Clip]]], page: Path, picture:
 
 
 def generate(
-    run_dir: Path,
+    run_dir: str | Path,
     count: int,
     *,
     seed: int = 0,
-    out: Path | None = None,
+    out: str | Path | None = None,
     frames: int | None = None,
     prior: str | None = None,
     labels: Mapping[str, str] | None = None,
@@ -99,7 +99,7 @@ def generate(
         MotionSynthError: the family cannot draw so, the run knows no such label or class, or the folder is not empty.
     """
     run = open_run(run_dir)
-    place = out or run.samples_path
+    place = Path(out or run.samples_path)
     refuse_unwritable(place)
     with clip_folder(place, overwrite=overwrite or out is None) as folder:
         try:
@@ -137,9 +137,9 @@ def read_features(run: Run, path: Path) -> Tensor:
 
 
 def reconstruct(
-    run_dir: Path,
-    clips: Sequence[Path],
-    out: Path,
+    run_dir: str | Path,
+    clips: Sequence[str | Path],
+    out: str | Path,
     *,
     labels: Mapping[str, str] | None = None,
     device: str = "auto",
@@ -167,7 +167,7 @@ def reconstruct(
         CorpusError: clips cannot be used.
         MotionSynthError: the folder is not empty.
     """
-    run = open_run(run_dir)
+    run, paths, out = open_run(run_dir), [Path(clip) for clip in clips], Path(out)
     refuse_unwritable(out)
     device = resolve_device(device)
     family = run.load_family(device)
@@ -189,7 +189,7 @@ def reconstruct(
             back_TD[start : start + length] = back[: len(feature_TD) - start]
         return back_TD
 
-    return write_each(run, clips, out, back, overwrite=overwrite, bad=bad, export=export)
+    return write_each(run, paths, out, back, overwrite=overwrite, bad=bad, export=export)
 
 
 def write_each(
@@ -232,12 +232,13 @@ def write_each(
     return [out / path.name for path in written]
 
 
-def compare(run_dirs: Sequence[Path], page: Path) -> Path:
+def compare(run_dirs: Sequence[str | Path], page: str | Path) -> Path:
     """Write a page that plays real clips and the samples of several runs side by side, and a GIF of the same beside it.
 
     Raises:
         RunError: a run has not finished, so it has no samples.
     """
+    page = Path(page)
     groups: dict[str, Sequence[tuple[str, Clip]]] = {}
     for path in run_dirs:
         run = open_run(path)

@@ -50,7 +50,7 @@ class Outcome:
 def train(
     config: RunConfig,
     *,
-    run_dir: Path | None = None,
+    run_dir: str | Path | None = None,
     device: str = "auto",
     track: bool = True,
     progress: ProgressListener | None = None,
@@ -89,7 +89,7 @@ def train(
 
 
 def resume(
-    run_dir: Path,
+    run_dir: str | Path,
     *,
     family: str | None = None,
     device: str = "auto",
@@ -121,7 +121,7 @@ def resume(
 def train_once(
     config: RunConfig,
     *,
-    run_dir: Path,
+    run_dir: str | Path,
     device: str = "auto",
     track: bool = True,
     progress: ProgressListener | None = None,

@@ -26,10 +26,10 @@ __all__ = ["translate"]
 
 
 def translate(
-    run_dir: Path,
-    clips: Sequence[Path],
+    run_dir: str | Path,
+    clips: Sequence[str | Path],
     to: str,
-    out: Path,
+    out: str | Path,
     *,
     labels: Mapping[str, str] | None = None,
     device: str = "auto",
@@ -61,7 +61,7 @@ def translate(
         MotionSynthError: the folder is not empty.
         OSError: nothing can be written to ``out``.
     """
-    run = open_run(run_dir)
+    run, paths, out = open_run(run_dir), [Path(clip) for clip in clips], Path(out)
     refuse_unwritable(out)
     place = resolve_device(device)
     family = run.load_family(place)
@@ -84,4 +84,4 @@ def translate(
             batch = whole.to(place).batch(torch.zeros(1, dtype=torch.int64, device=place))
             return family.translate(batch, domains.index(to)).float().cpu()[0]
 
-    return write_each(run, clips, out, translated, overwrite=overwrite, bad=bad, export=export)
+    return write_each(run, paths, out, translated, overwrite=overwrite, bad=bad, export=export)

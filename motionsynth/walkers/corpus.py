@@ -49,7 +49,7 @@ _NAMES: Final = tuple(field.name for field in fields(WalkerParameters))
 
 
 def make_walkers(
-    folder: Path,
+    folder: str | Path,
     *,
     clips: int = 1000,
     seed: int = 0,
@@ -69,6 +69,13 @@ def make_walkers(
     Raises:
         CorpusError: the folder holds something else.
         ValueError: ``clips`` is less than one, or ``seed`` is negative.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from motionsynth import make_walkers
+        >>> make_walkers("four-walkers", clips=4)
+        >>> sorted(path.suffix for path in Path("four-walkers").iterdir())
+        ['.bvh', '.bvh', '.bvh', '.bvh', '.csv', '.json']
     """
     folder = Path(folder).resolve()
     walkers, shared = plan_walkers(clips, seed)
