@@ -358,7 +358,9 @@ def test_torchrun_trains_says_all_once_and_ends_when_a_rank_is_killed(corpus: Pa
     workers = subprocess.run(["pgrep", "-P", str(agent.pid)], capture_output=True, text=True, check=True).stdout.split()
     os.kill(next(int(pid) for pid in workers if int(pid) != trainer), signal.SIGKILL)
     code, out, err = end_of(agent)
-    assert code != 0 and out == "" and err.count("error: rank 0 of 2 has lost another process") == 1
+    # once, or not at all where torchrun ended rank 0 before it noticed, as on a busy machine
+    lost = err.count("error: rank 0 of 2 has lost another process")
+    assert code != 0 and out == "" and lost + (open_run(run).record.state != "failed") == 1
 
     code, out, err = end_of(start("motionsynth", "train", "vae", "--run-dir", str(run), "--resume", "--no-track"))
     assert code == 0, err
