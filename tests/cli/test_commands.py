@@ -198,7 +198,7 @@ def test_mistakes_are_one_line_and_exit_code_2(invoke: Invoke, arguments: tuple[
 
 @pytest.mark.parametrize(
     "setting",
-    ["family.latent_dim=10000000", "family.backbone={kind: conv, widths: [10000000000000,8,8,8]}"],
+    ["family.latent_dim=10000000000000", "family.backbone={kind: conv, widths: [10000000000000,8,8,8]}"],
     ids=["latents", "width"],
 )
 def test_networks_beyond_this_machine_are_one_line(invoke: Invoke, corpus: Path, tmp_path: Path, setting: str) -> None:

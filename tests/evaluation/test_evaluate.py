@@ -21,7 +21,7 @@ from motionsynth.errors import ConfigError, MotionSynthError
 from motionsynth.evaluation.scores import Scores
 from motionsynth.extractors.store import load_extractor
 from motionsynth.metrics.registry import choose
-from motionsynth.runs.train import train
+from motionsynth.runs.begin import begin
 from tests.evaluation import worlds
 
 
@@ -67,7 +67,7 @@ def test_a_run_that_learnt_from_denser_windows_has_the_judge_of_the_others(tmp_p
     dense = tmp_path / "dense.yaml"
     dense.write_text(worlds.data_yaml().read_text().replace("stride_frames: 16", "stride_frames: 1"))
     config = resolve_config("vae", data=dense, overrides=worlds.SMALL)
-    run = train(config, run_dir=tmp_path / "run", track=False).run
+    run, _ = begin(config, run_dir=tmp_path / "run")
     fresh = open_corpus(config.data.model_copy(update={"stride_frames": 4}))
     for held in (open_reference("test", run), open_reference(f"{dense}:test", run), open_reference(str(dense), None)):
         assert held.corpus.fingerprint == fresh.fingerprint != run.record.corpus_fingerprint
