@@ -77,8 +77,9 @@ class SlurmEngine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is not None:
+            jobs = tuple(self._jobs.values())  # before those who follow them let go of them
             self._stopping.set()
-            for job in tuple(self._jobs.values()):
+            for job in jobs:
                 job.cancel(check=False)  # SIGTERM first, at which training writes a checkpoint
 
     def submit(self, function: Callable[..., T], *arguments: object) -> Future[T]:

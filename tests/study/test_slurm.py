@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -42,8 +43,18 @@ def test_jobs_end_as_cells_of_other_engines_do(
     assert not modules_run(tmp_path)
 
 
-def test_leaving_by_an_error_ends_the_jobs(engine: Callable[[int], Engine], tmp_path: Path) -> None:
+def test_leaving_by_an_error_ends_the_jobs(
+    engine: Callable[[int], Engine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with suppress(KeyboardInterrupt), engine(1) as slurm:
+        stopping = slurm._stopping  # type: ignore[attr-defined]
+        stop = stopping.set
+
+        def hear_first() -> None:
+            stop()
+            time.sleep(1)  # as on a busy machine: those who follow jobs let go of them before they are cancelled
+
+        monkeypatch.setattr(stopping, "set", hear_first)
         future = slurm.submit(train_until_stopped, tmp_path / "a")
         assert wait_for((tmp_path / "a.pid").exists, 30)
         raise KeyboardInterrupt
