@@ -201,7 +201,7 @@ WRITING = {
     "copyfile",
     "copytree",
 }
-INTO_MEMORY = {"report/svg.py": {"savefig"}, "study/clips.py": {"savez_compressed"}, "study/walker_fit.py": {"savez"}}
+INTO_MEMORY = {"report/svg.py": {"savefig"}, "study/clips.py": {"savez_compressed"}, "walkers/fit.py": {"savez"}}
 """Called on a buffer, whose content then goes through ``write_bytes``."""
 BY_THEMSELVES = {"files.py", "training/journal.py", "corpus/cache.py", "tracking/feeder.py"}
 """The writers themselves; the journal, which is appended to; what is written into a new temporary folder or file."""

@@ -26,7 +26,7 @@ def repository(tmp_path: Path) -> Path:
 
 
 def test_settings_of_a_repository_are_not_run(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(provenance, "__file__", str(repository / "motionsynth" / "provenance.py"))
+    monkeypatch.setattr(provenance, "_PACKAGE", repository / "motionsynth")
     head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=repository, capture_output=True, text=True, check=True)
     monkeypatch.setenv("GIT_DIR", "/nowhere")  # as hooks and scripts set it, for a repository of theirs
     assert provenance.git_commit() == head.stdout.strip() and not (repository / "run").exists()
@@ -37,5 +37,5 @@ def test_settings_of_a_repository_are_not_run(repository: Path, monkeypatch: pyt
 
 def test_a_repository_around_an_environment_is_not_asked(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     installed = repository / "venv" / "site-packages" / "motionsynth"
-    monkeypatch.setattr(provenance, "__file__", str(installed / "provenance.py"))
+    monkeypatch.setattr(provenance, "_PACKAGE", installed)
     assert provenance.git_commit() is None and not (repository / "run").exists()

@@ -6,7 +6,7 @@ corpus' own coordinates they are
     KL(p || q) = sum_c p_c log(p_c / q_c) + sum_c p_c KL(p(theta|c) || q(theta|c)),
 
 and what lies off the manifold is a number of its own. p is the exact density, looked at through the same judge and
-readers as the windows; see ``walker_fit``.
+readers as the windows; see ``walkers.fit``.
 
 The judge's gate shuts some windows out, a few of the corpus' own too. By the chain rule, r the event of passing,
 

@@ -125,7 +125,7 @@ def gone(pid: int) -> bool:
 def test_ctrl_c_lets_trainings_write_their_checkpoints_and_starts_nothing_new(tmp_path: Path) -> None:
     with study(tmp_path, "train_until_stopped") as (process, pids):
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the whole group, of which workers are no part
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=90)
         assert (process.returncode, out.strip(), err) == (130, "stopped", "")
         assert [(tmp_path / f"{name}.saved").read_text() for name in "ab"] == ["SIGTERM", "SIGTERM"]
         assert not (tmp_path / "never.pid").exists() and all(map(gone, pids))
@@ -134,7 +134,7 @@ def test_ctrl_c_lets_trainings_write_their_checkpoints_and_starts_nothing_new(tm
 def test_ctrl_c_gives_up_what_has_no_checkpoint_to_write(tmp_path: Path) -> None:
     with study(tmp_path, "measure_for_ever") as (process, pids):
         process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=20)
+        out, _ = process.communicate(timeout=90)
         assert (process.returncode, out.strip()) == (130, "stopped") and all(map(gone, pids))
 
 
