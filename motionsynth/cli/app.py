@@ -143,7 +143,18 @@ def run() -> None:
             print_traceback(error)
         if text is not None:
             echo(f"error: {text}", fg="red", err=True)
-        sys.exit(code)
+        _leave(code)
+    except SystemExit as end:
+        _leave(end.code)
+
+
+def _leave(code: str | int | None) -> None:
+    """Exit; a process that lost the others does so at once, as their group's threads would abort the interpreter."""
+    if isinstance(code, int) and code and "WORLD_SIZE" in os.environ:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _restore_help(commands: typer.Typer) -> None:
