@@ -24,7 +24,7 @@ from motionsynth.metrics.registry import MEASURES, Chosen, choose, figure_key, f
 from motionsynth.processes import follow_parent, safe_children
 from motionsynth.progress import Progress
 
-__all__ = ["Job", "Progress", "calibrate", "measure_doses", "open_job", "size_notes"]
+__all__ = ["Job", "calibrate", "measure_doses", "open_job", "size_notes"]
 
 
 DOSES: Final = "doses"

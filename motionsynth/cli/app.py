@@ -150,7 +150,8 @@ def run() -> None:
 
 def _leave(code: str | int | None) -> None:
     """Exit; a process that lost the others does so at once, as their group's threads would abort the interpreter."""
-    if isinstance(code, int) and code and "WORLD_SIZE" in os.environ:
+    group = sys.modules.get("torch.distributed")
+    if isinstance(code, int) and code and group and group.is_available() and group.is_initialized():
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         os._exit(code)

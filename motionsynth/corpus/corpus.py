@@ -25,7 +25,7 @@ from motionsynth.corpus.sources import Sources, find_sources, join_stores, split
 from motionsynth.corpus.split import SPLITS, Split, SplitName
 from motionsynth.corpus.store import FeatureStore, StoredClip
 from motionsynth.corpus.windows import WindowMap, WindowSet, count_windows, cut_windows, no_windows
-from motionsynth.errors import CorpusError
+from motionsynth.errors import ConfigError, CorpusError
 from motionsynth.features.encode import FEATURES_VERSION, decode
 from motionsynth.features.normalise import Normaliser
 from motionsynth.features.spec import FeatureSpec
@@ -100,7 +100,11 @@ class Corpus:
             asked = [self.fingerprint, type(how).__name__, how.model_dump(mode="json")]
 
             def fit() -> WindowMap:
-                return how.fit(self.windows("train"), self.spec, self.normaliser)
+                windows, normaliser = self.windows("train"), self.normaliser
+                try:
+                    return how.fit(windows, self.spec, normaliser)
+                except ValueError as error:
+                    raise ConfigError(None, "family.backbone", str(error)) from error
 
             self._bases[how] = kept(self.store.folder, "basis", asked, fit, how.READ)
         return self._bases[how]

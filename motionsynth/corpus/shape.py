@@ -25,7 +25,7 @@ class MapConfig(FrozenConfig):
         """Fit the map to a training split.
 
         Raises:
-            ConfigError: the windows do not allow it.
+            ValueError: the windows do not allow it.
         """
         raise NotImplementedError
 

@@ -12,7 +12,6 @@ from motionsynth.corpus.motion_metric import MotionMetric
 from motionsynth.corpus.shape import MapConfig, MotionShape
 from motionsynth.corpus.weighted_features import WeightedFeatures
 from motionsynth.corpus.windows import WindowSet
-from motionsynth.errors import ConfigError
 from motionsynth.features.normalise import Normaliser
 from motionsynth.features.spec import FeatureSpec
 from motionsynth.nn.attention import TransformerDecoder, TransformerTrunk
@@ -68,16 +67,9 @@ class MetricConfig(MapConfig):
         return self
 
     def fit(self, windows: WindowSet, spec: FeatureSpec, normaliser: Normaliser) -> WeightedFeatures:
-        """Find the weights at the poses of a training split.
-
-        Raises:
-            ConfigError: there is no whole window.
-        """
+        """Find the weights at the poses of a training split; see ``WeightedFeatures.fit``."""
         metric = MotionMetric(self.joints, self.feet, self.velocities)
-        try:
-            return WeightedFeatures.fit(windows, spec, normaliser, metric)
-        except ValueError as error:
-            raise ConfigError(None, "family.backbone", str(error)) from error
+        return WeightedFeatures.fit(windows, spec, normaliser, metric)
 
 
 Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1, max_length=64)]
@@ -172,24 +164,17 @@ class BasisConfig(MapConfig):
     """Hidden layers of each network."""
 
     def fit(self, windows: WindowSet, spec: FeatureSpec, normaliser: Normaliser) -> WindowBasis:
-        """Fit the basis to a training split.
-
-        Raises:
-            ConfigError: no two whole windows differ.
-        """
+        """Fit the basis to a training split; see ``WindowBasis.fit``."""
         weighted = self.joints or self.feet
-        try:
-            return WindowBasis.fit(
-                windows,
-                spec,
-                normaliser,
-                components=self.components,
-                bands_hz=self.bands_hz,
-                metric=MotionMetric(self.joints, self.feet, self.velocities) if weighted else None,
-                whitening=self.whitening,
-            )
-        except ValueError as error:
-            raise ConfigError(None, "family.backbone", str(error)) from error
+        return WindowBasis.fit(
+            windows,
+            spec,
+            normaliser,
+            components=self.components,
+            bands_hz=self.bands_hz,
+            metric=MotionMetric(self.joints, self.feet, self.velocities) if weighted else None,
+            whitening=self.whitening,
+        )
 
 
 class CriticConfig(FrozenConfig):

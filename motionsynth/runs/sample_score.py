@@ -86,8 +86,9 @@ def sample_score(run: Run, corpus: Corpus) -> Score | None:
 
 def _apart(windows: WindowSet, place_LK: Tensor) -> Tensor:
     """(M,) distance of training windows to the nearest of another clip; mirror images count as the clip itself."""
-    number = {name: i for i, name in enumerate(dict.fromkeys(name.removesuffix(MIRRORED) for name in windows.clips))}
-    group_L = torch.tensor([number[name.removesuffix(MIRRORED)] for name in windows.clips])[windows.clip_N]
+    recorded = [name.removesuffix(MIRRORED) for name in windows.clips]
+    number = {name: i for i, name in enumerate(recorded)}
+    group_L = torch.tensor([number[name] for name in recorded])[windows.clip_N]
     index_M = torch.arange(0, len(windows), -(-len(windows) // HELD_OUT))
     return nearest(place_LK[index_M], place_LK, groups=(group_L[index_M], group_L)).distance_NK[:, 0]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from motionsynth.calibration.calibrate import Job, calibrate, open_job
@@ -10,6 +9,7 @@ from motionsynth.calibration.plan import CalibrationConfig, load_plan, shipped_p
 from motionsynth.calibration.reading import misfit
 from motionsynth.calibration.record import load_calibration
 from motionsynth.corpus.config import DataConfig
+from motionsynth.progress import Announce, Stage
 from motionsynth.study.plan import StudyConfig
 
 __all__ = ["calibration_of", "plan_of"]
@@ -22,8 +22,8 @@ def calibration_of(
     folder: Path,
     *,
     jobs: int = 1,
-    told: Callable[[str, int, int], None] = lambda *_: None,
-    announce: Callable[[str], None] = lambda _: None,
+    told: Stage = lambda *_: None,
+    announce: Announce = lambda _: None,
 ) -> Path:
     """``calibration.json`` of a corpus, made in a folder where none that is named or kept there fits.
 

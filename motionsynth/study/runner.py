@@ -12,6 +12,7 @@ from motionsynth.calibration.record import Calibration, calibration_bytes, load_
 from motionsynth.corpus.offers import OFFERS
 from motionsynth.errors import ConfigError, MotionSynthError, StudyError, unknown_word
 from motionsynth.hashes import hash_bytes
+from motionsynth.progress import Announce, Stage
 from motionsynth.study.calibrated import calibration_of
 from motionsynth.study.cells import CellJob, CellOutcome, run_cells
 from motionsynth.study.check import check_plan, suite_keys
@@ -25,8 +26,6 @@ from motionsynth.yaml_files import YamlFile
 __all__ = ["Places", "Plan", "StudyOutcome", "batched", "make_plan", "prepare", "read_on", "run_study"]
 
 _log = logging.getLogger(__name__)
-
-Told = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -130,8 +129,8 @@ def prepare(
     places: Places,
     *,
     jobs: int = 1,
-    told: Told = lambda *_: None,
-    announce: Callable[[str], None] = lambda _: None,
+    told: Stage = lambda *_: None,
+    announce: Announce = lambda _: None,
 ) -> dict[str, Path]:
     """Open every corpus that cells are left of, calibrate it where that is missing, and check the hypotheses on it.
 
